@@ -1,0 +1,397 @@
+//! Walks a tree of values key by key: types are checked where they are taken, every problem is collected, unknown keys
+//! get a suggestion, and the same walk over an empty tree writes the JSON Schema. One description, three uses.
+
+use std::cell::RefCell;
+
+use serde_json::{Map, Value as Json, json};
+
+use super::problem::{Place, Problems};
+use super::tree::{Doc, Node, Value};
+
+/// What a whole reading shares: the text, the problems found so far, the schema when one is being written.
+pub struct Reading<'t> {
+    /// The file being read.
+    pub doc: Doc<'t>,
+    /// What was found.
+    pub problems: RefCell<Problems>,
+}
+
+impl<'t> Reading<'t> {
+    /// A reading of `doc` with nothing found yet.
+    pub fn of(doc: Doc<'t>) -> Self {
+        Self { doc, problems: RefCell::default() }
+    }
+}
+
+/// A value that can stand in a file as one scalar or list.
+pub trait FromNode: Sized {
+    /// What is expected, for messages: "a duration such as \"10s\"".
+    const EXPECTED: &'static str;
+
+    /// Reads it; the error, if any, replaces the default message. It must not quote the value of a secret.
+    fn from_node(value: &Value) -> Result<Self, Option<String>>;
+
+    /// Its JSON Schema.
+    fn schema() -> Json;
+}
+
+/// One table of a file. Keys are taken by name; [`Section::finish`] reports those that nobody took.
+pub struct Section<'r, 't> {
+    reading: &'r Reading<'t>,
+    path: String,
+    span_start: usize,
+    entries: &'r [(String, std::ops::Range<usize>, Node)],
+    given: bool,
+    known: Vec<&'static str>,
+    schema: Option<Map<String, Json>>,
+    required: Vec<&'static str>,
+}
+
+impl<'r, 't> Section<'r, 't> {
+    /// The whole file.
+    pub fn root(reading: &'r Reading<'t>, node: &'r Node) -> Self {
+        Self::at(reading, String::new(), node, None)
+    }
+
+    /// An empty table that writes down what is asked of it.
+    pub fn describing(reading: &'r Reading<'t>) -> Self {
+        Self::empty(reading, String::new(), 0, Some(Map::new()))
+    }
+
+    fn at(reading: &'r Reading<'t>, path: String, node: &'r Node, schema: Option<Map<String, Json>>) -> Self {
+        let empty = Self::empty(reading, path, node.span.start, schema);
+        match &node.value {
+            Value::Table(entries) => Self { entries, given: true, ..empty },
+            other => {
+                empty.error_at(node, "", format!("expected a table, found {}", other.kind()));
+                empty
+            }
+        }
+    }
+
+    fn empty(reading: &'r Reading<'t>, path: String, span_start: usize, schema: Option<Map<String, Json>>) -> Self {
+        Self { reading, path, span_start, entries: &[], given: false, known: Vec::new(), schema, required: Vec::new() }
+    }
+
+    /// Whether the table stands in the file.
+    pub const fn given(&self) -> bool {
+        self.given
+    }
+
+    /// Whether the key stands in the file.
+    pub fn has(&self, key: &str) -> bool {
+        self.entries.iter().any(|(name, ..)| name == key)
+    }
+
+    /// Byte offset of the table, or of a key in it, for problems that are found later.
+    pub fn offset(&self, key: &str) -> usize {
+        self.entries.iter().find(|(name, ..)| name == key).map_or(self.span_start, |(_, span, _)| span.start)
+    }
+
+    /// Takes a key that may be absent. `doc` is its line in the schema.
+    pub fn take<T: FromNode>(&mut self, key: &'static str, doc: &str) -> Option<T> {
+        self.describe(key, || with_doc(T::schema(), doc));
+        let node = self.find(key)?;
+        match T::from_node(&node.value) {
+            Ok(value) => Some(value),
+            Err(message) => {
+                let message =
+                    message.unwrap_or_else(|| format!("expected {}, found {}", T::EXPECTED, node.value.kind()));
+                self.error_at(node, key, message);
+                None
+            }
+        }
+    }
+
+    /// Takes a key that has a default.
+    pub fn or<T: FromNode>(&mut self, key: &'static str, doc: &str, default: T) -> T {
+        self.take(key, doc).unwrap_or(default)
+    }
+
+    /// Takes a key that must be there.
+    pub fn must<T: FromNode>(&mut self, key: &'static str, doc: &str) -> Option<T> {
+        self.required.push(key);
+        let missing = !self.has(key);
+        let value = self.take(key, doc);
+        if missing {
+            self.error(key, format!("is missing: add {key} = ... ({})", T::EXPECTED));
+        }
+        value
+    }
+
+    /// Reads the table under a key; an absent one reads as empty.
+    pub fn section<T>(&mut self, key: &'static str, read: impl FnOnce(&mut Section<'r, 't>) -> T) -> T {
+        let path = self.join(key);
+        let describing = self.schema.is_some();
+        let mut inner = match self.find(key) {
+            Some(node) => Section::at(self.reading, path, node, None),
+            None => Section::empty(self.reading, path, self.span_start, describing.then(Map::new)),
+        };
+        let value = read(&mut inner);
+        let schema = inner.finish();
+        self.describe(key, || schema);
+        value
+    }
+
+    /// Reads each table of a list of tables.
+    pub fn sections<T>(&mut self, key: &'static str, mut read: impl FnMut(&mut Section<'r, 't>) -> T) -> Vec<T> {
+        if self.schema.is_some() {
+            let mut item = Section::empty(self.reading, String::new(), 0, Some(Map::new()));
+            read(&mut item);
+            let schema = item.finish();
+            self.describe(key, || json!({"type": "array", "items": schema}));
+        }
+        let Some(node) = self.find(key) else { return Vec::new() };
+        let Value::Array(items) = &node.value else {
+            self.error_at(node, key, format!("expected a list of tables ([[{key}]]), found {}", node.value.kind()));
+            return Vec::new();
+        };
+        let path = self.join(key);
+        let read_item = |(index, item)| {
+            let mut inner = Section::at(self.reading, format!("{path}[{index}]"), item, None);
+            let value = read(&mut inner);
+            inner.finish();
+            value
+        };
+        items.iter().enumerate().map(read_item).collect()
+    }
+
+    /// Reports a problem with a key of this table.
+    pub fn error(&self, key: &str, message: impl Into<String>) {
+        let place = self.reading.doc.place(self.offset(key));
+        self.reading.problems.borrow_mut().error(place, self.join(key), message);
+    }
+
+    /// Reports what the operator should know about a key of this table.
+    pub fn warn(&self, key: &str, message: impl Into<String>) {
+        let place = self.reading.doc.place(self.offset(key));
+        self.reading.problems.borrow_mut().warning(place, self.join(key), message);
+    }
+
+    /// Reports the keys that nobody took, and gives the schema of the table if one was written.
+    pub fn finish(&mut self) -> Json {
+        for (name, span, _) in self.entries.iter().filter(|(name, ..)| !self.known.contains(&name.as_str())) {
+            let nearest = self.known.iter().map(|known| (strsim::jaro_winkler(known, name), known));
+            let message = match nearest.max_by(|a, b| a.0.total_cmp(&b.0)) {
+                Some((score, known)) if score > 0.8 => format!("unknown key: did you mean {known}?"),
+                _ if self.known.is_empty() => "unknown key".to_owned(),
+                _ => format!("unknown key: known here are {}", self.known.join(", ")),
+            };
+            let place = self.reading.doc.place(span.start);
+            self.reading.problems.borrow_mut().error(place, self.join(name), message);
+        }
+        let properties = self.schema.take().unwrap_or_default();
+        let mut schema = json!({"type": "object", "properties": properties, "additionalProperties": false});
+        if !self.required.is_empty() {
+            schema["required"] = json!(self.required);
+        }
+        schema
+    }
+
+    fn find(&mut self, key: &'static str) -> Option<&'r Node> {
+        self.known.push(key);
+        self.entries.iter().find(|(name, ..)| name == key).map(|(.., node)| node)
+    }
+
+    fn describe(&mut self, key: &str, schema: impl FnOnce() -> Json) {
+        if let Some(properties) = &mut self.schema {
+            properties.insert(key.to_owned(), schema());
+        }
+    }
+
+    fn join(&self, key: &str) -> String {
+        match (self.path.as_str(), key) {
+            ("", key) => key.to_owned(),
+            (path, "") => path.to_owned(),
+            (path, key) => format!("{path}.{key}"),
+        }
+    }
+
+    fn error_at(&self, node: &Node, key: &str, message: String) {
+        let place: Place = self.reading.doc.place(node.span.start);
+        self.reading.problems.borrow_mut().error(place, self.join(key), message);
+    }
+}
+
+fn with_doc(mut schema: Json, doc: &str) -> Json {
+    if let (Some(object), false) = (schema.as_object_mut(), doc.is_empty()) {
+        object.insert("description".to_owned(), json!(doc));
+    }
+    schema
+}
+
+impl FromNode for String {
+    const EXPECTED: &'static str = "a string";
+    fn from_node(value: &Value) -> Result<Self, Option<String>> {
+        match value {
+            Value::String(text) => Ok(text.clone()),
+            _ => Err(None),
+        }
+    }
+    fn schema() -> Json {
+        json!({"type": "string"})
+    }
+}
+
+impl FromNode for bool {
+    const EXPECTED: &'static str = "true or false";
+    fn from_node(value: &Value) -> Result<Self, Option<String>> {
+        match value {
+            Value::Bool(bool) => Ok(*bool),
+            _ => Err(None),
+        }
+    }
+    fn schema() -> Json {
+        json!({"type": "boolean"})
+    }
+}
+
+/// A whole number, not negative.
+impl FromNode for usize {
+    const EXPECTED: &'static str = "a whole number, 0 or more";
+    fn from_node(value: &Value) -> Result<Self, Option<String>> {
+        match value {
+            Value::Integer(number) => Self::try_from(*number).map_err(|_| None),
+            _ => Err(None),
+        }
+    }
+    fn schema() -> Json {
+        json!({"type": "integer", "minimum": 0})
+    }
+}
+
+/// A share: a number from 0 to 1.
+impl FromNode for f64 {
+    const EXPECTED: &'static str = "a share from 0.0 to 1.0";
+    #[expect(clippy::cast_precision_loss, reason = "only 0 and 1 pass")]
+    fn from_node(value: &Value) -> Result<Self, Option<String>> {
+        let number = match value {
+            Value::Integer(number) => *number as Self,
+            Value::Float(number) => *number,
+            _ => return Err(None),
+        };
+        if (0.0..=1.0).contains(&number) { Ok(number) } else { Err(Some(format!("expected {}", Self::EXPECTED))) }
+    }
+    fn schema() -> Json {
+        json!({"type": "number", "minimum": 0, "maximum": 1})
+    }
+}
+
+/// One or several: a single value stands for a list of one where the contract allows it.
+impl<T: FromNode> FromNode for Vec<T> {
+    const EXPECTED: &'static str = "a list";
+    fn from_node(value: &Value) -> Result<Self, Option<String>> {
+        match value {
+            Value::Array(items) => items
+                .iter()
+                .map(|item| T::from_node(&item.value))
+                .collect::<Result<_, _>>()
+                .map_err(|message| message.or_else(|| Some(format!("expected a list of {}", T::EXPECTED)))),
+            single => T::from_node(single).map(|item| vec![item]),
+        }
+    }
+    fn schema() -> Json {
+        json!({"anyOf": [T::schema(), {"type": "array", "items": T::schema()}]})
+    }
+}
+
+/// Gives a type made from a string its [`FromNode`].
+#[macro_export]
+#[doc(hidden)]
+macro_rules! from_text {
+    ($type:ty, $expected:literal, $parse:expr) => {
+        impl $crate::config::reader::FromNode for $type {
+            const EXPECTED: &'static str = $expected;
+            fn from_node(value: &$crate::config::tree::Value) -> Result<Self, Option<String>> {
+                let $crate::config::tree::Value::String(text) = value else { return Err(None) };
+                let parse: fn(&str) -> Option<Self> = $parse;
+                parse(text).ok_or_else(|| Some(format!("expected {}", Self::EXPECTED)))
+            }
+            fn schema() -> serde_json::Value {
+                serde_json::json!({"type": "string"})
+            }
+        }
+    };
+}
+
+/// Gives an enumeration its [`FromNode`], its words being the only ones that are taken.
+#[macro_export]
+#[doc(hidden)]
+macro_rules! from_words {
+    ($type:ty, $expected:literal, {$($word:literal => $value:expr),+ $(,)?}) => {
+        impl $crate::config::reader::FromNode for $type {
+            const EXPECTED: &'static str = $expected;
+            fn from_node(value: &$crate::config::tree::Value) -> Result<Self, Option<String>> {
+                let $crate::config::tree::Value::String(text) = value else { return Err(None) };
+                match text.as_str() {
+                    $($word => Ok($value),)+
+                    _ => Err(Some(concat!("expected ", $expected).to_owned())),
+                }
+            }
+            fn schema() -> serde_json::Value {
+                serde_json::json!({"enum": [$($word),+]})
+            }
+        }
+    };
+}
+
+from_text!(std::time::Duration, "a duration with a unit, such as \"10s\"", super::values::duration);
+from_text!(crate::domain::ids::ClientId, "a client id of 1 to 512 bytes", crate::domain::ids::ClientId::parse);
+from_text!(crate::domain::ids::SecretId, "a secret id of 1 to 64 of [a-z0-9_]", crate::domain::ids::SecretId::parse);
+from_text!(ipnet::IpNet, "a network such as \"10.0.0.0/8\" or an address", |text| {
+    text.parse().ok().or_else(|| text.parse().ok().map(|address: std::net::IpAddr| address.into()))
+});
+
+from_text!(
+    std::net::SocketAddr,
+    "an address and a port, such as \"127.0.0.1:8080\" or \"[::1]:8080\"",
+    super::values::address
+);
+
+/// A number of bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Size(pub usize);
+from_text!(Size, "a size with a unit, such as \"64KiB\"", |text| super::values::size(text).map(Size));
+
+/// A time with its offset; a TOML date-time serves as well as a string.
+impl FromNode for crate::domain::clock::Timestamp {
+    const EXPECTED: &'static str = "a time such as \"2026-11-21T01:30:00Z\"";
+    fn from_node(value: &Value) -> Result<Self, Option<String>> {
+        let (Value::String(text) | Value::Datetime(text)) = value else { return Err(None) };
+        super::values::timestamp(text).ok_or_else(|| Some(format!("expected {}", Self::EXPECTED)))
+    }
+    fn schema() -> Json {
+        json!({"type": "string", "format": "date-time"})
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::tree::Language;
+
+    #[test]
+    fn every_problem_is_told_at_once_with_its_place() {
+        let text = "count = \"many\"\nlisten = \"x\"\n[inner]\nwait = \"10\"\nwiat = \"1s\"\n[[item]]\nid = 1\n";
+        let reading = Reading::of(Doc { name: "f.toml", text });
+        let node = reading.doc.parse(Language::Toml, &mut reading.problems.borrow_mut()).unwrap();
+        let mut root = Section::root(&reading, &node);
+        assert_eq!(root.or("count", "", 7usize), 7);
+        root.section("inner", |inner| inner.take::<std::time::Duration>("wait", ""));
+        root.sections("item", |item| item.must::<crate::domain::ids::SecretId>("id", ""));
+        root.must::<String>("name", "");
+        root.finish();
+        let told: Vec<_> = reading.problems.borrow().errors.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            told,
+            [
+                "f.toml:1:9: count: expected a whole number, 0 or more, found a string",
+                "f.toml:4:8: inner.wait: expected a duration with a unit, such as \"10s\"",
+                "f.toml:5:1: inner.wiat: unknown key: did you mean wait?",
+                "f.toml:7:6: item[0].id: expected a secret id of 1 to 64 of [a-z0-9_], found a whole number",
+                "f.toml:1:1: name: is missing: add name = ... (a string)",
+                "f.toml:2:1: listen: unknown key: known here are count, inner, item, name",
+            ]
+        );
+    }
+}

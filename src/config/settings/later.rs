@@ -1,0 +1,105 @@
+//! Keys of the contract that this version does not act on. Where ignoring one would leave somebody less protected than
+//! the file says, it is refused; where it only takes comfort away, it is a warning.
+
+use super::kinds::EndpointAuth;
+use crate::config::reader::{FromNode, Section};
+use crate::config::tree::Value;
+
+const NOT_YET: &str = "is not in this version: take it out";
+const NO_EFFECT: &str = "has no effect in this version";
+
+/// Whatever stands there.
+struct Anything;
+
+impl FromNode for Anything {
+    const EXPECTED: &'static str = "a value";
+    fn from_node(_: &Value) -> Result<Self, Option<String>> {
+        Ok(Self)
+    }
+    fn schema() -> serde_json::Value {
+        serde_json::json!(true)
+    }
+}
+
+fn refuse(section: &mut Section<'_, '_>, keys: &[&'static str]) {
+    for key in keys {
+        if section.take::<Anything>(key, NOT_YET).is_some() {
+            section.error(key, NOT_YET);
+        }
+    }
+}
+
+fn mention(section: &mut Section<'_, '_>, keys: &[&'static str]) {
+    for key in keys {
+        if section.take::<Anything>(key, NO_EFFECT).is_some() {
+            section.warn(key, NO_EFFECT);
+        }
+    }
+}
+
+/// A setting whose one value is what this version does anyway.
+fn only_false(section: &mut Section<'_, '_>, key: &'static str) {
+    if section.or(key, NOT_YET, false) {
+        section.error(key, format!("true {NOT_YET}"));
+    }
+}
+
+/// TLS on a listener or towards the upstream.
+pub(super) fn tls(section: &mut Section<'_, '_>) {
+    refuse(section, &["tls"]);
+}
+
+/// `[proxy] proxy_protocol`
+pub(super) fn proxy_protocol(section: &mut Section<'_, '_>) {
+    only_false(section, "proxy_protocol");
+}
+
+/// `[upstream] http2`
+pub(super) fn http2(section: &mut Section<'_, '_>) {
+    only_false(section, "http2");
+}
+
+/// `[[endpoint]]` keys.
+pub(super) fn endpoint(section: &mut Section<'_, '_>) {
+    refuse(section, &["client"]);
+    only_false(section, "json");
+}
+
+/// `[limits] tls_handshake_timeout`
+pub(super) fn handshake(section: &mut Section<'_, '_>) {
+    let _: Option<std::time::Duration> = section.take("tls_handshake_timeout", "For a TLS handshake");
+}
+
+/// `[log] audit`
+pub(super) fn audit(section: &mut Section<'_, '_>) {
+    mention(section, &["audit"]);
+}
+
+/// `[admin]`, `[state]` and `[fleet]`.
+pub(super) fn whole_sections(root: &mut Section<'_, '_>) {
+    root.section("admin", |section| {
+        tls(section);
+        mention(section, &["listen", "tokens"]);
+    });
+    root.section("state", |section| mention(section, &["path"]));
+    root.section("fleet", |section| {
+        mention(section, &["instances", "redis", "prometheus", "prefix", "key_file", "max_stale"]);
+    });
+}
+
+/// `auth = "none"` is the egress direction.
+impl FromNode for EndpointAuth {
+    const EXPECTED: &'static str = "required or optional";
+    fn from_node(value: &Value) -> Result<Self, Option<String>> {
+        match value {
+            Value::String(text) if text == "required" => Ok(Self::Required),
+            Value::String(text) if text == "optional" => Ok(Self::Optional),
+            Value::String(text) if text == "none" => Err(Some("\"none\" (egress) is not in this version".to_owned())),
+            Value::String(_) => Err(Some("expected required or optional".to_owned())),
+            _ => Err(None),
+        }
+    }
+    fn schema() -> serde_json::Value {
+        serde_json::json!({"enum": ["required", "optional"]})
+    }
+}

@@ -1,0 +1,454 @@
+//! `relatch.toml` as the program wants it: one struct a section, every default a named constant with its reason.
+
+pub mod kinds;
+mod later;
+pub mod upstream;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+use self::kinds::{BasicDecoding, EndpointAuth, LogFormat, LogLevel, QueryPolicy, UnknownClients};
+use self::upstream::Upstream;
+use super::problem::{Place, Problems};
+use super::reader::{Reading, Section, Size};
+use super::tree::{Doc, Language, Node, Value};
+
+/// Everything that is fixed while relatch runs.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// `[proxy]`: where callers connect.
+    pub proxy: Proxy,
+    /// `[upstream]`: the real token endpoint.
+    pub upstream: Upstream,
+    /// `[[endpoint]]`: what is served; at least one.
+    pub endpoints: Vec<Endpoint>,
+    /// `[clients]`: the list, and what to do with who is not on it.
+    pub clients: Clients,
+    /// `[credentials] basic_decoding`
+    pub basic_decoding: BasicDecoding,
+    /// `[limits]`: what a stranger may take.
+    pub limits: Limits,
+    /// `[throttle]`: how many failures are answered plainly.
+    pub throttle: Throttle,
+    /// `[shutdown]`
+    pub shutdown: Shutdown,
+    /// `[telemetry] listen`
+    pub telemetry: SocketAddr,
+    /// `[log]`
+    pub log: Log,
+}
+
+/// `[proxy]`
+#[derive(Clone, Debug)]
+pub struct Proxy {
+    /// Addresses that callers connect to.
+    pub listen: Vec<SocketAddr>,
+    /// Data-plane threads; 0 means the cores that we may use.
+    pub workers: usize,
+    /// Whose X-Forwarded-For is believed.
+    pub trusted_proxies: Vec<IpNet>,
+}
+
+/// One `[[endpoint]]`: an exact path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    /// The path that callers use, byte for byte.
+    pub path: String,
+    /// The path that the upstream sees.
+    pub upstream_path: String,
+    /// Whether a client secret must be presented.
+    pub auth: EndpointAuth,
+    /// What to do with a query.
+    pub query: QueryPolicy,
+    /// The largest body, in bytes.
+    pub max_body: usize,
+}
+
+/// `[clients]`
+#[derive(Clone, Debug)]
+pub struct Clients {
+    /// A file or a directory of files.
+    pub path: PathBuf,
+    /// What becomes of clients that are not listed.
+    pub unknown: UnknownClients,
+    /// How often the content is compared, beside events and signals.
+    pub poll_interval: Duration,
+    /// The largest share of clients or secrets that one reload may drop.
+    pub max_shrink: f64,
+    /// How long a revoked secret is remembered.
+    pub keep_revoked: Duration,
+}
+
+/// `[limits]`
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Bytes of a request's head.
+    pub max_header: usize,
+    /// Open connections over all listeners.
+    pub max_connections: usize,
+    /// From the first byte of a request to the end of its head.
+    pub header_timeout: Duration,
+    /// From the end of the head to the end of the body.
+    pub body_timeout: Duration,
+    /// How long a connection may lie idle between requests.
+    pub keep_alive: Duration,
+}
+
+/// `[throttle]`
+#[derive(Clone, Copy, Debug)]
+pub struct Throttle {
+    /// Failures of one id from one source that are answered plainly.
+    pub failures: u32,
+    /// ... within this time.
+    pub per: Duration,
+    /// How many (id, source) pairs are tracked.
+    pub table_size: usize,
+}
+
+/// `[shutdown]`
+#[derive(Clone, Copy, Debug)]
+pub struct Shutdown {
+    /// How long to stay open, unready, before closing the listeners.
+    pub drain_delay: Duration,
+    /// How long requests in flight may take.
+    pub drain_timeout: Duration,
+}
+
+/// `[log]`
+#[derive(Clone, Copy, Debug)]
+pub struct Log {
+    /// JSON or text.
+    pub format: LogFormat,
+    /// The least level that is written.
+    pub level: LogLevel,
+    /// One line a request.
+    pub access: bool,
+}
+
+/// A port that nobody else has by habit, on loopback: a sidecar is reached from beside.
+const PROXY_LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8080);
+/// Registered for Prometheus exporters nearby; loopback until a manifest opens it.
+const TELEMETRY_LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9464);
+/// The path of RFC 6749's examples, prefixed as most servers have it.
+const ENDPOINT_PATH: &str = "/oauth/token";
+/// Token requests are under 10 KiB, assertions included; 64 KiB leaves room and bounds memory.
+const MAX_BODY: usize = 64 << 10;
+/// Beside file events, which can be lost (overflow, network file systems).
+const POLL_INTERVAL: Duration = Duration::from_secs(10);
+/// More than half of a list gone in one edit is rather an accident.
+const MAX_SHRINK: f64 = 0.5;
+/// A monthly batch job that missed a rotation is still told apart from a guess.
+const KEEP_REVOKED: Duration = Duration::from_secs(30 * 86400);
+/// Cookies of a browser can be 8 KiB; a token request has no use for more than twice that.
+const MAX_HEADER: usize = 16 << 10;
+/// hyper's parser wants room for a read; below this it does not start.
+const LEAST_HEADER: usize = 8 << 10;
+/// One file descriptor each, twice that with the upstream's.
+const MAX_CONNECTIONS: usize = 10_000;
+/// A head or a body of this size arrives in well under a second on any link that can serve users.
+const ARRIVAL: Duration = Duration::from_secs(10);
+/// nginx's default, which connection pools of callers expect.
+const KEEP_ALIVE: Duration = Duration::from_secs(75);
+/// A person mistypes fewer times; a guesser gets 10 a minute.
+const FAILURES: usize = 10;
+const FAILURES_PER: Duration = Duration::from_secs(60);
+/// Half a MiB, and more pairs than a minute of honest mistakes has.
+const TABLE_SIZE: usize = 65_536;
+/// Kubernetes kills after 30 s by default.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(25);
+
+impl Settings {
+    /// Reads a configuration file's text. `environment` holds the `RELATCH__SECTION__KEY` variables, which win over the
+    /// file; `base` is the folder that relative paths start from.
+    pub fn parse(name: &str, text: &str, environment: &[(String, String)], base: &Path) -> (Option<Self>, Problems) {
+        let reading = Reading::of(Doc { name, text });
+        let node = reading.doc.parse(Language::Toml, &mut reading.problems.borrow_mut());
+        let settings = node.map(|mut node| {
+            apply_environment(&mut node, environment, &mut reading.problems.borrow_mut());
+            let mut root = Section::root(&reading, &node);
+            let settings = Self::read(&mut root, base);
+            root.finish();
+            settings
+        });
+        let problems = reading.problems.into_inner();
+        (settings.flatten().filter(|_| problems.errors.is_empty()), problems)
+    }
+
+    /// Every key of a configuration text with its value, to tell what an edit changed; nothing where it does not parse.
+    pub fn keys(text: &str) -> Option<Vec<(String, String)>> {
+        let node = Doc { name: "", text }.parse(Language::Toml, &mut Problems::default())?;
+        let mut keys = Vec::new();
+        flatten(&node, "", &mut keys);
+        Some(keys)
+    }
+
+    /// Reads every section; what is missing or wrong is reported to the section and reads as its default.
+    pub(super) fn read(root: &mut Section<'_, '_>, base: &Path) -> Option<Self> {
+        let proxy = root.section("proxy", Proxy::read);
+        let upstream = root.section("upstream", Upstream::read);
+        let mut endpoints = root.sections("endpoint", Endpoint::read);
+        for (index, endpoint) in endpoints.iter().enumerate() {
+            if endpoints.iter().take(index).any(|earlier| earlier.path == endpoint.path) {
+                root.error("endpoint", format!("two endpoints have the path {}: keep one", endpoint.path));
+            }
+        }
+        if endpoints.is_empty() {
+            endpoints.push(Endpoint::at(ENDPOINT_PATH));
+        }
+        let clients = root.section("clients", |section| Clients::read(section, base));
+        let basic_decoding = root.section("credentials", |section| {
+            section.or("basic_decoding", "How HTTP Basic is read: rfc6749, raw or both", BasicDecoding::Both)
+        });
+        let limits = root.section("limits", Limits::read);
+        let throttle = root.section("throttle", Throttle::read);
+        let shutdown = root.section("shutdown", |section| Shutdown {
+            drain_delay: section.or("drain_delay", "Stay open, unready, this long", Duration::ZERO),
+            drain_timeout: section.or("drain_timeout", "Finish what is in flight within", DRAIN_TIMEOUT),
+        });
+        let telemetry = root.section("telemetry", |section| {
+            later::tls(section);
+            section.or("listen", "Where /metrics, /livez, /readyz and /version are", TELEMETRY_LISTEN)
+        });
+        let log = root.section("log", Log::read);
+        later::whole_sections(root);
+        let (upstream, clients) = (upstream?, clients?);
+        Some(Self { proxy, upstream, endpoints, clients, basic_decoding, limits, throttle, shutdown, telemetry, log })
+    }
+}
+
+impl Proxy {
+    fn read(section: &mut Section<'_, '_>) -> Self {
+        later::tls(section);
+        later::proxy_protocol(section);
+        let listen = section.or("listen", "Where callers connect; several as a list", vec![PROXY_LISTEN]);
+        if listen.is_empty() {
+            section.error("listen", "expected at least one address");
+        }
+        Self {
+            listen,
+            workers: section.or("workers", "Data-plane threads; 0 = the cores we may use", 0),
+            trusted_proxies: section.or("trusted_proxies", "Networks whose X-Forwarded-For is believed", Vec::new()),
+        }
+    }
+}
+
+impl Endpoint {
+    fn at(path: &str) -> Self {
+        Self {
+            path: path.to_owned(),
+            upstream_path: path.to_owned(),
+            auth: EndpointAuth::Required,
+            query: QueryPolicy::Refuse,
+            max_body: MAX_BODY,
+        }
+    }
+
+    fn read(section: &mut Section<'_, '_>) -> Self {
+        later::endpoint(section);
+        let path: String = section.must("path", "The path that callers use, byte for byte").unwrap_or_default();
+        let upstream_path = section.take("upstream_path", "The path that the upstream sees; default: the same");
+        let upstream_path: String = upstream_path.unwrap_or_else(|| path.clone());
+        for (key, value) in [("path", &path), ("upstream_path", &upstream_path)] {
+            if section.has(key) && !is_path(value) {
+                section
+                    .error(key, "expected an absolute path without query, fragment or variables, such as /oauth/token");
+            }
+        }
+        Self {
+            auth: section.or("auth", "required: a client secret; optional: passes without", EndpointAuth::Required),
+            query: section.or("query", "refuse (404) or pass", QueryPolicy::Refuse),
+            max_body: section.or("max_body", "The largest body", Size(MAX_BODY)).0,
+            path,
+            upstream_path,
+        }
+    }
+}
+
+fn is_path(text: &str) -> bool {
+    text.starts_with('/') && text.bytes().all(|b| b.is_ascii_graphic() && !b"?#{}\\\"<>".contains(&b))
+}
+
+impl Clients {
+    fn read(section: &mut Section<'_, '_>, base: &Path) -> Option<Self> {
+        let path: Option<String> = section.must("path", "The client list: a file (.toml, .json) or a directory");
+        let read = Self {
+            path: base.join(path.as_deref().unwrap_or_default()),
+            unknown: section.or("unknown", "refuse, or pass them on as they are", UnknownClients::Refuse),
+            poll_interval: section.or("poll_interval", "How often the content is compared", POLL_INTERVAL),
+            max_shrink: section.or("max_shrink", "The largest share one reload may drop", MAX_SHRINK),
+            keep_revoked: section.or("keep_revoked", "How long revoked secrets are remembered", KEEP_REVOKED),
+        };
+        if read.poll_interval < Duration::from_millis(100) {
+            section.error("poll_interval", "expected 100ms or more");
+        }
+        path.map(|_| read)
+    }
+}
+
+impl Limits {
+    fn read(section: &mut Section<'_, '_>) -> Self {
+        later::handshake(section);
+        let limits = Self {
+            max_header: section.or("max_header", "Bytes of a request's head", Size(MAX_HEADER)).0,
+            max_connections: section.or("max_connections", "Open connections", MAX_CONNECTIONS),
+            header_timeout: section.or("header_timeout", "For a request's head to arrive", ARRIVAL),
+            body_timeout: section.or("body_timeout", "For a request's body to arrive", ARRIVAL),
+            keep_alive: section.or("keep_alive", "For an idle connection", KEEP_ALIVE),
+        };
+        if limits.max_header < LEAST_HEADER {
+            section.error("max_header", "expected 8KiB or more");
+        }
+        if limits.max_connections == 0 {
+            section.error("max_connections", "expected 1 or more");
+        }
+        limits
+    }
+}
+
+impl Log {
+    fn read(section: &mut Section<'_, '_>) -> Self {
+        later::audit(section);
+        Self {
+            format: section.or("format", "auto, json or text", LogFormat::Auto),
+            level: section.or("level", "debug, info, warn or error", LogLevel::Info),
+            access: section.or("access", "One line a request", true),
+        }
+    }
+}
+
+impl Throttle {
+    fn read(section: &mut Section<'_, '_>) -> Self {
+        let failures = section.or("failures", "Failures answered with 401 before 429", FAILURES);
+        let read = Self {
+            failures: u32::try_from(failures).unwrap_or(u32::MAX),
+            per: section.or("per", "... within this time", FAILURES_PER),
+            table_size: section.or("table_size", "How many (id, source) pairs are tracked", TABLE_SIZE),
+        };
+        if read.failures == 0 || read.per < Duration::from_secs(1) || read.table_size == 0 {
+            section.error("", "expected failures and table_size of 1 or more, and per of 1s or more");
+        }
+        read
+    }
+}
+
+/// Puts `RELATCH__UPSTREAM__URL=...` and the like over the file. Values are TOML where they parse as such (`4`, `true`,
+/// `["a"]`) and strings otherwise.
+fn apply_environment(root: &mut Node, environment: &[(String, String)], problems: &mut Problems) {
+    for (variable, text) in environment {
+        let Some(rest) = variable.strip_prefix("RELATCH__") else { continue };
+        let keys: Vec<String> = rest.split("__").map(str::to_ascii_lowercase).collect();
+        let parsed = Doc { name: "", text: &format!("v = {text}") }.parse(Language::Toml, &mut Problems::default());
+        let value = match parsed.map(|node| node.value) {
+            Some(Value::Table(mut entries)) if entries.len() == 1 => entries.pop().map(|(.., node)| node.value),
+            _ => None,
+        };
+        if put(root, &keys, value.unwrap_or_else(|| Value::String(text.clone()))).is_none() {
+            let message = "names no setting: expected RELATCH__SECTION__KEY, such as RELATCH__UPSTREAM__URL";
+            problems.error(Place::whole(format!("environment variable {variable}")), "", message);
+        }
+    }
+}
+
+fn flatten(node: &Node, path: &str, out: &mut Vec<(String, String)>) {
+    match &node.value {
+        Value::Table(entries) => {
+            for (key, _, child) in entries {
+                let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+                flatten(child, &path, out);
+            }
+        }
+        Value::Array(items) if items.iter().any(|item| matches!(item.value, Value::Table(_))) => {
+            for (index, item) in items.iter().enumerate() {
+                flatten(item, &format!("{path}[{index}]"), out);
+            }
+        }
+        Value::Array(items) => {
+            let values: Vec<_> = items.iter().map(|item| format!("{:?}", item.value)).collect();
+            out.push((path.to_owned(), values.join(",")));
+        }
+        other => out.push((path.to_owned(), format!("{other:?}"))),
+    }
+}
+
+fn put(node: &mut Node, keys: &[String], value: Value) -> Option<()> {
+    let (key, rest) = keys.split_first().filter(|(key, _)| !key.is_empty())?;
+    let Value::Table(entries) = &mut node.value else { return None };
+    let at = entries.iter().position(|(name, ..)| name == key).unwrap_or_else(|| {
+        entries.push((key.clone(), 0..0, Node { value: Value::Table(Vec::new()), span: 0..0 }));
+        entries.len() - 1
+    });
+    let (.., child) = entries.get_mut(at)?;
+    if rest.is_empty() {
+        *child = Node { value, span: 0..0 };
+        return Some(());
+    }
+    put(child, rest, value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LEAST: &str = "[upstream]\nurl = \"http://127.0.0.1:9000\"\n[clients]\npath = \"clients.toml\"\n";
+
+    fn parse(text: &str, environment: &[(&str, &str)]) -> (Option<Settings>, Vec<String>) {
+        let environment: Vec<_> = environment.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        let (settings, problems) = Settings::parse("relatch.toml", text, &environment, Path::new("/etc/relatch"));
+        (settings, problems.errors.iter().map(ToString::to_string).collect())
+    }
+
+    #[test]
+    fn two_keys_are_a_complete_set_up() {
+        let settings = parse(LEAST, &[]).0.unwrap();
+        assert_eq!(settings.endpoints, [Endpoint::at("/oauth/token")]);
+        assert_eq!(settings.clients.path, Path::new("/etc/relatch/clients.toml"));
+        assert_eq!(settings.proxy.listen, [PROXY_LISTEN]);
+    }
+
+    #[test]
+    fn every_error_is_told_at_once() {
+        let text = "[proxy]\nlisten = \"localhost:80\"\n[clients]\npoll_interval = \"1ms\"\n[limits]\nmax_header = \"1KiB\"\n[[endpoint]]\npath = \"token\"\n";
+        let errors = parse(text, &[]).1;
+        for key in [
+            "proxy.listen",
+            "clients.path",
+            "clients.poll_interval",
+            "limits.max_header",
+            "endpoint[0].path",
+            "upstream.url",
+        ] {
+            assert!(errors.iter().any(|e| e.contains(key)), "{key} in {errors:#?}");
+        }
+        assert_eq!(errors.len(), 6, "{errors:#?}");
+    }
+
+    #[test]
+    fn the_environment_wins_over_the_file_and_other_variables_are_left_alone() {
+        let environment = [
+            ("RELATCH__PROXY__LISTEN", "127.0.0.1:1"),
+            ("RELATCH__PROXY__WORKERS", "3"),
+            ("RELATCH__LOG__ACCESS", "false"),
+            ("RELATCH_PORT", "tcp://10.0.0.1:80"),
+        ];
+        let settings = parse(&format!("{LEAST}[proxy]\nlisten = \"127.0.0.1:2\"\n"), &environment).0.unwrap();
+        assert_eq!(settings.proxy.listen, ["127.0.0.1:1".parse().unwrap()]);
+        assert_eq!((settings.proxy.workers, settings.log.access), (3, false));
+        assert!(parse(LEAST, &[("RELATCH__PROXY__LITSEN", "x")]).1[0].contains("did you mean listen"));
+        assert!(parse(LEAST, &[("RELATCH____", "x")]).1[0].contains("names no setting"));
+    }
+
+    #[test]
+    fn what_this_version_cannot_do_is_refused_rather_than_ignored() {
+        for text in [
+            "[proxy.tls]\ncert = \"a\"\nkey = \"b\"\n",
+            "[proxy]\nproxy_protocol = true\n",
+            "[[endpoint]]\npath = \"/a\"\nauth = \"none\"\n",
+        ] {
+            let errors = parse(&format!("{LEAST}{text}"), &[]).1;
+            assert!(errors.iter().any(|e| e.contains("not in this version")), "{text}: {errors:?}");
+        }
+    }
+}
