@@ -1,0 +1,256 @@
+//! Step 3: the client's credentials, from the Authorization header or the form, never from both.
+//!
+//! A request that can be read in two ways is refused, because the upstream might take the other one: servers differ on
+//! which of two methods wins, which of two equal parameters wins, and whether Basic is form-decoded.
+
+pub mod basic;
+pub mod form;
+pub mod percent;
+
+use std::ops::Range;
+
+use http::HeaderValue;
+use zeroize::Zeroizing;
+
+use self::form::Form;
+use crate::config::settings::kinds::BasicDecoding;
+use crate::domain::oauth::{AuthMethod, AuthResult, BasicEncoding};
+
+/// Room for decoded credentials, wiped when the request is over.
+#[derive(Default)]
+pub struct Scratch(Zeroizing<Vec<u8>>);
+
+/// What a request presents.
+#[derive(Debug)]
+pub enum Presented<'r> {
+    /// A client secret, by one method.
+    Secret(Credentials<'r>),
+    /// No client secret. The request may still carry a bare client_id, an assertion or a bearer token.
+    Nothing,
+}
+
+/// A client secret as presented: one way to read it, or two for HTTP Basic.
+#[derive(Debug)]
+pub struct Credentials<'r> {
+    /// How it was sent.
+    pub method: AuthMethod,
+    first: Reading<'r>,
+    second: Option<Reading<'r>>,
+}
+
+/// One way to read a credential.
+#[derive(Clone, Copy)]
+pub struct Reading<'r> {
+    /// The client id.
+    pub id: &'r [u8],
+    /// The secret. Empty proves nothing.
+    pub secret: &'r [u8],
+    /// For HTTP Basic: how it was decoded.
+    pub encoding: Option<BasicEncoding>,
+}
+
+impl std::fmt::Debug for Reading<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Reading").field("encoding", &self.encoding).finish_non_exhaustive()
+    }
+}
+
+impl<'r> Credentials<'r> {
+    /// The readings, one or two; their number depends on the presented bytes alone.
+    pub fn readings(&self) -> impl Iterator<Item = Reading<'r>> {
+        [Some(self.first), self.second].into_iter().flatten()
+    }
+
+    /// The id as the caller most likely meant it, for the throttle and for logs.
+    pub const fn id(&self) -> &'r [u8] {
+        self.first.id
+    }
+}
+
+/// A request that cannot be read in exactly one way: 400, and which counter it goes under.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unreadable {
+    /// Malformed: encoding, alphabet, repeated or look-alike parameters.
+    Malformed,
+    /// More than one method of client authentication.
+    MultipleMethods,
+}
+
+impl Unreadable {
+    /// The result it is counted under.
+    pub const fn result(self) -> AuthResult {
+        match self {
+            Self::Malformed => AuthResult::MalformedRequest,
+            Self::MultipleMethods => AuthResult::MultipleMethods,
+        }
+    }
+}
+
+/// Takes the credentials out of a request whose head and form are known to hold each thing at most once.
+pub fn extract<'r>(
+    authorization: Option<&HeaderValue>,
+    form: &'r Form<'r>,
+    decoding: BasicDecoding,
+    scratch: &'r mut Scratch,
+) -> Result<Presented<'r>, Unreadable> {
+    let scheme = authorization.map(|value| basic::scheme(value.as_bytes()));
+    let in_body = form.client_secret().is_some();
+    match scheme {
+        Some(_) if in_body => Err(Unreadable::MultipleMethods),
+        Some(basic::Scheme::Basic(_)) if form.has_assertion() => Err(Unreadable::MultipleMethods),
+        None if in_body && form.has_assertion() => Err(Unreadable::MultipleMethods),
+        Some(basic::Scheme::Basic(encoded)) => from_basic(encoded, form, decoding, scratch),
+        None if in_body => Ok(from_form(form, scratch)),
+        Some(basic::Scheme::Other) | None => Ok(Presented::Nothing),
+    }
+}
+
+fn from_form<'r>(form: &'r Form<'r>, scratch: &'r mut Scratch) -> Presented<'r> {
+    let id = scratch.decoded(form.client_id());
+    let secret = scratch.decoded(form.client_secret());
+    let first = Reading { id: scratch.get(&id), secret: scratch.get(&secret), encoding: None };
+    Presented::Secret(Credentials { method: AuthMethod::Post, first, second: None })
+}
+
+fn from_basic<'r>(
+    encoded: &[u8],
+    form: &Form<'_>,
+    decoding: BasicDecoding,
+    scratch: &'r mut Scratch,
+) -> Result<Presented<'r>, Unreadable> {
+    let body_id = scratch.decoded(form.client_id());
+    let start = scratch.0.len();
+    basic::decode(encoded, &mut scratch.0).map_err(|_| Unreadable::Malformed)?;
+    let end = scratch.0.len();
+    let colon = scratch.0.iter().skip(start).position(|b| *b == b':').ok_or(Unreadable::Malformed)?;
+    let raw = (start..start + colon, start + colon + 1..end);
+    let decoded = match decoding {
+        BasicDecoding::Raw => None,
+        BasicDecoding::Rfc6749 | BasicDecoding::Both => match scratch.form_decoded(&raw) {
+            Some(parts) => Some(parts),
+            None if decoding == BasicDecoding::Rfc6749 => return Err(Unreadable::Malformed),
+            None => None,
+        },
+    };
+    let scratch: &'r Scratch = scratch;
+    let reading = |(id, secret): &(Range<usize>, Range<usize>), encoding| Reading {
+        id: scratch.get(id),
+        secret: scratch.get(secret),
+        encoding: Some(encoding),
+    };
+    // A client_id beside Basic is allowed where it says the same; it settles which reading is meant.
+    let named = form.client_id().map(|_| scratch.get(&body_id));
+    let agrees = |reading: &Reading<'_>| named.is_none_or(|id| id == reading.id);
+    let decoded = decoded.map(|parts| reading(&parts, BasicEncoding::Rfc6749));
+    let raw = (decoding != BasicDecoding::Rfc6749).then(|| reading(&raw, BasicEncoding::Raw));
+    let same = matches!((&decoded, &raw), (Some(a), Some(b)) if a.id == b.id && a.secret == b.secret);
+    let mut readings = [decoded, raw.filter(|_| !same)].into_iter().flatten().filter(agrees);
+    let first = readings.next().ok_or(Unreadable::MultipleMethods)?;
+    Ok(Presented::Secret(Credentials { method: AuthMethod::Basic, first, second: readings.next() }))
+}
+
+impl Scratch {
+    /// Appends a form value, decoded; the form was checked when it was parsed.
+    fn decoded(&mut self, raw: Option<&[u8]>) -> Range<usize> {
+        let start = self.0.len();
+        if let Some(raw) = raw {
+            // Twice the length: what else is appended does not move what stands here already (no copy is left behind).
+            self.0.reserve(raw.len() * 2 + 128);
+            let _checked = percent::decode(raw, &mut self.0);
+        }
+        start..self.0.len()
+    }
+
+    /// Appends both halves of a Basic credential, form-decoded; nothing where they do not decode.
+    fn form_decoded(&mut self, (id, secret): &(Range<usize>, Range<usize>)) -> Option<(Range<usize>, Range<usize>)> {
+        let raw = Zeroizing::new(self.0.get(id.start..secret.end)?.to_vec());
+        let (raw_id, raw_secret) = (raw.get(..id.len())?, raw.get(id.len() + 1..)?);
+        let start = self.0.len();
+        percent::decode(raw_id, &mut self.0).ok()?;
+        let middle = self.0.len();
+        percent::decode(raw_secret, &mut self.0).ok()?;
+        let utf8 = |range: Range<usize>| self.0.get(range).is_some_and(|text| std::str::from_utf8(text).is_ok());
+        (utf8(start..middle) && utf8(middle..self.0.len())).then(|| (start..middle, middle..self.0.len()))
+    }
+
+    fn get(&self, range: &Range<usize>) -> &[u8] {
+        self.0.get(range.clone()).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use base64::Engine;
+
+    use super::*;
+
+    /// Each reading as `encoding id secret`, or the refusal.
+    fn read(authorization: Option<&str>, body: &str, decoding: BasicDecoding) -> Result<Vec<String>, Unreadable> {
+        let value = authorization.map(|text| HeaderValue::from_str(text).unwrap());
+        let form = Form::parse(body.as_bytes()).unwrap();
+        let mut scratch = Scratch::default();
+        Ok(match extract(value.as_ref(), &form, decoding, &mut scratch)? {
+            Presented::Nothing => vec![],
+            Presented::Secret(credentials) => credentials
+                .readings()
+                .map(|r| {
+                    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+                    format!("{:?} {} {}", r.encoding, text(r.id), text(r.secret))
+                })
+                .collect(),
+        })
+    }
+
+    fn basic(text: &str) -> Option<String> {
+        Some(format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(text)))
+    }
+
+    #[test]
+    fn one_method_is_read_and_two_are_refused() {
+        use Unreadable::MultipleMethods;
+        let good = basic("c1:good");
+        for (authorization, body, expected) in [
+            (None, "client_id=c1&client_secret=good", Ok(vec!["None c1 good"])),
+            (None, "client_id=c%31&client_secret=g+o%26d", Ok(vec!["None c1 g o&d"])),
+            (None, "client_secret=good", Ok(vec!["None  good"])),
+            (None, "client_id=c1", Ok(vec![])),
+            (None, "client_id=c1&client_secret=", Ok(vec![])),
+            (None, "client_assertion=x&client_secret=good", Err(MultipleMethods)),
+            (good.as_deref(), "", Ok(vec!["Some(Rfc6749) c1 good"])),
+            (good.as_deref(), "client_secret=", Ok(vec!["Some(Rfc6749) c1 good"])),
+            (good.as_deref(), "client_id=c1", Ok(vec!["Some(Rfc6749) c1 good"])),
+            (good.as_deref(), "client_id=c2", Err(MultipleMethods)),
+            (good.as_deref(), "client_secret=good", Err(MultipleMethods)),
+            (good.as_deref(), "client_assertion=x", Err(MultipleMethods)),
+            (Some("Bearer x"), "", Ok(vec![])),
+            (Some("Bearer x"), "client_id=c1&client_secret=good", Err(MultipleMethods)),
+        ] {
+            let expected = expected.map(|list| list.into_iter().map(str::to_owned).collect::<Vec<_>>());
+            assert_eq!(read(authorization, body, BasicDecoding::Both), expected, "{authorization:?} {body}");
+        }
+    }
+
+    #[test]
+    fn basic_is_read_as_configured() {
+        use BasicDecoding::{Both, Raw, Rfc6749};
+        let malformed = || Err(Unreadable::Malformed);
+        let ok = |list: &[&str]| Ok(list.iter().map(|text| (*text).to_owned()).collect());
+        for (text, decoding, expected) in [
+            ("c1:a%2Bb", Both, ok(&["Some(Rfc6749) c1 a+b", "Some(Raw) c1 a%2Bb"])),
+            ("c1:a%2Bb", Raw, ok(&["Some(Raw) c1 a%2Bb"])),
+            ("c1:a%2Bb", Rfc6749, ok(&["Some(Rfc6749) c1 a+b"])),
+            ("c1:%%%", Both, ok(&["Some(Raw) c1 %%%"])),
+            ("c1:%%%", Rfc6749, malformed()),
+            ("c1:%ff", Both, ok(&["Some(Raw) c1 %ff"])),
+            ("c%3A1:a:b", Both, ok(&["Some(Rfc6749) c:1 a:b", "Some(Raw) c%3A1 a:b"])),
+            ("no colon", Both, malformed()),
+            ("c1:", Both, ok(&["Some(Rfc6749) c1 "])),
+            (":good", Both, ok(&["Some(Rfc6749)  good"])),
+        ] {
+            assert_eq!(read(basic(text).as_deref(), "", decoding), expected, "{text} {decoding:?}");
+        }
+        // The id in the form settles which of two readings is meant.
+        assert_eq!(read(basic("c%3A1:x").as_deref(), "client_id=c%3A1", Both), ok(&["Some(Rfc6749) c:1 x"]));
+        assert_eq!(read(basic("c%3A1:x").as_deref(), "client_id=c%253A1", Both), ok(&["Some(Raw) c%3A1 x"]));
+    }
+}

@@ -1,0 +1,109 @@
+//! Form encoding (application/x-www-form-urlencoded), strictly: `%` is followed by two hex digits or the text is refused.
+//!
+//! The libraries at hand decode leniently (a lone `%` stays, bad UTF-8 becomes a replacement character), so that two
+//! different requests become one. On this path they may not.
+
+/// A `%` that is not followed by two hex digits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BadEscape;
+
+/// Appends `raw`, decoded: `+` is a space, `%XX` a byte.
+pub fn decode(raw: &[u8], out: &mut Vec<u8>) -> Result<(), BadEscape> {
+    out.reserve(raw.len());
+    each(raw, |byte| out.push(byte))
+}
+
+/// Appends bytes, encoded: `[A-Za-z0-9*-._]` as they are, a space as `+`, everything else as `%XX`.
+pub fn encode(bytes: &[u8], out: &mut Vec<u8>) {
+    bytes.iter().for_each(|byte| push_encoded(*byte, out));
+}
+
+/// Appends `raw` decoded once and encoded once, in one pass.
+pub fn recode(raw: &[u8], out: &mut Vec<u8>) -> Result<(), BadEscape> {
+    each(raw, |byte| push_encoded(byte, out))
+}
+
+/// Whether a byte stands for itself in canonical form encoding.
+pub const fn is_plain(byte: u8) -> bool {
+    matches!(byte, b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'*' | b'-' | b'.' | b'_')
+}
+
+fn each(raw: &[u8], mut emit: impl FnMut(u8)) -> Result<(), BadEscape> {
+    let mut bytes = raw.iter().copied();
+    while let Some(byte) = bytes.next() {
+        emit(match byte {
+            b'+' => b' ',
+            b'%' => {
+                let (high, low) = (hex(bytes.next())?, hex(bytes.next())?);
+                high << 4 | low
+            }
+            other => other,
+        });
+    }
+    Ok(())
+}
+
+fn hex(digit: Option<u8>) -> Result<u8, BadEscape> {
+    match digit {
+        Some(d @ b'0'..=b'9') => Ok(d - b'0'),
+        Some(d @ b'a'..=b'f') => Ok(d - b'a' + 10),
+        Some(d @ b'A'..=b'F') => Ok(d - b'A' + 10),
+        _ => Err(BadEscape),
+    }
+}
+
+fn push_encoded(byte: u8, out: &mut Vec<u8>) {
+    const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
+    let digit = |nibble: u8| DIGITS.get(usize::from(nibble)).copied().unwrap_or(b'0');
+    match byte {
+        b' ' => out.push(b'+'),
+        plain if is_plain(plain) => out.push(plain),
+        other => out.extend_from_slice(&[b'%', digit(other >> 4), digit(other & 15)]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn decoded(raw: &str) -> Result<Vec<u8>, BadEscape> {
+        let mut out = Vec::new();
+        decode(raw.as_bytes(), &mut out).map(|()| out)
+    }
+
+    #[test]
+    fn escapes_are_strict() {
+        assert_eq!(decoded("a+b%20c%2B%c3%A9").unwrap(), "a b c+é".as_bytes());
+        for bad in ["%", "%2", "%zz", "a%2", "%%41", "%+1", "%u0041"] {
+            assert_eq!(decoded(bad), Err(BadEscape), "{bad}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn decode_undoes_encode_and_the_common_library_agrees(bytes: Vec<u8>) {
+            let mut text = Vec::new();
+            encode(&bytes, &mut text);
+            let mut back = Vec::new();
+            decode(&text, &mut back).unwrap();
+            prop_assert_eq!(&back, &bytes);
+            if let Ok(value) = std::str::from_utf8(&bytes) {
+                let library = serde_urlencoded::to_string([("v", value)]).unwrap();
+                prop_assert_eq!(format!("v={}", std::str::from_utf8(&text).unwrap()), library);
+            }
+        }
+
+        #[test]
+        fn recode_is_decode_then_encode(raw in "[ -~]{0,64}") {
+            let (mut once, mut decoded, mut twice) = (Vec::new(), Vec::new(), Vec::new());
+            let recoded = recode(raw.as_bytes(), &mut once);
+            let both = decode(raw.as_bytes(), &mut decoded).map(|()| encode(&decoded, &mut twice));
+            prop_assert_eq!(recoded, both);
+            if recoded.is_ok() {
+                prop_assert_eq!(once, twice);
+            }
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! Who called, as told to the upstream: X-Forwarded-For, -Proto, -Host and Forwarded (RFC 7239), always made anew.
+//!
+//! What the caller says about itself is believed only where it came through a trusted proxy, and then from right to
+//! left: the first address that is not a trusted proxy's is the caller.
+
+use std::fmt::Write;
+use std::net::{IpAddr, SocketAddr};
+
+use http::header::{FORWARDED, HeaderMap, HeaderName, HeaderValue};
+use ipnet::IpNet;
+
+static FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+static PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+static HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+
+/// A caller: where it called from and what is told about it.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    /// The address that throttling and logs go by.
+    pub address: IpAddr,
+    forwarded_for: HeaderValue,
+    proto: &'static str,
+    host: Option<HeaderValue>,
+}
+
+impl Caller {
+    /// Tells the caller of a request that came over a connection from `peer`.
+    pub fn of(peer: SocketAddr, trusted: &[IpNet], headers: &HeaderMap) -> Self {
+        let peer = peer.ip().to_canonical();
+        if !is_trusted(peer, trusted) {
+            return Self { address: peer, forwarded_for: text(&peer.to_string()), proto: "http", host: None };
+        }
+        let said = chain(headers);
+        let mut believed = vec![peer];
+        for address in said.iter().rev() {
+            let Some(address) = address else { break };
+            believed.push(*address);
+            if !is_trusted(*address, trusted) {
+                break;
+            }
+        }
+        let address = believed.last().copied().unwrap_or(peer);
+        let forwarded_for = believed.iter().rev().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        let https = headers.get(&PROTO).is_some_and(|proto| proto.as_bytes().eq_ignore_ascii_case(b"https"));
+        let host = headers.get(&HOST).filter(|host| crate::domain::host::is_host(host.as_bytes()));
+        Self {
+            address,
+            forwarded_for: text(&forwarded_for),
+            proto: if https { "https" } else { "http" },
+            host: host.cloned(),
+        }
+    }
+
+    /// Writes what the upstream is told.
+    pub fn write(&self, host: Option<&HeaderValue>, out: &mut HeaderMap) {
+        out.insert(FOR.clone(), self.forwarded_for.clone());
+        out.insert(PROTO.clone(), HeaderValue::from_static(self.proto));
+        let host = self.host.as_ref().or(host);
+        if let Some(host) = host {
+            out.insert(HOST.clone(), host.clone());
+        }
+        out.insert(FORWARDED, self.element(host.and_then(|host| host.to_str().ok())));
+    }
+
+    fn element(&self, host: Option<&str>) -> HeaderValue {
+        let mut line = String::with_capacity(96);
+        let _infallible = match self.address {
+            IpAddr::V4(address) => write!(line, "for={address};proto={}", self.proto),
+            IpAddr::V6(address) => write!(line, "for=\"[{address}]\";proto={}", self.proto),
+        };
+        if let Some(host) = host {
+            let _infallible = write!(line, ";host=\"{host}\"");
+        }
+        HeaderValue::try_from(line).unwrap_or_else(|_| HeaderValue::from_static("for=unknown"))
+    }
+}
+
+fn is_trusted(address: IpAddr, trusted: &[IpNet]) -> bool {
+    trusted.iter().any(|network| network.contains(&address))
+}
+
+fn text(line: &str) -> HeaderValue {
+    HeaderValue::from_str(line).unwrap_or_else(|_| HeaderValue::from_static("unknown"))
+}
+
+/// What the headers say, from the farthest to the nearest hop; a hop that gives no address is a gap that is not crossed.
+fn chain(headers: &HeaderMap) -> Vec<Option<IpAddr>> {
+    let items = |name: &HeaderName| {
+        let values = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
+        values.flat_map(|value| value.split(',')).map(str::trim).collect::<Vec<_>>()
+    };
+    if headers.contains_key(&FOR) {
+        return items(&FOR).into_iter().map(address).collect();
+    }
+    let hop = |item: &str| {
+        let pairs = item.split(';').filter_map(|pair| pair.trim().split_once('='));
+        pairs.filter(|(name, _)| name.eq_ignore_ascii_case("for")).find_map(|(_, value)| address(value))
+    };
+    items(&FORWARDED).into_iter().map(hop).collect()
+}
+
+fn address(text: &str) -> Option<IpAddr> {
+    let text = text.trim_matches('"');
+    let bare = text.strip_prefix('[').and_then(|rest| rest.split_once(']')).map_or(text, |(inside, _)| inside);
+    let parsed = bare.parse().ok().or_else(|| text.parse::<SocketAddr>().ok().map(|address| address.ip()));
+    parsed.map(|address: IpAddr| address.to_canonical())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(peer: &str, lines: &[(&'static str, &'static str)]) -> (String, String, String) {
+        let mut headers = HeaderMap::new();
+        for (name, value) in lines {
+            headers.append(*name, HeaderValue::from_static(value));
+        }
+        let trusted = ["10.0.0.0/8".parse().unwrap(), "fd00::/8".parse().unwrap()];
+        let caller = Caller::of(SocketAddr::new(peer.parse().unwrap(), 1), &trusted, &headers);
+        let mut out = HeaderMap::new();
+        caller.write(Some(&HeaderValue::from_static("as.test")), &mut out);
+        let get = |name: &str| out[name].to_str().unwrap().to_owned();
+        (caller.address.to_string(), get("x-forwarded-for"), get("forwarded"))
+    }
+
+    #[test]
+    fn a_stranger_is_not_believed() {
+        let (address, forwarded_for, forwarded) = told(
+            "192.0.2.1",
+            &[("x-forwarded-for", "1.1.1.1"), ("forwarded", "for=1.1.1.1"), ("x-forwarded-proto", "https")],
+        );
+        assert_eq!((address.as_str(), forwarded_for.as_str()), ("192.0.2.1", "192.0.2.1"));
+        assert_eq!(forwarded, "for=192.0.2.1;proto=http;host=\"as.test\"");
+    }
+
+    #[test]
+    fn a_trusted_proxy_is_believed_from_right_to_left() {
+        for (lines, address, forwarded_for) in [
+            (vec![("x-forwarded-for", "6.6.6.6, 1.2.3.4, 10.0.0.9")], "1.2.3.4", "1.2.3.4, 10.0.0.9, 10.0.0.1"),
+            (vec![("x-forwarded-for", "6.6.6.6"), ("x-forwarded-for", "1.2.3.4")], "1.2.3.4", "1.2.3.4, 10.0.0.1"),
+            (vec![("x-forwarded-for", "1.2.3.4, garbage, 10.0.0.9")], "10.0.0.9", "10.0.0.9, 10.0.0.1"),
+            (vec![("x-forwarded-for", "[2001:db8::1]:443")], "2001:db8::1", "2001:db8::1, 10.0.0.1"),
+            (
+                vec![("forwarded", "for=\"[2001:db8::1]\";proto=https, for=10.0.0.9")],
+                "2001:db8::1",
+                "2001:db8::1, 10.0.0.9, 10.0.0.1",
+            ),
+            (vec![], "10.0.0.1", "10.0.0.1"),
+        ] {
+            let told = told("10.0.0.1", &lines);
+            assert_eq!((told.0.as_str(), told.1.as_str()), (address, forwarded_for), "{lines:?}");
+        }
+        assert_eq!(told("::ffff:10.0.0.1", &[("x-forwarded-for", "1.2.3.4")]).0, "1.2.3.4");
+        let told = told(
+            "10.0.0.1",
+            &[("x-forwarded-for", "2001:db8::1"), ("x-forwarded-proto", "https"), ("x-forwarded-host", "a.test")],
+        );
+        assert_eq!(told.2, "for=\"[2001:db8::1]\";proto=https;host=\"a.test\"");
+    }
+}

@@ -1,0 +1,147 @@
+//! Step 2, the rule of it: a request's head, gone over once. What could be read in two ways is refused here.
+//!
+//! hyper lets a missing or second Host, a transfer coding beside chunked and any Expect pass; they end here.
+
+use http::header::{self, HeaderMap, HeaderValue};
+use http::{HeaderName, Version};
+
+use crate::domain::host::is_host;
+use crate::domain::oauth::Refusal;
+
+/// DPoP proof (RFC 9449).
+pub static DPOP: HeaderName = HeaderName::from_static("dpop");
+/// W3C Trace Context.
+pub static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+/// W3C Trace Context.
+pub static TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
+/// The id that ties logs together.
+pub static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// draft-ietf-httpapi-idempotency-key-header.
+pub static IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+/// Telemetry of Auth0's SDKs.
+pub static AUTH0_CLIENT: HeaderName = HeaderName::from_static("auth0-client");
+
+/// The fields that decide something, each known to stand at most once.
+#[derive(Debug, Default)]
+pub struct Head<'h> {
+    /// Host; absent in HTTP/1.0 only.
+    pub host: Option<&'h HeaderValue>,
+    /// Authorization.
+    pub authorization: Option<&'h HeaderValue>,
+    /// The caller's request id, if it is one that can be passed and logged.
+    pub request_id: Option<&'h HeaderValue>,
+    content_type: Option<&'h HeaderValue>,
+}
+
+impl<'h> Head<'h> {
+    /// Goes over the fields once.
+    pub fn check(version: Version, headers: &'h HeaderMap) -> Result<Self, Refusal> {
+        let mut head = Self::default();
+        let (mut coding, mut proof) = (None, None);
+        for (name, value) in headers {
+            let place = match *name {
+                header::HOST => &mut head.host,
+                header::AUTHORIZATION => &mut head.authorization,
+                header::CONTENT_TYPE => &mut head.content_type,
+                header::TRANSFER_ENCODING => &mut coding,
+                header::CONTENT_ENCODING if !value.as_bytes().eq_ignore_ascii_case(b"identity") => {
+                    return Err(Refusal::UnsupportedEncoding);
+                }
+                header::EXPECT if !value.as_bytes().eq_ignore_ascii_case(b"100-continue") => {
+                    return Err(Refusal::ExpectationFailed);
+                }
+                _ if *name == DPOP => &mut proof,
+                _ if *name == X_REQUEST_ID => {
+                    head.request_id = head.request_id.or_else(|| Some(value).filter(|value| is_token(value)));
+                    continue;
+                }
+                _ => continue,
+            };
+            if place.replace(value).is_some() {
+                return Err(Refusal::BadFraming);
+            }
+        }
+        if coding.is_some_and(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"chunked")) {
+            return Err(Refusal::BadFraming);
+        }
+        match head.host {
+            Some(host) if is_host(host.as_bytes()) => Ok(head),
+            None if version == Version::HTTP_10 => Ok(head),
+            _ => Err(Refusal::BadFraming),
+        }
+    }
+
+    /// Whether the body may be read as a form: its media type is the form's, in UTF-8. An empty body needs none.
+    pub fn is_form(&self, body_is_empty: bool) -> bool {
+        match self.content_type {
+            None => body_is_empty,
+            Some(value) => is_form(value.as_bytes()),
+        }
+    }
+}
+
+/// Whether a value is short and plain enough to be an id in a log line.
+fn is_token(value: &HeaderValue) -> bool {
+    (1..=128).contains(&value.len()) && value.as_bytes().iter().all(u8::is_ascii_graphic)
+}
+
+fn is_form(media_type: &[u8]) -> bool {
+    let mut parts = media_type.split(|b| *b == b';').map(<[u8]>::trim_ascii);
+    let form = parts.next().is_some_and(|name| name.eq_ignore_ascii_case(b"application/x-www-form-urlencoded"));
+    form && parts.all(|parameter| {
+        let Some(at) = parameter.iter().position(|b| *b == b'=') else { return parameter.is_empty() };
+        let (name, value) = parameter.split_at_checked(at).unwrap_or_default();
+        let value = value.get(1..).unwrap_or_default();
+        let bare = value.strip_prefix(b"\"").and_then(|v| v.strip_suffix(b"\"")).unwrap_or(value);
+        name.eq_ignore_ascii_case(b"charset") && bare.eq_ignore_ascii_case(b"utf-8")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(lines: &[(&'static str, &'static str)]) -> Result<bool, Refusal> {
+        let mut headers = HeaderMap::new();
+        for (name, value) in lines {
+            headers.append(*name, HeaderValue::from_static(value));
+        }
+        Head::check(Version::HTTP_11, &headers).map(|head| head.is_form(false))
+    }
+
+    #[test]
+    fn what_can_be_read_in_two_ways_is_refused() {
+        let host = ("host", "a");
+        for (lines, refusal) in [
+            (vec![], Refusal::BadFraming),
+            (vec![host, host], Refusal::BadFraming),
+            (vec![("host", "a b")], Refusal::BadFraming),
+            (vec![host, ("transfer-encoding", "gzip, chunked")], Refusal::BadFraming),
+            (vec![host, ("transfer-encoding", "chunked"), ("transfer-encoding", "chunked")], Refusal::BadFraming),
+            (vec![host, ("authorization", "a"), ("authorization", "a")], Refusal::BadFraming),
+            (vec![host, ("content-type", "a"), ("content-type", "b")], Refusal::BadFraming),
+            (vec![host, ("dpop", "a"), ("dpop", "b")], Refusal::BadFraming),
+            (vec![host, ("content-encoding", "gzip")], Refusal::UnsupportedEncoding),
+            (vec![host, ("expect", "banana")], Refusal::ExpectationFailed),
+        ] {
+            assert_eq!(check(&lines), Err(refusal), "{lines:?}");
+        }
+    }
+
+    #[test]
+    fn a_form_is_told_by_its_media_type() {
+        for (value, form) in [
+            ("application/x-www-form-urlencoded", true),
+            ("Application/X-WWW-Form-Urlencoded; Charset=\"utf-8\"", true),
+            ("application/x-www-form-urlencoded;charset=UTF-8", true),
+            ("application/x-www-form-urlencoded;", true),
+            ("application/x-www-form-urlencoded; charset=utf-7", false),
+            ("application/x-www-form-urlencoded, application/json", false),
+            ("application/json", false),
+            ("multipart/form-data", false),
+            ("", false),
+        ] {
+            assert_eq!(check(&[("host", "a"), ("content-type", value)]), Ok(form), "{value}");
+        }
+    }
+}

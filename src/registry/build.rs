@@ -1,0 +1,271 @@
+//! From the entries of a list to a snapshot: the rules about the list as a whole.
+//!
+//! Pure. A list that breaks a rule gives every error and no snapshot; the one in force stays. A revoked record never
+//! comes back to life by a reload, even one that left the list in between.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::time::Duration;
+
+use super::cells::{ClientCells, UseCell};
+use super::{Client, Grave, Graveyard, Key, Record, Slot, Snapshot, UpstreamIdentity};
+use crate::config::clients::{ClientEntry, MOST_ACTIVE, Material, SecretEntry, SecretStatus, Spot};
+use crate::domain::clock::Timestamp;
+use crate::domain::ids::ClientId;
+use crate::domain::secret::{Digest, Secret};
+use crate::extract::percent;
+use crate::hash;
+
+/// The contents of the secret files that a list names, by the file that names them and the path as it is written there.
+pub type SecretFiles = HashMap<(usize, PathBuf), Secret>;
+
+/// What a list is built with.
+pub struct Ground<'a> {
+    /// The secret files it names; all of them could be read.
+    pub files: &'a SecretFiles,
+    /// The snapshot in force, whose counters and graves are taken over.
+    pub previous: Option<&'a Snapshot>,
+    /// Whether a client without an upstream secret has its own sent on: with two secrets, one of them will be refused.
+    pub forwards: bool,
+    /// How long revoked records are remembered.
+    pub keep_revoked: Duration,
+    /// Now.
+    pub now: Timestamp,
+}
+
+/// Problems of a list, each at its spot.
+#[derive(Debug, Default)]
+pub struct Findings {
+    /// What refuses the list.
+    pub errors: Vec<(Spot, String)>,
+    /// What the operator should know.
+    pub warnings: Vec<(Spot, String)>,
+}
+
+/// Enough errors to act on; a list of a million slips is not told a million times.
+const MOST_FINDINGS: usize = 100;
+
+impl Findings {
+    fn error(&mut self, spot: Spot, message: String) {
+        if self.errors.len() < MOST_FINDINGS {
+            self.errors.push((spot, message));
+        }
+    }
+
+    fn warn(&mut self, spot: Spot, message: String) {
+        if self.warnings.len() < MOST_FINDINGS {
+            self.warnings.push((spot, message));
+        }
+    }
+}
+
+/// Builds the next snapshot. `hash` is the content's; `guarded` whether every file had its `[end]`.
+pub fn build(entries: Vec<ClientEntry>, ground: &Ground<'_>, hash: u64, guarded: bool) -> (Option<Snapshot>, Findings) {
+    let mut findings = Findings::default();
+    let mut names = Names::default();
+    let mut owners: HashMap<Digest, ClientId> = HashMap::new();
+    let mut clients = Vec::with_capacity(entries.len());
+    let mut index = HashMap::with_capacity(entries.len());
+    for entry in entries {
+        names.check(&entry, &mut findings);
+        let client = client(entry, ground, &mut owners, &mut findings);
+        index.insert(Key(client.id.clone()), clients.len());
+        clients.push(Arc::new(client));
+    }
+    let snapshot = Snapshot {
+        generation: ground.previous.map_or(0, |previous| previous.generation) + 1,
+        hash,
+        guarded,
+        index,
+        graveyard: graveyard(&clients, ground),
+        clients,
+    };
+    (findings.errors.is_empty().then_some(snapshot), findings)
+}
+
+/// Client ids seen so far, as written and form-decoded: two that become equal would be one to some readers.
+#[derive(Default)]
+struct Names(HashMap<Vec<u8>, ClientId>);
+
+impl Names {
+    fn check(&mut self, entry: &ClientEntry, findings: &mut Findings) {
+        let exact = entry.id.as_str().as_bytes().to_vec();
+        let mut decoded = Vec::new();
+        let decodes = percent::decode(&exact, &mut decoded).is_ok() && decoded != exact;
+        for name in [Some(exact), decodes.then_some(decoded)].into_iter().flatten() {
+            match self.0.insert(name, entry.id.clone()) {
+                Some(other) if other == entry.id => {
+                    findings.error(entry.spot, format!("client {:?} stands in the list twice: keep one", entry.id));
+                }
+                Some(other) => {
+                    let why = "become equal by form-decoding, so that a caller of one could pass for the other";
+                    findings.error(entry.spot, format!("clients {other:?} and {:?} {why}: rename one", entry.id));
+                }
+                None => {}
+            }
+        }
+    }
+}
+
+fn client(
+    entry: ClientEntry,
+    ground: &Ground<'_>,
+    owners: &mut HashMap<Digest, ClientId>,
+    findings: &mut Findings,
+) -> Client {
+    let before = ground.previous.and_then(|previous| previous.client(entry.id.as_str().as_bytes()));
+    let mut records: Vec<Record> = Vec::with_capacity(entry.secrets.len());
+    for secret in entry.secrets {
+        let spot = secret.spot;
+        let record = record(secret, ground, before.map(|client| &**client));
+        for earlier in &records {
+            if earlier.id == record.id {
+                findings.error(spot, format!("secret {} of client {:?} stands twice: keep one", record.id, entry.id));
+            } else if earlier.digest == record.digest {
+                let message =
+                    format!("secrets {} and {} of client {:?} are the same secret", earlier.id, record.id, entry.id);
+                findings.error(spot, message);
+            }
+        }
+        if let Some(grave) = ground.previous.and_then(|previous| previous.revived(&entry.id, &record)) {
+            let message = format!(
+                "secret {} of client {:?} was revoked (as {}) and would come back to life: \
+                 leave it revoked and add a new one",
+                record.id, entry.id, grave.secret
+            );
+            findings.error(spot, message);
+        }
+        match owners.insert(record.digest, entry.id.clone()) {
+            Some(other) if other != entry.id => {
+                findings.warn(spot, format!("clients {other:?} and {:?} have the same secret", entry.id));
+            }
+            _ => {}
+        }
+        records.push(record);
+    }
+    let slots = slots(&records, ground.now);
+    let active = slots.len();
+    if active > MOST_ACTIVE {
+        let message = format!("client {:?} has {active} active secrets, and 8 is the most: revoke some", entry.id);
+        findings.error(entry.spot, message);
+    } else if active > entry.max_active {
+        let message =
+            format!("client {:?} has {active} active secrets, above its limit of {}", entry.id, entry.max_active);
+        findings.warn(entry.spot, message);
+    }
+    if entry.enabled && active == 0 {
+        findings.warn(entry.spot, format!("client {:?} has no active secret: it is refused", entry.id));
+    }
+    if active > 1 && entry.upstream.is_none() && ground.forwards {
+        let message = format!(
+            "client {:?} has {active} active secrets and no [client.upstream]: both are sent on, and an upstream that \
+             knows one refuses the other",
+            entry.id
+        );
+        findings.warn(entry.spot, message);
+    }
+    let upstream = entry.upstream.map(|upstream| {
+        let of = |path: &PathBuf| ground.files.get(&(entry.spot.file, path.clone()));
+        let secrets: Box<[Secret]> =
+            upstream.secret_files.iter().filter_map(of).map(|secret| Secret::new(secret.expose().to_vec())).collect();
+        Arc::new(UpstreamIdentity {
+            id: upstream.id.unwrap_or_else(|| entry.id.clone()),
+            working: working(before.and_then(|client| client.upstream.as_deref()), &secrets),
+            secrets,
+            method: upstream.method,
+            basic_encoding: upstream.basic_encoding,
+        })
+    });
+    Client {
+        cells: before.map_or_else(|| Arc::new(ClientCells::default()), |client| client.cells.clone()),
+        id: entry.id,
+        name: entry.name.into(),
+        enabled: entry.enabled,
+        upstream,
+        records: records.into(),
+        slots,
+    }
+}
+
+/// Which upstream secret worked last stays known while the list of them stays the same.
+fn working(before: Option<&UpstreamIdentity>, secrets: &[Secret]) -> Arc<AtomicUsize> {
+    let same = |identity: &&UpstreamIdentity| {
+        identity.secrets.len() == secrets.len()
+            && identity.secrets.iter().zip(secrets).all(|(a, b)| bool::from(hash::of(a).matches(&hash::of(b))))
+    };
+    before.filter(same).map_or_else(|| Arc::new(AtomicUsize::new(0)), |identity| identity.working.clone())
+}
+
+fn record(entry: SecretEntry, ground: &Ground<'_>, before: Option<&Client>) -> Record {
+    let from_file = |path: &PathBuf| ground.files.get(&(entry.spot.file, path.clone()));
+    let (digest, hint) = match &entry.material {
+        Material::Digest(digest) => (*digest, None),
+        Material::Plain(secret) => (hash::of(secret), secret.hint()),
+        Material::File(path) => {
+            from_file(path).map_or((Digest::from_bytes([0; 32]), None), |s| (hash::of(s), s.hint()))
+        }
+    };
+    let known = before.and_then(|client| client.records.iter().find(|old| old.id == entry.id && old.digest == digest));
+    Record {
+        uses: known.map_or_else(|| Arc::new(UseCell::tracked_since(ground.now)), |old| old.uses.clone()),
+        id: entry.id,
+        name: entry.name.into(),
+        digest,
+        status: entry.status,
+        hint: entry.hint.or(hint).map(Into::into),
+        created: entry.created,
+        not_before: entry.not_before.unwrap_or(Timestamp::MIN),
+        expires: entry.expires.unwrap_or(Timestamp::MAX),
+    }
+}
+
+/// The records that can be accepted now or later.
+fn slots(records: &[Record], now: Timestamp) -> Box<[Slot]> {
+    let alive = |record: &Record| record.status == SecretStatus::Active && now < record.expires;
+    let slot = |(at, record): (usize, &Record)| Slot {
+        digest: record.digest,
+        not_before: record.not_before.millis(),
+        expires: record.expires.millis(),
+        record: u32::try_from(at).unwrap_or(u32::MAX),
+    };
+    records.iter().enumerate().filter(|(_, record)| alive(record)).map(slot).collect()
+}
+
+/// The graves of before that are still kept, and one for each revoked record of the new list.
+fn graveyard(clients: &[Arc<Client>], ground: &Ground<'_>) -> Graveyard {
+    let mut graves = Graveyard::new();
+    for (client, old) in ground.previous.iter().flat_map(|previous| &previous.graveyard) {
+        let kept = old.iter().filter(|grave| ground.now.since(grave.buried) < ground.keep_revoked);
+        graves.insert(client.clone(), kept.cloned().collect());
+    }
+    graves.retain(|_, kept| !kept.is_empty());
+    for client in clients {
+        client.bury(&mut graves, ground.now);
+    }
+    graves
+}
+
+impl Client {
+    /// Remembers its revoked records.
+    pub(super) fn bury(&self, graves: &mut Graveyard, now: Timestamp) {
+        for record in self.records.iter().filter(|record| record.status == SecretStatus::Revoked) {
+            let known = graves.entry(self.id.clone()).or_default();
+            if !known.iter().any(|grave| grave.secret == record.id && grave.digest == record.digest) {
+                known.push(Grave { secret: record.id.clone(), digest: record.digest, buried: now });
+            }
+        }
+    }
+}
+
+impl Snapshot {
+    /// The grave that a record would rise from.
+    fn revived(&self, client: &ClientId, record: &Record) -> Option<&Grave> {
+        let graves = self.graveyard.get(client).filter(|_| record.status != SecretStatus::Revoked)?;
+        graves.iter().find(|grave| grave.secret == record.id || grave.digest == record.digest)
+    }
+}
+
+#[cfg(test)]
+mod tests;

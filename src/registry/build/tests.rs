@@ -1,0 +1,141 @@
+//! The rules about the list as a whole, from text to snapshot.
+
+use super::*;
+use crate::config::clients::ClientList;
+use crate::config::tree::{Doc, Language};
+use crate::registry::diff::{diff, shrinks, with_revocations};
+
+const NOW: Timestamp = Timestamp::from_millis(1_795_000_000_000);
+
+fn build_on(text: &str, previous: Option<&Snapshot>) -> (Option<Snapshot>, Findings) {
+    let (list, problems) = ClientList::parse(Doc { name: "f", text }, Language::Toml, 0);
+    let list = list.unwrap_or_else(|| panic!("{problems:?}\n{text}"));
+    let files = SecretFiles::new();
+    let keep_revoked = Duration::from_secs(86400);
+    let ground = Ground { files: &files, previous, forwards: true, keep_revoked, now: NOW };
+    build(list.clients, &ground, 7, list.end.is_some())
+}
+
+fn good(text: &str, previous: Option<&Snapshot>) -> Snapshot {
+    let (snapshot, findings) = build_on(text, previous);
+    snapshot.unwrap_or_else(|| panic!("{findings:?}\n{text}"))
+}
+
+fn client(id: &str, secrets: &[(&str, &str, &str)]) -> String {
+    let secrets = secrets.iter().map(|(id, secret, rest)| {
+        format!("[[client.secret]]\nid = \"{id}\"\nsecret = \"{secret}\"\n{}\n", rest.replace("; ", "\n"))
+    });
+    format!("[[client]]\nid = \"{id}\"\n{}", secrets.collect::<String>())
+}
+
+const REVOKED: &str = "status = \"revoked\"";
+
+#[test]
+fn a_list_that_breaks_a_rule_is_refused_whole() {
+    let a = client("a", &[("s1", "one", "")]);
+    let nine: String = client(
+        "a",
+        &[
+            ("s1", "1", ""),
+            ("s2", "2", ""),
+            ("s3", "3", ""),
+            ("s4", "4", ""),
+            ("s5", "5", ""),
+            ("s6", "6", ""),
+            ("s7", "7", ""),
+            ("s8", "8", ""),
+            ("s9", "9", ""),
+        ],
+    );
+    for (text, word) in [
+        (format!("{a}{a}"), "stands in the list twice"),
+        (format!("{}{}", client("a b", &[]), client("a%20b", &[])), "form-decoding"),
+        (format!("{}{}", client("a+b", &[]), client("a%20b", &[])), "form-decoding"),
+        (client("a", &[("s1", "one", ""), ("s1", "two", "")]), "stands twice"),
+        (client("a", &[("s1", "one", ""), ("s2", "one", "")]), "are the same secret"),
+        (client("a", &[("s1", "one", REVOKED), ("s2", "one", "")]), "are the same secret"),
+        (nine, "8 is the most"),
+    ] {
+        let (snapshot, findings) = build_on(&text, None);
+        assert!(snapshot.is_none(), "{text}");
+        assert!(findings.errors.iter().any(|(_, e)| e.contains(word)), "{word}: {findings:?}");
+    }
+}
+
+#[test]
+fn what_is_odd_is_told_and_loads() {
+    for (text, word) in [
+        (client("a", &[]), "no active secret"),
+        (format!("{}{}", client("a", &[("s1", "one", "")]), client("b", &[("s1", "one", "")])), "have the same secret"),
+        (client("a", &[("s1", "1", ""), ("s2", "2", ""), ("s3", "3", "")]), "above its limit of 2"),
+        (client("a", &[("s1", "1", ""), ("s2", "2", "")]), "no [client.upstream]"),
+        (client("a", &[("s1", "1", "expires = 2020-01-01T00:00:00Z")]), "no active secret"),
+    ] {
+        let (snapshot, findings) = build_on(&text, None);
+        assert!(snapshot.is_some(), "{text}");
+        assert!(findings.warnings.iter().any(|(_, w)| w.contains(word)), "{word}: {findings:?}");
+    }
+}
+
+#[test]
+fn a_revoked_record_never_comes_back_to_life_by_a_reload() {
+    let first = good(&client("a", &[("s1", "one", REVOKED), ("s2", "two", "")]), None);
+    // Out of the list for one reload: still remembered.
+    let second = good(&client("a", &[("s2", "two", "")]), Some(&first));
+    for revived in [
+        client("a", &[("s1", "one", ""), ("s2", "two", "")]),
+        client("a", &[("s1", "another value under its id", ""), ("s2", "two", "")]),
+        client("a", &[("s9", "one", ""), ("s2", "two", "")]),
+        client("a", &[("s1", "one", "status = \"disabled\""), ("s2", "two", "")]),
+    ] {
+        for previous in [&first, &second] {
+            let (snapshot, findings) = build_on(&revived, Some(previous));
+            assert!(
+                snapshot.is_none() && findings.errors[0].1.contains("come back to life"),
+                "{revived}: {findings:?}"
+            );
+        }
+    }
+    // The same value is somebody else's business.
+    good(&format!("{}{}", client("a", &[("s2", "two", "")]), client("b", &[("s1", "one", "")])), Some(&second));
+}
+
+#[test]
+fn counters_stay_with_the_same_secret_and_an_edited_one_starts_unused() {
+    let first = good(&client("a", &[("s1", "one", ""), ("s2", "two", "")]), None);
+    for record in &first.clients[0].records {
+        record.uses.note(NOW);
+    }
+    let second = good(&client("a", &[("s2", "edited", ""), ("s1", "one", "name = \"x\"")]), Some(&first));
+    let uses: Vec<_> = second.clients[0].records.iter().map(|r| (r.id.to_string(), r.uses.uses())).collect();
+    assert_eq!(uses, [("s2".to_owned(), 0), ("s1".to_owned(), 1)]);
+    assert_eq!(second.generation, 2);
+    assert_eq!(diff(&first, &second).to_string(), "1 secrets changed: a/s2");
+}
+
+#[test]
+fn a_list_that_lost_most_of_itself_is_noticed_and_its_revocations_stand() {
+    let names = ["a", "b", "c", "d"];
+    let all: String =
+        names.iter().map(|n| client(n, &[("s1", &format!("{n}1"), ""), ("s2", &format!("{n}2"), "")])).collect();
+    let first = good(&all, None);
+    let half: String = names
+        .iter()
+        .take(2)
+        .map(|n| client(n, &[("s1", &format!("{n}1"), ""), ("s2", &format!("{n}2"), "")]))
+        .collect();
+    assert_eq!(shrinks(&first, &good(&half, Some(&first)), 0.5, NOW), None);
+    let cut = client("a", &[("s1", "a1", REVOKED), ("s2", "a2", "")]);
+    let held = good(&cut, Some(&first));
+    assert_eq!(shrinks(&first, &held, 0.5, NOW).as_deref(), Some("3 of 4 clients would be gone"));
+    let thin: String = names.iter().map(|n| client(n, &[])).collect();
+    assert_eq!(shrinks(&first, &good(&thin, Some(&first)), 0.5, NOW).as_deref(), Some("8 of 8 secrets would be gone"));
+    assert!(shrinks(&first, &good("", Some(&first)), 0.5, NOW).is_some());
+
+    let next = with_revocations(&first, &held, NOW).unwrap();
+    assert_eq!((next.clients.len(), next.generation), (4, 2));
+    assert_eq!(next.clients[0].records[0].status, SecretStatus::Revoked);
+    assert_eq!(diff(&first, &next).to_string(), "1 secrets revoked: a/s1");
+    assert!(with_revocations(&next, &held, NOW).is_none());
+    assert!(build_on(&all, Some(&next)).0.is_none(), "revoked by a held list, it stays so");
+}

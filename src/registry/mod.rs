@@ -1,0 +1,231 @@
+//! All we know at one moment: the [`Snapshot`] that a request lives in from start to end.
+//!
+//! A snapshot is built whole and never changed; what counts (uses, results) hangs on it in shared cells that the next
+//! snapshot takes over. Nothing a request does here grows with the number of clients.
+
+pub mod build;
+pub mod cells;
+pub mod diff;
+
+use std::borrow::Borrow;
+use std::collections::HashMap;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+use subtle::Choice;
+
+use self::cells::{ClientCells, UseCell};
+use crate::config::clients::{SecretStatus, UpstreamMethod};
+use crate::domain::clock::Timestamp;
+use crate::domain::ids::{ClientId, SecretId};
+use crate::domain::oauth::{AuthResult, BasicEncoding};
+use crate::domain::secret::{Digest, Secret};
+
+/// The client list in force.
+pub struct Snapshot {
+    /// Rises by one with each list that is published; the first is 1.
+    pub generation: u64,
+    /// First 48 bits of the SHA-256 of the list's content, to compare instances.
+    pub hash: u64,
+    /// The clients, in the order of the list.
+    pub clients: Vec<Arc<Client>>,
+    /// Whether the list was guarded by an `[end]`: once it was, one without is refused.
+    pub guarded: bool,
+    index: HashMap<Key, usize>,
+    graveyard: Graveyard,
+}
+
+/// A client and its secrets.
+pub struct Client {
+    /// Its id.
+    pub id: ClientId,
+    /// A name for people.
+    pub name: Box<str>,
+    /// Whether any secret of it is accepted.
+    pub enabled: bool,
+    /// Its identity at the upstream, in replace mode.
+    pub upstream: Option<Arc<UpstreamIdentity>>,
+    /// Every secret that stands in the list, dead ones included, in the order of the list.
+    pub records: Box<[Record]>,
+    /// What it counts.
+    pub cells: Arc<ClientCells>,
+    slots: Box<[Slot]>,
+}
+
+/// A client's own identity at the upstream.
+pub struct UpstreamIdentity {
+    /// The id there.
+    pub id: ClientId,
+    /// The secrets there, tried in order; at least one.
+    pub secrets: Box<[Secret]>,
+    /// How the credentials are sent.
+    pub method: UpstreamMethod,
+    /// How Basic is written.
+    pub basic_encoding: BasicEncoding,
+    /// Which of the secrets was accepted last.
+    pub working: Arc<std::sync::atomic::AtomicUsize>,
+}
+
+/// One secret of a client.
+#[derive(Clone)]
+pub struct Record {
+    /// Its id.
+    pub id: SecretId,
+    /// A name for people.
+    pub name: Box<str>,
+    /// Its digest.
+    pub digest: Digest,
+    /// What the operator wants of it.
+    pub status: SecretStatus,
+    /// The last characters of the secret.
+    pub hint: Option<Box<str>>,
+    /// When it was made.
+    pub created: Option<Timestamp>,
+    /// When its time comes.
+    pub not_before: Timestamp,
+    /// When its time is over.
+    pub expires: Timestamp,
+    /// When it was used. Bound to the digest.
+    pub uses: Arc<UseCell>,
+}
+
+/// What a secret is at a moment: the closed set of `status` in the metrics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SecretState {
+    /// Accepted.
+    Active,
+    /// Its time has not come.
+    Pending,
+    /// Its time is over.
+    Expired,
+    /// Switched off.
+    Disabled,
+    /// Gone for good.
+    Revoked,
+}
+
+impl SecretState {
+    /// All of them, in the order of the metrics.
+    pub const ALL: [Self; 5] = [Self::Active, Self::Pending, Self::Expired, Self::Disabled, Self::Revoked];
+
+    /// The label value.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Pending => "pending",
+            Self::Expired => "expired",
+            Self::Disabled => "disabled",
+            Self::Revoked => "revoked",
+        }
+    }
+}
+
+/// What verification compares against: a record's digest and window, side by side in memory.
+#[derive(Clone)]
+pub(crate) struct Slot {
+    digest: Digest,
+    not_before: u64,
+    expires: u64,
+    record: u32,
+}
+
+/// A revoked record that a list once held, remembered so that no list brings it back to life.
+#[derive(Clone)]
+struct Grave {
+    secret: SecretId,
+    digest: Digest,
+    buried: Timestamp,
+}
+
+type Graveyard = HashMap<ClientId, Vec<Grave>>;
+
+/// Fills the places of a client with fewer than eight slots: never accepted, compared all the same.
+pub(crate) static DUMMY: Slot =
+    Slot { digest: Digest::from_bytes([0; 32]), not_before: u64::MAX, expires: 0, record: 0 };
+
+impl Slot {
+    /// Whether the secret is this one and its window holds.
+    pub(crate) fn accepts(&self, digest: &Digest, now: Timestamp) -> Choice {
+        let now = now.millis();
+        let open = (self.not_before <= now) & (now < self.expires);
+        self.digest.matches(digest) & Choice::from(u8::from(open))
+    }
+
+    /// Index of the record it stands for.
+    pub(crate) const fn record(&self) -> u32 {
+        self.record
+    }
+}
+
+impl Snapshot {
+    /// The client of that id, compared byte for byte.
+    pub fn client(&self, id: &[u8]) -> Option<&Arc<Client>> {
+        self.index.get(id).and_then(|at| self.clients.get(*at))
+    }
+
+    /// How many secrets stand in the list.
+    pub fn secrets(&self) -> usize {
+        self.clients.iter().map(|client| client.records.len()).sum()
+    }
+}
+
+impl Client {
+    /// The slot at a place; the dummy where there is none.
+    pub(crate) fn slot(&self, at: usize) -> &Slot {
+        self.slots.get(at).unwrap_or(&DUMMY)
+    }
+
+    /// The newest active secret: the one that callers should be using.
+    pub fn current(&self, now: Timestamp) -> Option<&Record> {
+        let active = self.records.iter().filter(|record| record.state(now) == SecretState::Active);
+        active.max_by_key(|record| record.created.unwrap_or(Timestamp::MIN))
+    }
+}
+
+impl Record {
+    /// What it is at a moment.
+    pub fn state(&self, now: Timestamp) -> SecretState {
+        match self.status {
+            SecretStatus::Revoked => SecretState::Revoked,
+            SecretStatus::Disabled => SecretState::Disabled,
+            SecretStatus::Active if now >= self.expires => SecretState::Expired,
+            SecretStatus::Active if now < self.not_before => SecretState::Pending,
+            SecretStatus::Active => SecretState::Active,
+        }
+    }
+
+    /// The result that presenting it is counted under when it was refused.
+    pub fn why_refused(&self, now: Timestamp) -> AuthResult {
+        match self.state(now) {
+            SecretState::Active => AuthResult::InvalidSecret,
+            SecretState::Pending => AuthResult::NotYetValidSecret,
+            SecretState::Expired => AuthResult::ExpiredSecret,
+            SecretState::Disabled => AuthResult::DisabledSecret,
+            SecretState::Revoked => AuthResult::RevokedSecret,
+        }
+    }
+}
+
+/// A client id as a key that presented bytes can be looked up by.
+#[derive(Clone)]
+struct Key(ClientId);
+
+impl Borrow<[u8]> for Key {
+    fn borrow(&self) -> &[u8] {
+        self.0.as_str().as_bytes()
+    }
+}
+
+impl PartialEq for Key {
+    fn eq(&self, other: &Self) -> bool {
+        self.0 == other.0
+    }
+}
+
+impl Eq for Key {}
+
+impl Hash for Key {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        Borrow::<[u8]>::borrow(self).hash(state);
+    }
+}

@@ -1,0 +1,280 @@
+//! Step 5: is the presented secret an active one of its client? The same work for every refusal.
+//!
+//! Each reading is looked up, hashed and compared over eight slots, always; dummies fill the free ones, and an unknown
+//! client has nothing but dummies. Results are folded, not branched on. Why a secret was refused is found out later, on
+//! another thread ([`post_mortem`]), after the same answer went out for every reason.
+
+use std::sync::Arc;
+
+use subtle::{Choice, ConditionallySelectable};
+
+use crate::config::clients::MOST_ACTIVE;
+use crate::config::settings::kinds::{EndpointAuth, UnknownClients};
+use crate::domain::clock::Timestamp;
+use crate::domain::ids::SecretId;
+use crate::domain::oauth::{AuthMethod, AuthResult, BasicEncoding};
+use crate::domain::secret::Digest;
+use crate::extract::{Credentials, Reading};
+use crate::hash;
+use crate::registry::{Client, DUMMY, Record, Snapshot};
+
+/// Proof that a request presented an active secret of an enabled client. Only [`verify`] makes one.
+pub struct Verified {
+    client: Arc<Client>,
+    record: u32,
+    method: AuthMethod,
+    encoding: Option<BasicEncoding>,
+}
+
+impl Verified {
+    /// Who it is.
+    pub const fn client(&self) -> &Arc<Client> {
+        &self.client
+    }
+
+    /// The secret that was presented.
+    pub fn record(&self) -> Option<&Record> {
+        self.client.records.get(self.record as usize)
+    }
+
+    /// Index of that secret among the client's records.
+    pub const fn record_index(&self) -> usize {
+        self.record as usize
+    }
+
+    /// How it was presented.
+    pub const fn method(&self) -> AuthMethod {
+        self.method
+    }
+
+    /// Step 7: notes the use on the record's and the client's own atomics.
+    pub fn note_use(&self, now: Timestamp) {
+        if let Some(record) = self.record() {
+            record.uses.note(now);
+        }
+        self.client.cells.count(AuthResult::Success);
+        if let Some(encoding) = self.encoding {
+            self.client.cells.count_basic(encoding);
+        }
+    }
+}
+
+/// What is left of refused credentials: enough to find out why, nothing that could be replayed.
+pub struct Denied {
+    /// The known client among the readings.
+    pub client: Option<Arc<Client>>,
+    digests: [Option<Digest>; 2],
+}
+
+/// Leave to pass unverified, because the configuration says so. Only [`Carried::without_secret`] and
+/// [`Carried::unknown`] give it.
+pub struct Carried(());
+
+impl Carried {
+    /// For a request that presents no client secret, where the endpoint does not require one.
+    pub fn without_secret(auth: EndpointAuth) -> Option<Self> {
+        (auth == EndpointAuth::Optional).then_some(Self(()))
+    }
+
+    /// For a client that is not on the list, where those are passed on.
+    pub fn unknown(policy: UnknownClients, denied: &Denied) -> Option<Self> {
+        (policy == UnknownClients::Pass && denied.client.is_none()).then_some(Self(()))
+    }
+}
+
+/// How verification ended.
+pub enum Verdict {
+    /// An active secret of an enabled client.
+    Verified(Verified),
+    /// Anything else.
+    Denied(Denied),
+    /// Two readings prove two different clients: a guess would be an authentication bypass.
+    Ambiguous,
+}
+
+/// Verifies presented credentials against one snapshot.
+pub fn verify(snapshot: &Snapshot, credentials: &Credentials<'_>, now: Timestamp) -> Verdict {
+    let mut verified: Option<Verified> = None;
+    let mut denied = Denied { client: None, digests: [None; 2] };
+    for (reading, kept) in credentials.readings().zip(&mut denied.digests) {
+        let client = snapshot.client(reading.id);
+        let (digest, proof, record) = compare(client, &reading, now);
+        *kept = Some(digest);
+        denied.client = denied.client.or_else(|| client.cloned());
+        let Some(client) = client.filter(|_| bool::from(proof)) else { continue };
+        match &verified {
+            Some(first) if first.client.id != client.id => return Verdict::Ambiguous,
+            Some(_) => {}
+            None => {
+                let (method, encoding) = (credentials.method, reading.encoding);
+                verified = Some(Verified { client: client.clone(), record, method, encoding });
+            }
+        }
+    }
+    verified.map_or(Verdict::Denied(denied), Verdict::Verified)
+}
+
+/// One pass over eight slots. No early exit, no branch on what a slot holds.
+fn compare(client: Option<&Arc<Client>>, reading: &Reading<'_>, now: Timestamp) -> (Digest, Choice, u32) {
+    let digest = hash::sha256(reading.secret);
+    let mut proof = Choice::from(0);
+    let mut record = 0u32;
+    for at in 0..MOST_ACTIVE {
+        let slot = client.map_or(&DUMMY, |client| client.slot(at));
+        let accepted = slot.accepts(&digest, now);
+        record.conditional_assign(&slot.record(), accepted);
+        proof |= accepted;
+    }
+    let enabled = Choice::from(u8::from(client.is_some_and(|client| client.enabled)));
+    let given = Choice::from(u8::from(!reading.secret.is_empty()));
+    (digest, proof & enabled & given, record)
+}
+
+/// Why credentials were refused: for counters and logs only, on the control thread. The record is named when the secret
+/// was one of the client's that is dead, pending or disabled.
+pub fn post_mortem(denied: &Denied, now: Timestamp) -> (AuthResult, Option<SecretId>) {
+    let Some(client) = &denied.client else { return (AuthResult::UnknownClient, None) };
+    let presented = |record: &&Record| denied.digests.iter().flatten().any(|digest| record.digest == *digest);
+    match client.records.iter().find(presented) {
+        Some(record) if !client.enabled => (AuthResult::DisabledClient, Some(record.id.clone())),
+        Some(record) => (record.why_refused(now), Some(record.id.clone())),
+        None if !client.enabled => (AuthResult::DisabledClient, None),
+        None => (AuthResult::InvalidSecret, None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use http::HeaderValue;
+
+    use super::*;
+    use crate::config::clients::ClientList;
+    use crate::config::settings::kinds::BasicDecoding;
+    use crate::config::tree::{Doc, Language};
+    use crate::extract::form::Form;
+    use crate::extract::{Presented, Scratch, extract};
+    use crate::registry::build::{Ground, SecretFiles, build};
+
+    const NOW: Timestamp = Timestamp::from_millis(1_795_000_000_000);
+
+    fn snapshot(text: &str) -> Snapshot {
+        let list = ClientList::parse(Doc { name: "f", text }, Language::Toml, 0).0.unwrap();
+        let files = SecretFiles::new();
+        let ground = Ground {
+            files: &files,
+            previous: None,
+            forwards: false,
+            keep_revoked: Duration::ZERO,
+            now: Timestamp::MIN,
+        };
+        build(list.clients, &ground, 0, false).0.unwrap()
+    }
+
+    fn list() -> Snapshot {
+        snapshot(
+            r#"
+            [[client]]
+            id = "c1"
+            max_active_secrets = 8
+            secret = [
+              { id = "old", secret = "one" },
+              { id = "new", secret = "two" },
+              { id = "gone", secret = "revoked", status = "revoked" },
+              { id = "off", secret = "disabled", status = "disabled" },
+              { id = "late", secret = "pending", not_before = "2026-11-19T00:00:00Z" },
+              { id = "past", secret = "expired", expires = "2026-11-17T00:00:00Z" },
+            ]
+            [[client]]
+            id = "off"
+            enabled = false
+            secret = [{ id = "s", secret = "one" }]
+            [[client]]
+            id = "a:b"
+            secret = [{ id = "s", secret = "c" }]
+            [[client]]
+            id = "x"
+            secret = [{ id = "s", secret = "a b" }]
+            [[client]]
+            id = "empty"
+            "#,
+        )
+    }
+
+    fn verdict(body: &str) -> Result<String, (AuthResult, Option<String>)> {
+        let form = Form::parse(body.as_bytes()).unwrap();
+        let mut scratch = Scratch::default();
+        let Presented::Secret(credentials) = extract(None, &form, BasicDecoding::Both, &mut scratch).unwrap() else {
+            panic!("nothing presented in {body}")
+        };
+        match verify(&list(), &credentials, NOW) {
+            Verdict::Verified(verified) => Ok(verified.record().unwrap().id.to_string()),
+            Verdict::Denied(denied) => {
+                let (result, record) = post_mortem(&denied, NOW);
+                Err((result, record.map(|id| id.to_string())))
+            }
+            Verdict::Ambiguous => panic!("ambiguous"),
+        }
+    }
+
+    #[test]
+    fn every_active_secret_is_accepted_and_every_dead_one_tells_why_afterwards() {
+        use AuthResult::*;
+        for (id, secret, expected) in [
+            ("c1", "one", Ok("old")),
+            ("c1", "two", Ok("new")),
+            ("c1", "three", Err((InvalidSecret, None))),
+            ("c1", "revoked", Err((RevokedSecret, Some("gone")))),
+            ("c1", "disabled", Err((DisabledSecret, Some("off")))),
+            ("c1", "pending", Err((NotYetValidSecret, Some("late")))),
+            ("c1", "expired", Err((ExpiredSecret, Some("past")))),
+            ("off", "one", Err((DisabledClient, Some("s")))),
+            ("off", "two", Err((DisabledClient, None))),
+            ("C1", "one", Err((UnknownClient, None))),
+            ("nobody", "one", Err((UnknownClient, None))),
+            ("empty", "one", Err((InvalidSecret, None))),
+        ] {
+            let body = format!("client_id={id}&client_secret={secret}");
+            let expected = expected.map(str::to_owned).map_err(|(result, id)| (result, id.map(str::to_owned)));
+            assert_eq!(verdict(&body), expected, "{body}");
+        }
+    }
+
+    #[test]
+    fn windows_open_at_not_before_and_close_at_expires() {
+        let text = "[[client]]\nid = \"c\"\n[[client.secret]]\nid = \"s\"\nsecret = \"x\"\nnot_before = 2026-01-01T00:00:00Z\nexpires = 2026-01-02T00:00:00Z\n";
+        let snapshot = snapshot(text);
+        let start = crate::config::values::timestamp("2026-01-01T00:00:00Z").unwrap().millis();
+        let day = 86_400_000;
+        let form = Form::parse(b"client_id=c&client_secret=x").unwrap();
+        for (at, accepted) in [(start - 1, false), (start, true), (start + day - 1, true), (start + day, false)] {
+            let mut scratch = Scratch::default();
+            let Presented::Secret(credentials) = extract(None, &form, BasicDecoding::Both, &mut scratch).unwrap()
+            else {
+                panic!()
+            };
+            let verdict = verify(&snapshot, &credentials, Timestamp::from_millis(at));
+            assert_eq!(matches!(verdict, Verdict::Verified(_)), accepted, "{at}");
+        }
+    }
+
+    #[test]
+    fn either_reading_of_basic_may_prove_the_client() {
+        let form = Form::parse(b"").unwrap();
+        for (credential, accepted) in
+            [("x:a b", true), ("x:a+b", true), ("x:a%20b", true), ("a%3Ab:c", true), ("x:a%2Bb", false)]
+        {
+            let (id, secret) = credential.split_once(':').unwrap();
+            let value = HeaderValue::from_str(&crate::extract::basic::write(id.as_bytes(), secret.as_bytes())).unwrap();
+            let mut scratch = Scratch::default();
+            let Presented::Secret(credentials) =
+                extract(Some(&value), &form, BasicDecoding::Both, &mut scratch).unwrap()
+            else {
+                panic!()
+            };
+            let verdict = verify(&list(), &credentials, NOW);
+            assert_eq!(matches!(verdict, Verdict::Verified(_)), accepted, "{credential}");
+        }
+    }
+}
