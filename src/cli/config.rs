@@ -1,0 +1,81 @@
+//! `relatch config check` and `relatch config schema`.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Subcommand, ValueEnum};
+
+use crate::config::problem::ConfigErrors;
+use crate::config::schema;
+use crate::domain::clock::Clock;
+use crate::registry::SecretState;
+use crate::reload;
+
+/// What to look at.
+#[derive(Subcommand)]
+pub enum Command {
+    /// Read everything as a start would, and tell every error at once
+    Check {
+        /// The configuration file; default: the one of --config
+        file: Option<PathBuf>,
+    },
+    /// Print the JSON Schema of a file, for editors
+    Schema {
+        /// Which file
+        #[arg(default_value = "relatch")]
+        of: Schema,
+    },
+}
+
+/// The files that have a schema.
+#[derive(Clone, Copy, ValueEnum)]
+pub enum Schema {
+    /// relatch.toml
+    Relatch,
+    /// clients.toml
+    Clients,
+}
+
+/// Runs the command.
+pub fn run(path: &Path, command: &Command) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Check { file } => Ok(check(file.as_deref().unwrap_or(path))),
+        Command::Schema { of } => {
+            let schema = match of {
+                Schema::Relatch => schema::settings(),
+                Schema::Clients => schema::clients(),
+            };
+            super::say(&format!("{}\n", serde_json::to_string_pretty(&schema)?));
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+/// The same code as a start, without the start.
+fn check(path: &Path) -> ExitCode {
+    let (settings, problems, _) = super::settings(path, &[]);
+    super::warn(&problems.warnings);
+    let Some(settings) = settings else { return super::refuse(&ConfigErrors(problems.errors)) };
+    let clock = Clock::start();
+    match reload::load(&settings, &clock) {
+        Err(errors) => super::refuse(&errors),
+        Ok(loaded) => {
+            super::warn(&loaded.warnings);
+            let list = &loaded.snapshot;
+            let records = list.clients.iter().flat_map(|client| &client.records);
+            let active = records.filter(|record| record.state(clock.now()) == SecretState::Active).count();
+            let (clients, hash) = (list.clients.len(), format!("{:012x}", list.hash));
+            super::say(&format!(
+                "config ok: {clients} client{}, {active} active secret{} (sha256 {})\n",
+                plural(clients),
+                plural(active),
+                hash.get(..8).unwrap_or(&hash)
+            ));
+            ExitCode::SUCCESS
+        }
+    }
+}
+
+const fn plural(count: usize) -> &'static str {
+    if count == 1 { "" } else { "s" }
+}

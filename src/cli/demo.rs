@@ -1,0 +1,61 @@
+//! `relatch demo`: prints what there is to try, and runs until Ctrl-C.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use crate::app::{App, Bound};
+use crate::demo::{self, DemoClient, server};
+use crate::domain::clock::Clock;
+use crate::hash;
+use crate::reload::Loaded;
+
+/// Starts the built-in server and the proxy in front of it.
+pub fn run() -> anyhow::Result<ExitCode> {
+    let clients = demo::clients()?;
+    let known = clients.iter().map(|client| (client.id.to_string(), hash::of(&client.upstream))).collect();
+    let server = server::start(known)?;
+    let settings = match demo::settings(server, &super::environment()) {
+        Ok(settings) => settings,
+        Err(errors) => return Ok(super::refuse(&errors)),
+    };
+    let clock = Arc::new(Clock::start());
+    let snapshot = demo::snapshot(&clients, &clock)?;
+    let loaded = Loaded { snapshot, warnings: Vec::new(), secrets: Default::default(), fingerprint: [0; 32] };
+    let path = settings.endpoints.first().map_or("/oauth/token", |endpoint| &endpoint.path).to_owned();
+    App { settings, loaded, clock, warnings: Vec::new(), origin: None }
+        .run(|bound| super::say(&banner(bound, &path, &clients)))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What is running, and what to type. The secrets are made for this run and shown here alone.
+fn banner(bound: &Bound, path: &str, clients: &[DemoClient]) -> String {
+    use std::fmt::Write;
+    let mut text = format!("relatch {}  demo: nothing is saved, Ctrl-C ends it\n", env!("CARGO_PKG_VERSION"));
+    let proxy = bound.proxy.first().map_or_else(String::new, |address| format!("http://{address}{path}"));
+    let _infallible =
+        writeln!(text, "  proxy    {proxy}  ->  built-in demo token server, which knows one secret per client");
+    let _infallible = writeln!(text, "  metrics  http://{}/metrics", bound.telemetry);
+    let plain = |client: &DemoClient, at: usize| {
+        client.secrets.get(at).map(|(_, secret)| secret.expose().escape_ascii().to_string()).unwrap_or_default()
+    };
+    for client in clients {
+        for (at, (name, _)) in client.secrets.iter().enumerate() {
+            let _infallible =
+                writeln!(text, "  client   {:<10}  secret {name:<4}  {}", client.id.as_str(), plain(client, at));
+        }
+    }
+    if let Some(client) = clients.first() {
+        let _infallible =
+            writeln!(text, "Both secrets of {} work, and each is told apart in the metrics. Try:", client.id);
+        for at in 0..client.secrets.len() {
+            let _infallible = writeln!(
+                text,
+                "  curl -u {}:{} -d grant_type=client_credentials {proxy}",
+                client.id,
+                plain(client, at)
+            );
+        }
+        let _infallible = writeln!(text, "  curl -s http://{}/metrics | grep last_used", bound.telemetry);
+    }
+    text
+}

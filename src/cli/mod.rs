@@ -1,0 +1,127 @@
+//! The commands: one file a verb, each a function from arguments to an exit code.
+//!
+//! Data goes to stdout, talk to stderr. Exit codes: 0 done, 1 failed, 2 usage, 3 refused by a safety rule (nothing was
+//! changed), 4 not found.
+
+pub mod config;
+pub mod demo;
+pub mod init;
+pub mod run;
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::config::problem::{ConfigErrors, Problem, Problems};
+use crate::config::settings::Settings;
+
+/// A command ended because a rule protects something; nothing was changed.
+pub const REFUSED: u8 = 3;
+
+/// Rotate OAuth client secrets without downtime.
+///
+/// relatch stands in front of a token endpoint, accepts every active secret of a client, shows when each was last used,
+/// and reloads its client list while it serves.
+#[derive(Parser)]
+#[command(name = "relatch", version, propagate_version = true, max_term_width = 110)]
+pub struct Cli {
+    /// The configuration file
+    #[arg(long, global = true, default_value = "relatch.toml", value_name = "FILE")]
+    config: PathBuf,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Everything with nothing else: a built-in token server and two demo clients, in memory
+    Demo,
+    /// Run the sidecar
+    ///
+    /// Settings can be overridden in the environment as RELATCH__SECTION__KEY, for example
+    /// RELATCH__UPSTREAM__URL=http://127.0.0.1:9000. SIGHUP reloads the client list, SIGTERM drains and stops.
+    Run(run::Arguments),
+    /// Write relatch.toml and clients.toml, ready to run
+    Init(init::Arguments),
+    /// Look at configuration
+    #[command(subcommand)]
+    Config(config::Command),
+    /// Print the version
+    Version,
+}
+
+/// Runs the command that the arguments name.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let done = match cli.command {
+        Command::Demo => demo::run(),
+        Command::Run(arguments) => run::run(&cli.config, &arguments),
+        Command::Init(arguments) => init::run(&cli.config, &arguments),
+        Command::Config(command) => config::run(&cli.config, &command),
+        Command::Version => {
+            say(&format!("relatch {}\n", env!("CARGO_PKG_VERSION")));
+            Ok(ExitCode::SUCCESS)
+        }
+    };
+    done.unwrap_or_else(|error| {
+        talk(&format!("error: {error:#}\n"));
+        ExitCode::FAILURE
+    })
+}
+
+/// Data, on stdout. A reader that went away is no error.
+fn say(text: &str) {
+    let _closed = std::io::stdout().write_all(text.as_bytes());
+}
+
+/// Talk, on stderr.
+fn talk(text: &str) {
+    let _closed = std::io::stderr().write_all(text.as_bytes());
+}
+
+/// The settings of a file, with the environment over it. `flags` win over both.
+fn settings(path: &Path, flags: &[(String, String)]) -> (Option<Settings>, Problems, String) {
+    let name = path.display().to_string();
+    let text = match std::fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) => {
+            let mut problems = Problems::default();
+            let why = match error.kind() {
+                std::io::ErrorKind::NotFound => "does not exist: `relatch init --upstream URL` writes one".to_owned(),
+                _ => format!("cannot be read: {error}"),
+            };
+            problems.error(crate::config::problem::Place::whole(name), "", why);
+            return (None, problems, String::new());
+        }
+    };
+    let mut overrides = environment();
+    overrides.extend_from_slice(flags);
+    let base = path.parent().unwrap_or_else(|| Path::new(""));
+    let (settings, problems) = Settings::parse(&name, &text, &overrides, base);
+    (settings, problems, text)
+}
+
+/// The variables that override settings; all others are left alone.
+fn environment() -> Vec<(String, String)> {
+    let ours =
+        std::env::vars_os().filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)));
+    ours.filter(|(key, _)| key.starts_with("RELATCH__")).collect()
+}
+
+/// Every error, a line each, and how many there are.
+fn refuse(errors: &ConfigErrors) -> ExitCode {
+    let count = errors.0.len();
+    for error in &errors.0 {
+        talk(&format!("error: {error}\n"));
+    }
+    talk(&format!("{count} error{}; nothing was started or changed\n", if count == 1 { "" } else { "s" }));
+    ExitCode::FAILURE
+}
+
+fn warn(warnings: &[Problem]) {
+    for warning in warnings {
+        talk(&format!("warning: {warning}\n"));
+    }
+}

@@ -1,0 +1,45 @@
+//! `relatch run`: the sidecar.
+
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use crate::app::{App, Origin};
+use crate::config::problem::ConfigErrors;
+use crate::config::settings::Settings;
+use crate::domain::clock::Clock;
+use crate::reload;
+
+/// Flags, which win over the environment and the file.
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// Where callers connect
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<String>,
+    /// Where the real token endpoint is
+    #[arg(long, value_name = "URL")]
+    upstream: Option<String>,
+}
+
+/// Loads everything, then serves until a signal.
+pub fn run(path: &Path, arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let flag = |key: &str, value: &Option<String>| value.clone().map(|value| (key.to_owned(), value));
+    let flags: Vec<_> =
+        [flag("RELATCH__PROXY__LISTEN", &arguments.listen), flag("RELATCH__UPSTREAM__URL", &arguments.upstream)]
+            .into_iter()
+            .flatten()
+            .collect();
+    let (settings, problems, text) = super::settings(path, &flags);
+    let Some(settings) = settings else {
+        super::warn(&problems.warnings);
+        return Ok(super::refuse(&ConfigErrors(problems.errors)));
+    };
+    let clock = Arc::new(Clock::start());
+    let loaded = match reload::load(&settings, &clock) {
+        Ok(loaded) => loaded,
+        Err(errors) => return Ok(super::refuse(&errors)),
+    };
+    let origin = Some(Origin { path: path.to_owned(), keys: Settings::keys(&text).unwrap_or_default() });
+    App { settings, loaded, clock, warnings: problems.warnings, origin }.run(|_| {})?;
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,210 @@
+//! The per-secret and per-client families, as text straight from the snapshot, family by family as the format wants it.
+
+use std::fmt::Write;
+
+use crate::domain::clock::Timestamp;
+use crate::domain::oauth::AuthResult;
+use crate::registry::{Client, Record, SecretState, Snapshot};
+
+/// Appends every family that is about clients and their secrets.
+pub fn write(snapshot: &Snapshot, nobody: impl Iterator<Item = (AuthResult, u64)>, now: Timestamp, out: &mut String) {
+    config(snapshot, out);
+    let names = Names::of(snapshot);
+    clients(snapshot, &names, now, out);
+    authentications(snapshot, &names, nobody, out);
+    for family in &PER_SECRET {
+        family.write(snapshot, &names, now, out);
+    }
+}
+
+/// Client ids, escaped once.
+struct Names(Vec<String>);
+
+impl Names {
+    fn of(snapshot: &Snapshot) -> Self {
+        Self(snapshot.clients.iter().map(|client| escape(client.id.as_str())).collect())
+    }
+
+    fn each<'s>(&'s self, snapshot: &'s Snapshot) -> impl Iterator<Item = (&'s str, &'s Client)> {
+        self.0.iter().map(String::as_str).zip(snapshot.clients.iter().map(|client| &**client))
+    }
+}
+
+fn config(snapshot: &Snapshot, out: &mut String) {
+    head(
+        out,
+        "relatch_config_hash",
+        "gauge",
+        "First 48 bits of the SHA-256 of the loaded client list, to compare instances.",
+    );
+    line(out, format_args!("relatch_config_hash {}", snapshot.hash));
+    head(
+        out,
+        "relatch_config_generation",
+        "gauge",
+        "Number of the client list in force; rises by one with each list that is published.",
+    );
+    line(out, format_args!("relatch_config_generation {}", snapshot.generation));
+}
+
+fn clients(snapshot: &Snapshot, names: &Names, now: Timestamp, out: &mut String) {
+    head(out, "relatch_client_secrets", "gauge", "Number of configured secrets by status.");
+    for (name, client) in names.each(snapshot) {
+        for state in SecretState::ALL {
+            let count = client.records.iter().filter(|record| record.state(now) == state).count();
+            line(
+                out,
+                format_args!("relatch_client_secrets{{client_id=\"{name}\",status=\"{}\"}} {count}", state.as_str()),
+            );
+        }
+    }
+    head(
+        out,
+        "relatch_basic_encoding_total",
+        "counter",
+        "Successful Basic authentications by the reading that matched.",
+    );
+    for (name, client) in names.each(snapshot) {
+        let (rfc6749, raw) = client.cells.basic();
+        line(out, format_args!("relatch_basic_encoding_total{{client_id=\"{name}\",encoding=\"rfc6749\"}} {rfc6749}"));
+        line(out, format_args!("relatch_basic_encoding_total{{client_id=\"{name}\",encoding=\"raw\"}} {raw}"));
+    }
+}
+
+fn authentications(
+    snapshot: &Snapshot,
+    names: &Names,
+    nobody: impl Iterator<Item = (AuthResult, u64)>,
+    out: &mut String,
+) {
+    const NAME: &str = "relatch_client_authentications_total";
+    head(
+        out,
+        NAME,
+        "counter",
+        "Client authentication attempts by result; client_id is empty for a client that is not configured.",
+    );
+    for (name, client) in names.each(snapshot) {
+        for result in AuthResult::OF_A_CLIENT {
+            let (label, count) = (result.as_str(), client.cells.results(result));
+            line(out, format_args!("{NAME}{{client_id=\"{name}\",result=\"{label}\"}} {count}"));
+        }
+    }
+    for (result, count) in nobody {
+        line(out, format_args!("{NAME}{{client_id=\"\",result=\"{}\"}} {count}", result.as_str()));
+    }
+}
+
+/// A family with one sample a secret.
+struct Family {
+    name: &'static str,
+    kind: &'static str,
+    help: &'static str,
+    value: fn(&Record) -> Option<f64>,
+    /// More labels, and the status, for the info family.
+    info: bool,
+}
+
+const PER_SECRET: [Family; 6] = [
+    Family {
+        name: "relatch_client_secret_info",
+        kind: "gauge",
+        help: "A metric with a constant '1' value labelled by the name, role and status of a secret; role is current for the newest active secret of a client and previous for the others.",
+        value: |_| Some(1.0),
+        info: true,
+    },
+    Family {
+        name: "relatch_client_secret_created_timestamp_seconds",
+        kind: "gauge",
+        help: "Creation time of a secret; absent where the list does not tell it.",
+        value: |record| record.created.map(Timestamp::seconds),
+        info: false,
+    },
+    Family {
+        name: "relatch_client_secret_expiration_timestamp_seconds",
+        kind: "gauge",
+        help: "Time after which a secret is refused; absent for a secret that does not expire.",
+        value: |record| Some(record.expires).filter(|at| *at != Timestamp::MAX).map(Timestamp::seconds),
+        info: false,
+    },
+    Family {
+        name: "relatch_client_secret_last_used_timestamp_seconds",
+        kind: "gauge",
+        help: "Time of the last successful authentication with a secret; 0 when not used since tracking began.",
+        value: |record| Some(record.uses.last_used().map_or(0.0, Timestamp::seconds)),
+        info: false,
+    },
+    Family {
+        name: "relatch_client_secret_tracking_since_timestamp_seconds",
+        kind: "gauge",
+        help: "Time since which uses of a secret have been observed.",
+        value: |record| Some(record.uses.tracking_since().seconds()),
+        info: false,
+    },
+    Family {
+        name: "relatch_client_secret_uses_total",
+        kind: "counter",
+        help: "Successful authentications by secret.",
+        #[expect(clippy::cast_precision_loss, reason = "the format's numbers are doubles")]
+        value: |record| Some(record.uses.uses() as f64),
+        info: false,
+    },
+];
+
+impl Family {
+    fn write(&self, snapshot: &Snapshot, names: &Names, now: Timestamp, out: &mut String) {
+        head(out, self.name, self.kind, self.help);
+        for (client_id, client) in names.each(snapshot) {
+            let current = client.current(now).map(|record| &record.id);
+            for record in &client.records {
+                let Some(value) = (self.value)(record) else { continue };
+                let (name, secret_id) = (self.name, &record.id);
+                if self.info {
+                    let role = if current == Some(secret_id) { "current" } else { "previous" };
+                    let (label, status) = (escape(&record.name), record.state(now).as_str());
+                    line(
+                        out,
+                        format_args!(
+                            "{name}{{client_id=\"{client_id}\",secret_id=\"{secret_id}\",name=\"{label}\",role=\"{role}\",status=\"{status}\"}} {value}"
+                        ),
+                    );
+                } else {
+                    line(out, format_args!("{name}{{client_id=\"{client_id}\",secret_id=\"{secret_id}\"}} {value}"));
+                }
+            }
+        }
+    }
+}
+
+fn head(out: &mut String, name: &str, kind: &str, help: &str) {
+    line(out, format_args!("# HELP {name} {help}\n# TYPE {name} {kind}"));
+}
+
+fn line(out: &mut String, text: std::fmt::Arguments<'_>) {
+    let _infallible = out.write_fmt(text);
+    out.push('\n');
+}
+
+/// Escapes a label value as the text format wants it. Other control characters are legal there and harmless.
+fn escape(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '\\' => out.push_str("\\\\"),
+            '"' => out.push_str("\\\""),
+            '\n' => out.push_str("\\n"),
+            other => out.push(other),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::escape;
+
+    #[test]
+    fn a_label_cannot_end_its_line() {
+        assert_eq!(escape("\"}\n\\"), "\\\"}\\n\\\\");
+    }
+}

@@ -1,0 +1,111 @@
+//! Listening: connections are accepted on one thread and handed to the data-plane thread with the fewest requests in
+//! flight, so that a few long-lived ones do not pile up on one core.
+
+use std::io::{self, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::time::Duration;
+
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::watch;
+
+use crate::metrics::Metrics;
+
+/// Connections that wait to be accepted, under a burst.
+const BACKLOG: i32 = 4096;
+/// After an error such as "too many open files": long enough not to spin, short enough not to be felt.
+const BACK_OFF: Duration = Duration::from_millis(50);
+
+/// What the acceptor knows of a data-plane thread.
+#[derive(Clone)]
+pub struct Lane {
+    /// Takes connections. Their number is bounded by `max_connections`.
+    pub connections: UnboundedSender<(TcpStream, SocketAddr)>,
+    /// What the thread is busy with.
+    pub load: Arc<Load>,
+}
+
+/// How busy a data-plane thread is.
+#[derive(Default)]
+pub struct Load {
+    /// Requests in flight.
+    pub requests: AtomicUsize,
+    /// Open connections.
+    pub connections: AtomicUsize,
+}
+
+/// Binds an address; the port may be 0.
+pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    socket.set_nonblocking(true)?;
+    Ok(socket.into())
+}
+
+/// Accepts until told to stop; then takes what has already connected, and closes the listener.
+pub async fn accept(
+    listener: TcpListener,
+    lanes: Vec<Lane>,
+    most: usize,
+    metrics: Arc<Metrics>,
+    mut stop: watch::Receiver<bool>,
+) -> io::Result<()> {
+    let listener = tokio::net::TcpListener::from_std(listener)?;
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            _ = stop.wait_for(|stop| *stop) => break,
+        };
+        match accepted.and_then(|(stream, peer)| Ok((stream.into_std()?, peer))) {
+            Ok((stream, peer)) => hand_over(stream, peer, &lanes, most, &metrics),
+            Err(error) if is_of_one_connection(&error) => {}
+            Err(_) => tokio::time::sleep(BACK_OFF).await,
+        }
+    }
+    let listener = listener.into_std()?;
+    while let Ok((stream, peer)) = listener.accept() {
+        hand_over(stream, peer, &lanes, most, &metrics);
+    }
+    Ok(())
+}
+
+/// An error that says nothing about the next connection.
+fn is_of_one_connection(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted};
+    matches!(error.kind(), ConnectionAborted | ConnectionReset | Interrupted)
+}
+
+fn hand_over(stream: TcpStream, peer: SocketAddr, lanes: &[Lane], most: usize, metrics: &Metrics) {
+    let open: usize = lanes.iter().map(|lane| lane.load.connections.load(Relaxed)).sum();
+    let quietest =
+        lanes.iter().min_by_key(|lane| (lane.load.requests.load(Relaxed), lane.load.connections.load(Relaxed)));
+    let Some(lane) = quietest.filter(|_| open < most) else {
+        metrics.connections_refused.inc();
+        return turn_away(stream);
+    };
+    if stream.set_nonblocking(true).is_err() {
+        return;
+    }
+    lane.load.connections.fetch_add(1, Relaxed);
+    if lane.connections.send((stream, peer)).is_err() {
+        lane.load.connections.fetch_sub(1, Relaxed);
+    }
+}
+
+/// Answers 503 without reading, as far as the socket takes it at once.
+fn turn_away(mut stream: TcpStream) {
+    let body = r#"{"error":"temporarily_unavailable"}"#;
+    let answer = format!(
+        "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\ncache-control: no-store\r\n\
+         pragma: no-cache\r\nretry-after: 1\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    let _as_far_as_it_goes = stream.set_nonblocking(true).and_then(|()| stream.write_all(answer.as_bytes()));
+}

@@ -1,0 +1,127 @@
+//! Deadlines without a timer per request: each thread ticks ten times a second and looks through its few cells.
+//!
+//! Setting one is a store into a cell; there is no clock read, no heap of timers and no wake-up for what ends in time.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::task::Waker;
+use std::time::Duration;
+
+use slab::Slab;
+
+/// How often a thread looks.
+pub const TICK: Duration = Duration::from_millis(100);
+
+/// The deadlines of one thread.
+#[derive(Default)]
+pub struct Deadlines {
+    now: Cell<u64>,
+    cells: RefCell<Slab<Rc<Shared>>>,
+}
+
+#[derive(Default)]
+struct Shared {
+    /// The tick at which it passes; 0 when none is set.
+    at: Cell<u64>,
+    passed: Cell<bool>,
+    waker: RefCell<Option<Waker>>,
+}
+
+/// One deadline, set again and again. Leaves its thread's table when dropped.
+pub struct Deadline {
+    table: Rc<Deadlines>,
+    key: usize,
+    shared: Rc<Shared>,
+}
+
+impl Deadlines {
+    /// A deadline that is not set yet.
+    pub fn deadline(self: &Rc<Self>) -> Deadline {
+        let shared = Rc::new(Shared::default());
+        let key = self.cells.borrow_mut().insert(shared.clone());
+        Deadline { table: self.clone(), key, shared }
+    }
+
+    /// One tick later: wakes whose deadline has passed.
+    pub fn tick(&self) {
+        self.now.set(self.now.get() + 1);
+        for (_, cell) in self.cells.borrow().iter() {
+            if cell.at.get() != 0 && cell.at.get() <= self.now.get() && !cell.passed.replace(true) {
+                wake(cell);
+            }
+        }
+    }
+
+    /// Wakes everybody, so that each sees what has changed for all.
+    pub fn wake_all(&self) {
+        self.cells.borrow().iter().for_each(|(_, cell)| wake(cell));
+    }
+
+    /// Ticks so far.
+    pub const fn now(&self) -> u64 {
+        self.now.get()
+    }
+}
+
+fn wake(cell: &Shared) {
+    if let Some(waker) = &*cell.waker.borrow() {
+        waker.wake_by_ref();
+    }
+}
+
+impl Deadline {
+    /// Sets it to pass after `time`, at most a tick late, never early.
+    pub fn set(&self, time: Duration) {
+        let ticks = u64::try_from(time.as_millis().div_ceil(TICK.as_millis())).unwrap_or(u64::MAX / 2);
+        self.shared.at.set(self.table.now.get() + ticks + 1);
+        self.shared.passed.set(false);
+    }
+
+    /// Whether it has passed.
+    pub fn passed(&self) -> bool {
+        self.shared.passed.get()
+    }
+
+    /// Who is woken when it passes.
+    pub fn wakes(&self, waker: &Waker) {
+        let mut known = self.shared.waker.borrow_mut();
+        if !known.as_ref().is_some_and(|known| known.will_wake(waker)) {
+            *known = Some(waker.clone());
+        }
+    }
+
+    /// Ticks of its thread so far, for measuring rough ages without a clock read.
+    pub fn now(&self) -> u64 {
+        self.table.now()
+    }
+}
+
+impl Drop for Deadline {
+    fn drop(&mut self) {
+        self.table.cells.borrow_mut().try_remove(self.key);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_deadline_passes_late_rather_than_early_and_can_be_set_again() {
+        let table = Rc::new(Deadlines::default());
+        let deadline = table.deadline();
+        deadline.set(Duration::from_millis(150));
+        let passed: Vec<_> = (0..4)
+            .map(|_| {
+                table.tick();
+                deadline.passed()
+            })
+            .collect();
+        assert_eq!(passed, [false, false, true, true]);
+        deadline.set(Duration::from_secs(1));
+        table.tick();
+        assert!(!deadline.passed());
+        drop(deadline);
+        assert!(table.cells.borrow().is_empty());
+    }
+}

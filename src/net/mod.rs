@@ -1,0 +1,6 @@
+//! Connections from callers: accepted on one thread, served on the data-plane threads, watched by a fixed set of timers.
+
+pub mod accept;
+pub mod conn;
+pub mod deadline;
+pub mod worker;

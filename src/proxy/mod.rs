@@ -1,0 +1,240 @@
+//! One token request, in nine named steps. Each takes the type that the one before it made.
+//!
+//! accept ([`crate::net`]) -> read ([`read`]) -> extract ([`crate::extract`]) -> snapshot -> verify ([`crate::verify`])
+//! -> settle ([`crate::throttle`]) -> record use -> rewrite ([`crate::rewrite`]) -> send ([`crate::upstream`])
+//! -> respond ([`respond`])
+
+pub mod authenticate;
+pub mod read;
+pub mod report;
+pub mod respond;
+pub mod route;
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use arc_swap::ArcSwap;
+use http::request::Parts;
+use hyper::body::Incoming;
+use hyper::{Method, Request, Response};
+
+use self::authenticate::Cleared;
+use self::report::{Notes, Reporter};
+use self::respond::{Failure, Reply};
+use self::route::Routes;
+use crate::attempt::{self, Attempts};
+use crate::config::settings::Settings;
+use crate::config::settings::kinds::EndpointAuth;
+use crate::domain::clock::{Clock, Timestamp, instant};
+use crate::domain::oauth::Refusal;
+use crate::extract::form::Form;
+use crate::forwarded::Caller;
+use crate::head::Head;
+use crate::metrics::Metrics;
+use crate::net::accept::Load;
+use crate::net::conn::{Conn, Phase};
+use crate::net::worker::Service;
+use crate::registry::{Snapshot, UpstreamIdentity};
+use crate::rewrite::{Original, Passage, preflight, rewrite};
+use crate::throttle::Throttle;
+use crate::upstream::UpstreamError;
+use crate::upstream::exchange::{Answer, AnswerBody, exchange};
+use crate::upstream::pool::Pool;
+
+/// What all data-plane threads share. Nothing in it is locked by a request.
+pub struct Shared {
+    /// What is fixed while we run.
+    pub settings: Settings,
+    /// The client list in force.
+    pub snapshot: Arc<ArcSwap<Snapshot>>,
+    /// Failures by id and source.
+    pub throttle: Throttle,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    /// The time of windows.
+    pub clock: Arc<Clock>,
+    /// The paths we serve.
+    pub routes: Routes,
+}
+
+/// The proxy of one data-plane thread.
+pub struct Proxy {
+    shared: Arc<Shared>,
+    pool: Rc<Pool>,
+    reporter: Reporter,
+    load: Arc<Load>,
+    draining: Cell<bool>,
+}
+
+/// A refusing answer is read up to here to see what it refuses.
+const MOST_ERROR_BODY: usize = 64 << 10;
+
+impl Proxy {
+    /// A proxy with its own connections and buffers.
+    pub fn new(shared: Arc<Shared>, pool: Rc<Pool>, reporter: Reporter, load: Arc<Load>) -> Rc<Self> {
+        Rc::new(Self { shared, pool, reporter, load, draining: Cell::new(false) })
+    }
+
+    /// Steps 2 to 9, told as they happen to `notes`.
+    async fn answer(
+        &self,
+        conn: &Rc<Conn>,
+        parts: &Parts,
+        body: &mut Incoming,
+        notes: &mut Notes,
+    ) -> Result<Answer, Failure> {
+        let shared = &*self.shared;
+        let head = Head::check(parts.version, &parts.headers)?;
+        notes.request_id = head.request_id.cloned();
+        let route = shared.routes.find(&parts.uri, notes)?;
+        let caller = Caller::of(conn.peer, &shared.settings.proxy.trusted_proxies, &parts.headers);
+        notes.peer = caller.address;
+        shared.routes.check_host(head.host)?;
+        route.check(parts)?;
+        let original = Original {
+            uri: route.upstream_uri(&parts.uri),
+            head: &head,
+            headers: &parts.headers,
+            caller: &caller,
+            request_id: self.reporter.request_id(notes),
+            cors: route.endpoint.auth == EndpointAuth::Optional,
+        };
+        if parts.method == Method::OPTIONS {
+            conn.enter(Phase::Upstream);
+            let outbound = preflight(&original, &shared.settings.upstream);
+            return Ok(exchange(&self.pool, conn, outbound).await?);
+        }
+
+        let body = read::body(body, conn, route.endpoint.max_body).await?;
+        notes.body_is_read = true;
+        conn.enter(Phase::Upstream);
+        let form = self.form(&head, &body, notes)?;
+        let now = self.now(notes);
+        let cleared = self.authenticate(&head, &form, route.endpoint.auth, &caller, now, notes)?;
+        match &cleared {
+            Cleared::Verified(verified) => match &verified.client().upstream {
+                Some(identity) => self.send_replaced(conn, &original, &form, &cleared, identity).await,
+                None => self.send(conn, &original, &form, cleared.passage()).await,
+            },
+            Cleared::Carried(_) => self.send(conn, &original, &form, cleared.passage()).await,
+        }
+    }
+
+    /// Sends a request as it is, with whatever credentials it carries or none.
+    async fn send(
+        &self,
+        conn: &Rc<Conn>,
+        original: &Original<'_>,
+        form: &Form<'_>,
+        passage: Passage<'_>,
+    ) -> Result<Answer, Failure> {
+        let outbound = rewrite(original, form, passage, None, &self.shared.settings.upstream);
+        Ok(exchange(&self.pool, conn, outbound).await?)
+    }
+
+    /// Sends a request with the client's own upstream secret, and with the next one where the upstream refuses it.
+    async fn send_replaced(
+        &self,
+        conn: &Rc<Conn>,
+        original: &Original<'_>,
+        form: &Form<'_>,
+        cleared: &Cleared,
+        identity: &UpstreamIdentity,
+    ) -> Result<Answer, Failure> {
+        let mut attempts = Attempts::starting_at(identity.working.load(Relaxed), identity.secrets.len());
+        loop {
+            let secret = identity.secrets.get(attempts.current());
+            let outbound = rewrite(original, form, cleared.passage(), secret, &self.shared.settings.upstream);
+            let answer = exchange(&self.pool, conn, outbound).await?;
+            if !attempt::may_refuse_client(answer.status) {
+                if attempts.has_moved() {
+                    identity.working.store(attempts.current(), Relaxed);
+                }
+                return Ok(answer);
+            }
+            let (answer, error) = with_error(answer).await?;
+            if !attempt::refuses_client(answer.status, error.as_deref()) {
+                return Ok(answer);
+            }
+            attempts = attempts.next().ok_or(UpstreamError::CredentialsRejected)?;
+        }
+    }
+
+    fn form<'b>(&self, head: &Head<'_>, body: &'b [u8], notes: &mut Notes) -> Result<Form<'b>, Refusal> {
+        let parsed =
+            if head.is_form(body.is_empty()) { Form::parse(body) } else { Err(crate::extract::Unreadable::Malformed) };
+        parsed.map_err(|unreadable| self.unreadable(unreadable, notes))
+    }
+
+    /// The time of this decision; one clock read serves the window, the record and the durations.
+    fn now(&self, notes: &mut Notes) -> Timestamp {
+        let read = instant();
+        notes.body_read_at = Some(read);
+        self.shared.clock.at(read)
+    }
+}
+
+/// Reads the body of an answer that may refuse the client, and the error in it.
+async fn with_error(answer: Answer) -> Result<(Answer, Option<String>), UpstreamError> {
+    let body = match answer.body {
+        AnswerBody::Whole(body) => body,
+        AnswerBody::Coming(coming) => coming.collect(MOST_ERROR_BODY).await?.ok_or(UpstreamError::Protocol)?,
+    };
+    let error = attempt::error_of(&body);
+    Ok((Answer { body: AnswerBody::Whole(body), ..answer }, error))
+}
+
+impl Service for Proxy {
+    type Body = Reply;
+
+    async fn call(self: Rc<Self>, conn: Rc<Conn>, request: Request<Incoming>) -> Response<Reply> {
+        let _in_flight = InFlight::count(&self);
+        conn.enter(Phase::Body);
+        let (parts, mut body) = request.into_parts();
+        let mut notes = Notes::begin(&conn);
+        let answer = self.answer(&conn, &parts, &mut body, &mut notes).await;
+        let mut response = respond::respond(answer, &conn, &mut notes);
+        let unread = !notes.body_is_read && !http_body::Body::is_end_stream(&body);
+        if unread {
+            conn.linger();
+        }
+        if unread || self.draining.get() {
+            respond::close_after(&mut response);
+        }
+        self.reporter.report(&parts.method, response.status(), notes);
+        response
+    }
+
+    fn tick(&self) {
+        self.pool.sweep();
+        self.reporter.tick();
+    }
+
+    fn flush(&self) {
+        self.reporter.flush();
+    }
+
+    fn drain(&self) {
+        self.draining.set(true);
+    }
+}
+
+/// A request in flight, counted.
+struct InFlight<'p>(&'p Proxy);
+
+impl<'p> InFlight<'p> {
+    fn count(proxy: &'p Proxy) -> Self {
+        proxy.load.requests.fetch_add(1, Relaxed);
+        proxy.shared.metrics.in_flight.inc();
+        Self(proxy)
+    }
+}
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        self.0.load.requests.fetch_sub(1, Relaxed);
+        self.0.shared.metrics.in_flight.dec();
+    }
+}

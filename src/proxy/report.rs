@@ -1,0 +1,274 @@
+//! What a request leaves behind: a count, a duration, a line. Lines and refusals gather in the thread's own buffers and
+//! are handed over at the next tick, or at once when the thread had been quiet.
+
+use std::cell::{Cell, RefCell};
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use http::header::HeaderValue;
+use http::{Method, StatusCode};
+
+use super::Shared;
+use crate::domain::clock::{Timestamp, instant};
+use crate::domain::oauth::AuthResult;
+use crate::log::Log;
+use crate::log::access::{Line, SecondCache};
+use crate::metrics::Metrics;
+use crate::net::conn::Conn;
+use crate::registry::Client;
+use crate::upstream::UpstreamError;
+use crate::verify::{Denied, Verified};
+
+/// What is noted of a request while it is handled.
+pub struct Notes {
+    /// Who called.
+    pub peer: IpAddr,
+    /// Index of the endpoint.
+    pub endpoint: Option<usize>,
+    /// The request's id.
+    pub request_id: Option<HeaderValue>,
+    /// The client, where one is known.
+    pub client: Option<Arc<Client>>,
+    /// How client authentication ended, where that is known already.
+    pub result: Option<AuthResult>,
+    /// Refused credentials, whose reason is found out later.
+    pub denied: Option<Denied>,
+    /// What went wrong with the upstream.
+    pub upstream_error: Option<UpstreamError>,
+    /// Whether the body was read to its end.
+    pub body_is_read: bool,
+    /// When it was.
+    pub body_read_at: Option<Instant>,
+    secret: Option<usize>,
+    began: Instant,
+}
+
+impl Notes {
+    /// Begins with the head of a request.
+    pub fn begin(conn: &Conn) -> Self {
+        Self {
+            peer: conn.peer.ip(),
+            endpoint: None,
+            request_id: None,
+            client: None,
+            result: None,
+            denied: None,
+            upstream_error: None,
+            body_is_read: false,
+            body_read_at: None,
+            secret: None,
+            began: instant(),
+        }
+    }
+
+    /// Client authentication has been decided.
+    pub fn decided(&self, metrics: &Metrics) {
+        if let Some(at) = self.body_read_at {
+            metrics.authentication_duration.observe(instant().saturating_duration_since(at).as_secs_f64());
+        }
+    }
+
+    /// ... and the client is proven.
+    pub fn verified(&mut self, verified: &Verified) {
+        self.result = Some(AuthResult::Success);
+        self.secret = Some(verified.record_index());
+        self.client = Some(verified.client().clone());
+    }
+
+    fn secret_id(&self) -> &str {
+        let record = self.client.as_ref().zip(self.secret).and_then(|(client, at)| client.records.get(at));
+        record.map_or("", |record| record.id.as_str())
+    }
+}
+
+/// A refusal whose reason is still to be found out, on the control thread, after the answer.
+pub struct Denial {
+    /// The credentials, as digests.
+    pub denied: Denied,
+    /// When.
+    pub at: Timestamp,
+    /// From where.
+    pub peer: IpAddr,
+    /// The request's id.
+    pub request_id: Option<HeaderValue>,
+    /// Index of the endpoint.
+    pub endpoint: Option<usize>,
+    /// How long it took.
+    pub took: Duration,
+    /// The status that was answered.
+    pub status: StatusCode,
+}
+
+/// Takes refusals over to the control thread, or gives them back when it has too many.
+pub type Denials = Box<dyn Fn(Vec<Denial>) -> Result<(), Vec<Denial>>>;
+
+/// The reporting of one data-plane thread.
+pub struct Reporter {
+    shared: Arc<Shared>,
+    log: Log,
+    denials: Denials,
+    waiting: RefCell<Waiting>,
+    handed_over: Cell<bool>,
+    ids: RequestIds,
+}
+
+#[derive(Default)]
+struct Waiting {
+    lines: Vec<u8>,
+    denials: Vec<Denial>,
+    cache: SecondCache,
+}
+
+/// Lines are handed over when there are this many bytes of them, tick or not.
+const MANY_BYTES: usize = 32 << 10;
+/// ... and refusals when there are this many.
+const MANY_DENIALS: usize = 256;
+
+impl Reporter {
+    /// A reporter that writes to `log` and tells refusals to `denials`.
+    pub fn new(shared: Arc<Shared>, log: Log, denials: Denials) -> Self {
+        let waiting = RefCell::default();
+        Self { shared, log, denials, waiting, handed_over: Cell::new(false), ids: RequestIds::new() }
+    }
+
+    /// The id that the request came with, or a new one.
+    pub fn request_id(&self, notes: &mut Notes) -> HeaderValue {
+        notes.request_id.get_or_insert_with(|| self.ids.next()).clone()
+    }
+
+    /// Counts a request and writes its line.
+    pub fn report(&self, method: &Method, status: StatusCode, mut notes: Notes) {
+        let metrics = &self.shared.metrics;
+        let now = instant();
+        let took = now.saturating_duration_since(notes.began);
+        metrics.requests.count(notes.endpoint, method, status, took);
+        if let Some(error) = notes.upstream_error {
+            metrics.upstream_errors.count(error);
+        }
+        let at = self.shared.clock.at(now);
+        let mut waiting = self.waiting.borrow_mut();
+        match notes.denied.take() {
+            Some(denied) => {
+                let Notes { peer, request_id, endpoint, .. } = notes;
+                waiting.denials.push(Denial { denied, at, peer, request_id, endpoint, took, status });
+            }
+            None if self.log.access() => self.write_line(method, status, &notes, at, took, &mut waiting),
+            None => return,
+        }
+        let many = waiting.lines.len() >= MANY_BYTES || waiting.denials.len() >= MANY_DENIALS;
+        if many || !self.handed_over.replace(true) {
+            self.hand_over(&mut waiting);
+        }
+    }
+
+    fn write_line(
+        &self,
+        method: &Method,
+        status: StatusCode,
+        notes: &Notes,
+        at: Timestamp,
+        took: Duration,
+        waiting: &mut Waiting,
+    ) {
+        let error = notes.upstream_error.map(|error| error.to_string());
+        let line = Line {
+            at,
+            client_id: notes.client.as_ref().map_or("", |client| client.id.as_str()),
+            secret_id: notes.secret_id(),
+            result: notes.result,
+            status: status.as_u16(),
+            took,
+            peer: notes.peer,
+            request_id: notes.request_id.as_ref().and_then(|id| id.to_str().ok()).unwrap_or_default(),
+            method: method.as_str(),
+            endpoint: self.shared.routes.name(notes.endpoint),
+            error: error.as_deref(),
+        };
+        line.write(&self.log, &mut waiting.cache, &mut waiting.lines);
+    }
+
+    /// Hands over what waits; to be called at each tick.
+    pub fn tick(&self) {
+        self.handed_over.set(false);
+        self.flush();
+    }
+
+    /// Hands over what waits.
+    pub fn flush(&self) {
+        self.hand_over(&mut self.waiting.borrow_mut());
+    }
+
+    fn hand_over(&self, waiting: &mut Waiting) {
+        if !waiting.lines.is_empty() {
+            self.log.write(std::mem::take(&mut waiting.lines));
+        }
+        if !waiting.denials.is_empty()
+            && let Err(too_many) = (self.denials)(std::mem::take(&mut waiting.denials))
+        {
+            // Under a flood the reasons are not looked up: each counts as what it would mostly be.
+            for denial in too_many {
+                match &denial.denied.client {
+                    Some(client) => client.cells.count(AuthResult::InvalidSecret),
+                    None => self.shared.metrics.count_nobody(AuthResult::UnknownClient),
+                }
+            }
+        }
+    }
+}
+
+/// Request ids of one thread: a random half and a counted half.
+struct RequestIds {
+    thread: u64,
+    next: Cell<u64>,
+}
+
+impl RequestIds {
+    fn new() -> Self {
+        let random = || getrandom::u64().unwrap_or_default();
+        Self { thread: random(), next: Cell::new(random()) }
+    }
+
+    fn next(&self) -> HeaderValue {
+        let number = self.next.replace(self.next.get().wrapping_add(1));
+        let mut text = [0u8; 32];
+        let digits = self.thread.to_be_bytes().into_iter().chain(number.to_be_bytes());
+        for (pair, byte) in text.chunks_exact_mut(2).zip(digits) {
+            let hex = |nibble: u8| nibble + if nibble < 10 { b'0' } else { b'a' - 10 };
+            pair.copy_from_slice(&[hex(byte >> 4), hex(byte & 15)]);
+        }
+        HeaderValue::from_bytes(&text).unwrap_or_else(|_| HeaderValue::from_static("0"))
+    }
+}
+
+/// The task that finds out why credentials were refused. Holds no thread: the data plane tells it in batches.
+pub fn settle_denials(batch: Vec<Denial>, shared: &Shared, log: &Log, cache: &mut SecondCache) {
+    let mut lines = Vec::new();
+    for denial in batch {
+        let (result, secret) = crate::verify::post_mortem(&denial.denied, denial.at);
+        match &denial.denied.client {
+            Some(client) => client.cells.count(result),
+            None => shared.metrics.count_nobody(result),
+        }
+        if !log.access() {
+            continue;
+        }
+        let line = Line {
+            at: denial.at,
+            client_id: denial.denied.client.as_ref().map_or("", |client| client.id.as_str()),
+            secret_id: secret.as_ref().map_or("", |id| id.as_str()),
+            result: Some(result),
+            status: denial.status.as_u16(),
+            took: denial.took,
+            peer: denial.peer,
+            request_id: denial.request_id.as_ref().and_then(|id| id.to_str().ok()).unwrap_or_default(),
+            method: "POST",
+            endpoint: shared.routes.name(denial.endpoint),
+            error: None,
+        };
+        line.write(log, cache, &mut lines);
+    }
+    if !lines.is_empty() {
+        log.write(lines);
+    }
+}

@@ -1,0 +1,114 @@
+//! Which endpoint a request is for: exact bytes of the path, and the method, query and Host that go with it.
+
+use http::header::HeaderValue;
+use http::request::Parts;
+use http::uri::PathAndQuery;
+use http::{Method, Uri};
+
+use super::report::Notes;
+use crate::config::settings::kinds::{EndpointAuth, QueryPolicy};
+use crate::config::settings::{Endpoint, Settings};
+use crate::domain::oauth::Refusal;
+
+/// The paths we serve, and the Hosts we answer for.
+pub struct Routes {
+    routes: Vec<Route>,
+    allowed_hosts: Vec<String>,
+}
+
+/// One endpoint.
+pub struct Route {
+    /// What is configured for it.
+    pub endpoint: Endpoint,
+    upstream: Uri,
+}
+
+impl Routes {
+    /// The routes of a configuration, whose paths were checked when it was read.
+    pub fn of(settings: &Settings) -> Self {
+        let route = |endpoint: &Endpoint| Route {
+            upstream: endpoint.upstream_path.parse().unwrap_or_default(),
+            endpoint: endpoint.clone(),
+        };
+        Self {
+            routes: settings.endpoints.iter().map(route).collect(),
+            allowed_hosts: settings.upstream.allowed_hosts.clone(),
+        }
+    }
+
+    /// The route of a path, compared byte for byte: nothing is decoded, folded or trimmed.
+    pub fn find(&self, uri: &Uri, notes: &mut Notes) -> Result<&Route, Refusal> {
+        let at = self.routes.iter().position(|route| route.endpoint.path == uri.path());
+        notes.endpoint = at;
+        match at.and_then(|at| self.routes.get(at)) {
+            Some(route) => Ok(route),
+            // `OPTIONS *` and CONNECT ask for no path.
+            None if matches!(uri.path(), "*" | "") => Err(Refusal::MethodNotAllowed),
+            None => Err(Refusal::NotFound),
+        }
+    }
+
+    /// Refuses a Host that we do not answer for. A port in the header is overlooked where the list has none.
+    pub fn check_host(&self, host: Option<&HeaderValue>) -> Result<(), Refusal> {
+        if self.allowed_hosts.is_empty() {
+            return Ok(());
+        }
+        let host = host.and_then(|host| host.to_str().ok()).unwrap_or_default();
+        let name = host
+            .rsplit_once(':')
+            .filter(|(_, port)| port.bytes().all(|b| b.is_ascii_digit()))
+            .map_or(host, |(name, _)| name);
+        let allowed = |known: &String| known.eq_ignore_ascii_case(host) || known.eq_ignore_ascii_case(name);
+        if self.allowed_hosts.iter().any(allowed) { Ok(()) } else { Err(Refusal::Misdirected) }
+    }
+
+    /// The path at an index, for labels and logs.
+    pub fn name(&self, at: Option<usize>) -> &str {
+        at.and_then(|at| self.routes.get(at)).map_or("other", |route| &route.endpoint.path)
+    }
+}
+
+impl Route {
+    /// Refuses a query where none is expected, and any method but POST; endpoints that browsers call take a preflight.
+    pub fn check(&self, parts: &Parts) -> Result<(), Refusal> {
+        if parts.uri.query().is_some() && self.endpoint.query == QueryPolicy::Refuse {
+            return Err(Refusal::NotFound);
+        }
+        let preflight = parts.method == Method::OPTIONS && self.endpoint.auth == EndpointAuth::Optional;
+        if parts.method == Method::POST || preflight { Ok(()) } else { Err(Refusal::MethodNotAllowed) }
+    }
+
+    /// The target that the upstream sees.
+    pub fn upstream_uri(&self, uri: &Uri) -> Uri {
+        let with_query = uri.query().and_then(|query| format!("{}?{query}", self.endpoint.upstream_path).parse().ok());
+        with_query.map_or_else(|| self.upstream.clone(), |target: PathAndQuery| Uri::from(target))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_is_allowed_with_or_without_its_port() {
+        let routes = |hosts: &[&str]| Routes {
+            routes: Vec::new(),
+            allowed_hosts: hosts.iter().map(|h| (*h).to_owned()).collect(),
+        };
+        for (allowed, host, ok) in [
+            (&[][..], "anything", true),
+            (&["as.test"][..], "AS.test", true),
+            (&["as.test"], "as.test:8080", true),
+            (&["as.test:8080"], "as.test:8080", true),
+            (&["as.test:8080"], "as.test", false),
+            (&["as.test"], "as.test.evil", false),
+            (&["[::1]"], "[::1]:80", true),
+        ] {
+            assert_eq!(
+                routes(allowed).check_host(Some(&HeaderValue::from_static(host))).is_ok(),
+                ok,
+                "{allowed:?} {host}"
+            );
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! The reloading thread: file events, the clock and signals, all into one function.
+//!
+//! Events are hints. The kubelet replaces a mounted Secret by renaming a symlink, which a watch on the file itself does
+//! not see; so the folders are watched, a burst is waited out, the content is compared, and now and then it is compared
+//! without any event at all.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::time::Duration;
+
+use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
+
+use super::{Reloader, Trigger};
+use crate::log::Log;
+
+/// A write, a rename and a chmod of one edit come within this time.
+const DEBOUNCE: Duration = Duration::from_millis(100);
+
+/// Takes triggers. Cheap to clone; never blocks.
+#[derive(Clone)]
+pub struct Triggers(Sender<Trigger>);
+
+impl Triggers {
+    /// Asks for a reload.
+    pub fn pull(&self, trigger: Trigger) {
+        let _at_shutdown_nobody_listens = self.0.send(trigger);
+    }
+}
+
+/// Starts the thread.
+pub fn start(mut reloader: Reloader, poll: Duration, log: Log) -> std::io::Result<Triggers> {
+    let (sender, triggers) = channel();
+    let mut folders = Folders::new(sender.clone(), log);
+    folders.watch(&reloader.paths());
+    std::thread::Builder::new().name("relatch-reload".to_owned()).spawn(move || {
+        while let Some(trigger) = next(&triggers, poll) {
+            reloader.reload_once(trigger);
+            folders.watch(&reloader.paths());
+        }
+    })?;
+    Ok(Triggers(sender))
+}
+
+/// Waits for a trigger; those that come together are one, and a person's question is not lost among them.
+fn next(triggers: &Receiver<Trigger>, poll: Duration) -> Option<Trigger> {
+    let first = match triggers.recv_timeout(poll) {
+        Ok(trigger) => trigger,
+        Err(RecvTimeoutError::Timeout) => return Some(Trigger::Poll),
+        Err(RecvTimeoutError::Disconnected) => return None,
+    };
+    if first == Trigger::Event {
+        std::thread::sleep(DEBOUNCE);
+    }
+    let asked = triggers.try_iter().fold(first == Trigger::Signal, |asked, other| asked || other == Trigger::Signal);
+    Some(if asked { Trigger::Signal } else { first })
+}
+
+/// The folders that are watched.
+struct Folders {
+    watcher: Option<RecommendedWatcher>,
+    watched: BTreeSet<PathBuf>,
+    log: Log,
+}
+
+impl Folders {
+    fn new(triggers: Sender<Trigger>, log: Log) -> Self {
+        let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+            // Our own reading makes access events.
+            if !matches!(event, Ok(notify::Event { kind: EventKind::Access(_), .. })) {
+                let _at_shutdown_nobody_listens = triggers.send(Trigger::Event);
+            }
+        });
+        if let Err(error) = &watcher {
+            log.warn("file events are not available, contents are compared at intervals", &[("error", error)]);
+        }
+        Self { watcher: watcher.ok(), watched: BTreeSet::new(), log }
+    }
+
+    /// Watches the folder of each path, and of what it points to. A folder that was replaced is watched anew.
+    fn watch(&mut self, paths: &[PathBuf]) {
+        let Some(watcher) = &mut self.watcher else { return };
+        let wanted: BTreeSet<PathBuf> = paths.iter().flat_map(|path| folders_of(path)).collect();
+        for gone in self.watched.difference(&wanted) {
+            let _may_not_exist = watcher.unwatch(gone);
+        }
+        for folder in wanted.difference(&self.watched) {
+            if let Err(error) = watcher.watch(folder, RecursiveMode::NonRecursive) {
+                let name = folder.display();
+                self.log.warn(
+                    "a folder cannot be watched, it is looked at at intervals",
+                    &[("folder", &name), ("error", &error)],
+                );
+            }
+        }
+        self.watched = wanted;
+    }
+}
+
+fn folders_of(path: &Path) -> Vec<PathBuf> {
+    let parent = |path: &Path| {
+        path.parent().map(|parent| if parent.as_os_str().is_empty() { Path::new(".") } else { parent }.to_owned())
+    };
+    let target = path.canonicalize().ok().and_then(|target| parent(&target));
+    let itself = path.is_dir().then(|| path.to_owned());
+    [parent(path), target, itself].into_iter().flatten().collect()
+}

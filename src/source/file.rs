@@ -1,0 +1,252 @@
+//! A client list in a file, or in a directory of files as Kubernetes mounts them; and the secret files it names.
+//!
+//! Reading is bounded and patient: a file that is just being written is read again, one that vanished under a symlink
+//! swap is looked for again, and what is not a regular file is refused before it can block.
+
+use std::collections::BTreeMap;
+use std::fs::{File, Metadata};
+use std::io::{self, Read};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use sha2::{Digest as _, Sha256};
+
+use crate::config::clients::{ClientEntry, ClientList, Material, Spot, place};
+use crate::config::problem::{Place, Problems};
+use crate::config::tree::{Doc, Language};
+use crate::domain::secret::Secret;
+use crate::registry::build::SecretFiles;
+
+/// A million secrets are 200 MiB.
+const MOST_LIST: u64 = 512 << 20;
+/// As much as a header may hold, and more.
+const MOST_SECRET: u64 = 64 << 10;
+/// A file changed more recently than this may still be being written.
+const SETTLING: Duration = Duration::from_millis(50);
+/// Tries before a file is taken, or given up, as it is.
+const TRIES: usize = 10;
+
+/// The text of one file.
+pub struct Text {
+    name: String,
+    path: PathBuf,
+    text: String,
+    language: Language,
+}
+
+/// Everything that a list is made of, as read at one moment.
+pub struct Content {
+    /// The entries of all files, in the order of the files' names.
+    pub entries: Vec<ClientEntry>,
+    /// Whether every file had its `[end]`.
+    pub guarded: bool,
+    /// The secret files.
+    pub files: SecretFiles,
+    /// Every secret file that was read, with its digest: for the next look and for watching.
+    pub secrets: BTreeMap<PathBuf, Fingerprint>,
+    texts: Vec<Text>,
+}
+
+/// A digest over the bytes of everything that was read.
+pub type Fingerprint = [u8; 32];
+
+/// Reads the text of a list. The errors are about files that cannot be read.
+pub fn read(path: &Path) -> Result<Vec<Text>, Problems> {
+    let mut problems = Problems::default();
+    let mut texts = Vec::new();
+    for path in list_files(path, &mut problems) {
+        let Some(language) = language(&path) else {
+            let message = "the name ends neither in .toml nor in .json: rename the file";
+            problems.error(Place::whole(path.display().to_string()), "", message);
+            continue;
+        };
+        let name = path.display().to_string();
+        match read_settled(&path, MOST_LIST).map(String::from_utf8) {
+            Ok(Ok(text)) => texts.push(Text { name, path, text, language }),
+            Ok(Err(_)) => problems.error(Place::whole(name), "", "is not UTF-8 text"),
+            Err(error) => problems.error(Place::whole(name), "", unreadable(&error)),
+        }
+    }
+    if problems.errors.is_empty() { Ok(texts) } else { Err(problems) }
+}
+
+/// The fingerprint of texts and of the secret files that the list in force names, as they are now.
+pub fn fingerprint<'p>(texts: &[Text], secrets: impl Iterator<Item = &'p PathBuf>) -> Fingerprint {
+    let now = |path: &PathBuf| read_secret(path).map_or([0; 32], |secret| Sha256::digest(secret.expose()).into());
+    fingerprint_of(texts, secrets.map(now))
+}
+
+fn fingerprint_of(texts: &[Text], secrets: impl Iterator<Item = Fingerprint>) -> Fingerprint {
+    let mut hash = Sha256::new();
+    for text in texts {
+        hash.update((text.text.len() as u64).to_be_bytes());
+        hash.update(text.text.as_bytes());
+    }
+    secrets.for_each(|secret| hash.update(secret));
+    hash.finalize().into()
+}
+
+/// Parses texts and reads the secret files they name.
+pub fn parse(texts: Vec<Text>) -> (Option<Content>, Problems) {
+    let mut problems = Problems::default();
+    let mut entries = Vec::new();
+    let mut guarded = !texts.is_empty();
+    for (index, text) in texts.iter().enumerate() {
+        let doc = Doc { name: &text.name, text: &text.text };
+        let (list, found) = ClientList::parse(doc, text.language, index);
+        problems.absorb(found);
+        if let Some(list) = list {
+            guarded &= list.end.is_some();
+            entries.extend(list.clients);
+        }
+        check_mode(&text.path, false, &mut problems);
+    }
+    let mut content = Content { entries, guarded, files: SecretFiles::new(), secrets: BTreeMap::new(), texts };
+    content.read_secrets(&mut problems);
+    (problems.errors.is_empty().then_some(content), problems)
+}
+
+impl Content {
+    /// The fingerprint of everything it was read from.
+    pub fn fingerprint(&self) -> Fingerprint {
+        fingerprint_of(&self.texts, self.secrets.values().copied())
+    }
+
+    /// Where an entry stands.
+    pub fn place(&self, spot: Spot) -> Place {
+        let docs: Vec<Doc<'_>> = self.texts.iter().map(|text| Doc { name: &text.name, text: &text.text }).collect();
+        place(&docs, spot)
+    }
+
+    fn read_secrets(&mut self, problems: &mut Problems) {
+        let mut wanted: Vec<(Spot, String, PathBuf)> = Vec::new();
+        for client in &self.entries {
+            let own = client.upstream.iter().flat_map(|upstream| &upstream.secret_files);
+            wanted.extend(
+                own.map(|path| (client.spot, format!("client {:?}: upstream secret", client.id), path.clone())),
+            );
+            for secret in &client.secrets {
+                if let Material::File(path) = &secret.material {
+                    wanted.push((secret.spot, format!("client {:?}: secret {}", client.id, secret.id), path.clone()));
+                }
+            }
+        }
+        for (spot, what, path) in wanted {
+            let Some(folder) = self.texts.get(spot.file).and_then(|text| text.path.parent()) else { continue };
+            let full = folder.join(&path);
+            let known = self.files.contains_key(&(spot.file, path.clone()));
+            if known {
+                continue;
+            }
+            match read_secret(&full) {
+                Ok(secret) => {
+                    check_mode(&full, true, problems);
+                    self.secrets.insert(full, Sha256::digest(secret.expose()).into());
+                    self.files.insert((spot.file, path), secret);
+                }
+                Err(why) => problems.error(self.place(spot), "", format!("{what}: {} {why}", full.display())),
+            }
+        }
+    }
+}
+
+/// Reads a secret from a file. One newline at its end is not part of it.
+pub fn read_secret(path: &Path) -> Result<Secret, String> {
+    let mut bytes = read_settled(path, MOST_SECRET).map_err(|error| unreadable(&error))?;
+    if bytes.last() == Some(&b'\n') {
+        bytes.pop();
+        if bytes.last() == Some(&b'\r') {
+            bytes.pop();
+        }
+    }
+    if bytes.is_empty() { Err("is empty".to_owned()) } else { Ok(Secret::new(bytes)) }
+}
+
+/// The files of a list: the path itself, or what a directory holds but for hidden names (`..data` among them).
+fn list_files(path: &Path, problems: &mut Problems) -> Vec<PathBuf> {
+    if !path.is_dir() {
+        return vec![path.to_owned()];
+    }
+    let entries = match std::fs::read_dir(path) {
+        Ok(entries) => entries,
+        Err(error) => {
+            problems.error(Place::whole(path.display().to_string()), "", unreadable(&error));
+            return Vec::new();
+        }
+    };
+    let shown = |path: &PathBuf| path.file_name().is_some_and(|name| !name.as_encoded_bytes().starts_with(b"."));
+    let of_a_list = |path: &PathBuf| shown(path) && language(path).is_some() && !path.is_dir();
+    let mut files: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).filter(of_a_list).collect();
+    files.sort();
+    files
+}
+
+fn language(path: &Path) -> Option<Language> {
+    match path.extension()?.to_str()? {
+        "toml" => Some(Language::Toml),
+        "json" => Some(Language::Json),
+        _ => None,
+    }
+}
+
+/// Reads a file that is not just being written; one that vanished for a moment (a symlink swap) is looked for again.
+fn read_settled(path: &Path, most: u64) -> io::Result<Vec<u8>> {
+    let mut last = Err(io::ErrorKind::NotFound.into());
+    for _ in 0..TRIES {
+        match read_whole(path, most) {
+            Ok((bytes, true)) => return Ok(bytes),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            other => last = other.map(|(bytes, _)| bytes),
+        }
+        std::thread::sleep(SETTLING / 2);
+    }
+    last
+}
+
+/// The bytes of a regular file, and whether they had settled: nobody wrote to it just before or while it was read.
+fn read_whole(path: &Path, most: u64) -> io::Result<(Vec<u8>, bool)> {
+    // Asked by name first: opening a FIFO would wait for its writer.
+    let named = std::fs::metadata(path)?;
+    if !named.is_file() {
+        return Err(io::Error::other("is not a regular file"));
+    }
+    let mut file = File::open(path)?;
+    let before = file.metadata()?;
+    if before.len() > most {
+        return Err(io::Error::other(format!("is larger than {most} bytes")));
+    }
+    let mut bytes = Vec::with_capacity(usize::try_from(before.len()).unwrap_or(0));
+    file.by_ref().take(most + 1).read_to_end(&mut bytes)?;
+    let after = file.metadata()?;
+    let same = stamp(&before) == stamp(&after) && bytes.len() as u64 == after.len();
+    let fresh = after.modified().is_ok_and(|at| at.elapsed().is_ok_and(|age| age < SETTLING));
+    Ok((bytes, same && !fresh))
+}
+
+fn stamp(metadata: &Metadata) -> (u64, i64, i64) {
+    (metadata.len(), metadata.mtime(), metadata.mtime_nsec())
+}
+
+fn unreadable(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::NotFound => "does not exist (or is a symlink to nowhere)".to_owned(),
+        io::ErrorKind::PermissionDenied => "may not be read: check its owner and mode".to_owned(),
+        _ => format!("cannot be read: {error}"),
+    }
+}
+
+/// Warns of a file that others can write, and of a secret that others can read.
+fn check_mode(path: &Path, secret: bool, problems: &mut Problems) {
+    let Ok(metadata) = std::fs::metadata(path) else { return };
+    let mode = metadata.mode() & 0o777;
+    let name = Place::whole(path.display().to_string());
+    let us = rustix::process::geteuid().as_raw();
+    if mode & 0o022 != 0 {
+        problems.warning(name, "", format!("can be written by others (mode {mode:04o}): chmod go-w"));
+    } else if secret && mode & 0o004 != 0 {
+        problems.warning(name, "", format!("holds a secret and can be read by everybody (mode {mode:04o}): chmod o-r"));
+    } else if metadata.uid() != us && metadata.uid() != 0 {
+        problems.warning(name, "", format!("belongs to user {}, who can change who gets tokens", metadata.uid()));
+    }
+}

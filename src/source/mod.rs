@@ -1,0 +1,3 @@
+//! Where client lists come from.
+
+pub mod file;

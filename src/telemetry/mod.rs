@@ -1,0 +1,162 @@
+//! The door for Prometheus and the kubelet: GET /metrics, /livez, /readyz, /version, and nothing else.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{self, HeaderValue};
+use http::{Method, Request, Response, StatusCode};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+use crate::proxy::Shared;
+
+/// What this instance is doing: decides `/readyz`.
+#[derive(Default)]
+pub struct Readiness(AtomicU8);
+
+impl Readiness {
+    /// Listening, with a list in force.
+    pub fn ready(&self) {
+        self.0.store(1, Relaxed);
+    }
+
+    /// About to stop.
+    pub fn draining(&self) {
+        self.0.store(2, Relaxed);
+    }
+}
+
+/// What the door shows.
+pub struct Telemetry<F> {
+    /// What is counted, and the list in force.
+    pub shared: Arc<Shared>,
+    /// What this instance is doing.
+    pub readiness: Arc<Readiness>,
+    /// Brings the counters up to date before they are shown.
+    pub flush: F,
+}
+
+/// A scraper that does not finish its request in time is cut off.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Scrapes at once; more wait in the backlog.
+const MOST: usize = 16;
+
+/// Serves until told to stop.
+pub async fn serve<F, D>(listener: TcpListener, telemetry: Arc<Telemetry<F>>, mut stop: watch::Receiver<bool>)
+where
+    F: Fn() -> D + 'static,
+    D: Future<Output = ()> + 'static,
+{
+    let room = Arc::new(tokio::sync::Semaphore::new(MOST));
+    loop {
+        let Ok(place) = room.clone().acquire_owned().await else { return };
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            _ = stop.wait_for(|stop| *stop) => return,
+        };
+        let Ok((stream, _)) = accepted else {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            continue;
+        };
+        let telemetry = telemetry.clone();
+        tokio::task::spawn_local(async move {
+            let service = service_fn(|request| {
+                let telemetry = telemetry.clone();
+                async move { Ok::<_, Infallible>(answer(&telemetry, &request).await) }
+            });
+            let mut http = http1::Builder::new();
+            let connection = http
+                .timer(TokioTimer::new())
+                .header_read_timeout(PATIENCE)
+                .max_buf_size(16 << 10)
+                .serve_connection(TokioIo::new(stream), service);
+            let _a_scraper_went_away = connection.await;
+            drop(place);
+        });
+    }
+}
+
+async fn answer<F, D>(telemetry: &Telemetry<F>, request: &Request<Incoming>) -> Response<Full<Bytes>>
+where
+    F: Fn() -> D,
+    D: Future<Output = ()>,
+{
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        let mut response = text(StatusCode::METHOD_NOT_ALLOWED, "GET only\n");
+        response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
+        return response;
+    }
+    match request.uri().path() {
+        "/metrics" => metrics(telemetry).await,
+        "/livez" => text(StatusCode::OK, "ok\n"),
+        "/readyz" => readyz(telemetry, request.uri().query()),
+        "/version" => {
+            let version = concat!("{\"name\":\"relatch\",\"version\":\"", env!("CARGO_PKG_VERSION"), "\"}\n");
+            let mut response = text(StatusCode::OK, version);
+            response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            response
+        }
+        _ => text(StatusCode::NOT_FOUND, "not found: /metrics, /livez, /readyz, /version\n"),
+    }
+}
+
+async fn metrics<F, D>(telemetry: &Telemetry<F>) -> Response<Full<Bytes>>
+where
+    F: Fn() -> D,
+    D: Future<Output = ()>,
+{
+    (telemetry.flush)().await;
+    let shared = telemetry.shared.clone();
+    let rendered = tokio::task::spawn_blocking(move || {
+        shared.metrics.throttle_entries.set(i64::try_from(shared.throttle.entries()).unwrap_or(i64::MAX));
+        shared.metrics.render(&shared.snapshot.load(), shared.clock.now())
+    });
+    match rendered.await {
+        Ok(Ok(exposition)) => {
+            let mut response = Response::new(Full::new(Bytes::from(exposition)));
+            let kind = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+            response.headers_mut().insert(header::CONTENT_TYPE, kind);
+            response
+        }
+        _ => text(StatusCode::INTERNAL_SERVER_ERROR, "the metrics could not be gathered\n"),
+    }
+}
+
+fn readyz<F>(telemetry: &Telemetry<F>, query: Option<&str>) -> Response<Full<Bytes>> {
+    let (status, word) = match telemetry.readiness.0.load(Relaxed) {
+        0 => (StatusCode::SERVICE_UNAVAILABLE, "starting"),
+        1 => (StatusCode::OK, "ready"),
+        _ => (StatusCode::SERVICE_UNAVAILABLE, "draining"),
+    };
+    let verbose =
+        query.is_some_and(|query| query.split('&').any(|pair| pair == "verbose" || pair.starts_with("verbose=")));
+    if !verbose {
+        return text(status, format!("{word}\n"));
+    }
+    let snapshot = telemetry.shared.snapshot.load();
+    let reload = if telemetry.shared.metrics.reload.last_successful.get() == 1 { "ok" } else { "failed" };
+    let body = format!(
+        "{word}\nclient list: generation {}, {} clients, {} secrets\nlast reload: {reload}\n",
+        snapshot.generation,
+        snapshot.clients.len(),
+        snapshot.secrets()
+    );
+    text(status, body)
+}
+
+fn text(status: StatusCode, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(body.into()));
+    *response.status_mut() = status;
+    let kind = HeaderValue::from_static("text/plain; charset=utf-8");
+    response.headers_mut().insert(header::CONTENT_TYPE, kind);
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
