@@ -1,0 +1,109 @@
+//! The request corpus: every `[[case]]` in `tests/corpus` is sent to a real
+//! sidecar, twice (in one piece, and torn into several), and what came back,
+//! what the upstream saw and what was logged are held against it.
+//!
+//! Cases are data because the list grows with every trick that somebody finds:
+//! a new one is five lines of TOML. One relatch runs for each set-up of a file
+//! and takes its cases in order; all failures of a file are reported together.
+//! `CORPUS_ONLY=B05,C01` runs the cases whose ids start so.
+
+mod case;
+mod exchange;
+mod judge;
+mod kind;
+pub(crate) mod live;
+pub(crate) mod request;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use case::{Case, Cases};
+use live::Live;
+
+/// How a request goes over the wire.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Shape {
+    /// In one write, as far as the socket takes it.
+    Whole,
+    /// In several writes with pauses: where a read ends must not change a decision.
+    Torn,
+}
+
+#[test]
+fn a_parameters_have_one_reading_or_are_refused() {
+    run("a-parameters.toml");
+}
+
+#[test]
+fn b_basic_credentials_have_one_reading_or_are_refused() {
+    run("b-basic.toml");
+}
+
+#[test]
+fn c_framing_has_one_reading_or_the_connection_ends() {
+    run("c-framing.toml");
+}
+
+#[test]
+fn d_only_the_one_path_and_method_pass() {
+    run("d-path-method.toml");
+}
+
+/// Runs every case of one file and reports all that failed.
+#[track_caller]
+fn run(file: &str) {
+    let cases = read(file);
+    let only = std::env::var("CORPUS_ONLY").unwrap_or_default();
+    let chosen = |case: &&Case| only.is_empty() || only.split(',').any(|prefix| case.id.starts_with(prefix));
+    let mut by_setup: BTreeMap<&str, Vec<&Case>> = BTreeMap::new();
+    for case in cases.iter().filter(chosen) {
+        by_setup.entry(&case.setup).or_default().push(case);
+    }
+    let setups = live::setups();
+    let mut failures = Vec::new();
+    let mut ran = 0;
+    for (name, cases) in by_setup {
+        let mut live = Live::start(name, &setups);
+        for case in cases {
+            for shape in [Shape::Whole, Shape::Torn] {
+                if shape == Shape::Whole || request::can_be_torn(case) {
+                    ran += 1;
+                    failures.extend(judge::run(case, shape, &mut live));
+                }
+            }
+        }
+        failures.extend(live.finish().into_iter().map(|why| format!("set-up {name}: {why}")));
+    }
+    assert!(failures.is_empty(), "{} of {ran} runs of {file} failed:\n\n{}", failures.len(), failures.join("\n\n"));
+}
+
+/// Reads one file of cases; an id that is used twice is a mistake.
+fn read(file: &str) -> Vec<Case> {
+    let path = corpus_dir().join(file);
+    let text = std::fs::read_to_string(&path).unwrap();
+    let cases = toml::from_str::<Cases>(&text).unwrap_or_else(|why| panic!("{file}: {why}"));
+    let mut ids: Vec<&str> = cases.case.iter().map(|case| case.id.as_str()).collect();
+    ids.sort_unstable();
+    let twice = ids.windows(2).find(|pair| pair[0] == pair[1]);
+    assert!(twice.is_none(), "{file}: two cases {twice:?}");
+    cases.case
+}
+
+/// Where the data is.
+fn corpus_dir() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/corpus")
+}
+
+/// Every case of every file must build, whether or not a binary is there to take it.
+#[test]
+fn every_case_is_well_formed() {
+    let setups = live::setups();
+    for file in ["a-parameters.toml", "b-basic.toml", "c-framing.toml", "d-path-method.toml"] {
+        let cases = read(file);
+        for case in &cases {
+            assert!(setups.contains_key(&case.setup), "{}: set-up {}", case.id, case.setup);
+            request::build(case);
+            judge::check_words(case, &cases);
+        }
+    }
+}
