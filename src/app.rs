@@ -134,7 +134,10 @@ impl App {
                 );
                 Some(reload::watch::start(reloader, settings.clients.poll_interval, log.clone())?)
             }
-            None => None,
+            None => {
+                metrics.reload.succeeded(clock.now());
+                None
+            }
         };
         let (stop_accepting, accepting) = watch::channel(false);
         let acceptors: Vec<_> = proxies

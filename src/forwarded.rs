@@ -19,16 +19,19 @@ pub struct Caller {
     /// The address that throttling and logs go by.
     pub address: IpAddr,
     forwarded_for: HeaderValue,
-    proto: &'static str,
+    proto: HeaderValue,
     host: Option<HeaderValue>,
+    element: HeaderValue,
+    /// Whether another request over the same connection would be told about alike.
+    of_connection: bool,
 }
 
 impl Caller {
-    /// Tells the caller of a request that came over a connection from `peer`.
-    pub fn of(peer: SocketAddr, trusted: &[IpNet], headers: &HeaderMap) -> Self {
+    /// Tells the caller of a request that came over a connection from `peer` for `host`.
+    pub fn of(peer: SocketAddr, trusted: &[IpNet], headers: &HeaderMap, host: Option<&HeaderValue>) -> Self {
         let peer = peer.ip().to_canonical();
         if !is_trusted(peer, trusted) {
-            return Self { address: peer, forwarded_for: text(&peer.to_string()), proto: "http", host: None };
+            return Self::told(peer, &peer.to_string(), "http", host, true);
         }
         let said = chain(headers);
         let mut believed = vec![peer];
@@ -42,37 +45,49 @@ impl Caller {
         let address = believed.last().copied().unwrap_or(peer);
         let forwarded_for = believed.iter().rev().map(ToString::to_string).collect::<Vec<_>>().join(", ");
         let https = headers.get(&PROTO).is_some_and(|proto| proto.as_bytes().eq_ignore_ascii_case(b"https"));
-        let host = headers.get(&HOST).filter(|host| crate::domain::host::is_host(host.as_bytes()));
-        Self {
-            address,
-            forwarded_for: text(&forwarded_for),
-            proto: if https { "https" } else { "http" },
-            host: host.cloned(),
-        }
+        let said_host = headers.get(&HOST).filter(|host| crate::domain::host::is_host(host.as_bytes()));
+        Self::told(address, &forwarded_for, if https { "https" } else { "http" }, said_host.or(host), false)
+    }
+
+    fn told(
+        address: IpAddr,
+        forwarded_for: &str,
+        proto: &'static str,
+        host: Option<&HeaderValue>,
+        of_connection: bool,
+    ) -> Self {
+        let element = element(address, proto, host.and_then(|host| host.to_str().ok()));
+        let (forwarded_for, proto) = (text(forwarded_for), HeaderValue::from_static(proto));
+        Self { address, forwarded_for, proto, host: host.cloned(), element, of_connection }
+    }
+
+    /// Whether this serves for the next request of its connection too.
+    pub fn serves(&self, host: Option<&HeaderValue>) -> bool {
+        self.of_connection && self.host.as_ref() == host
     }
 
     /// Writes what the upstream is told.
-    pub fn write(&self, host: Option<&HeaderValue>, out: &mut HeaderMap) {
+    pub fn write(&self, out: &mut HeaderMap) {
         out.insert(FOR.clone(), self.forwarded_for.clone());
-        out.insert(PROTO.clone(), HeaderValue::from_static(self.proto));
-        let host = self.host.as_ref().or(host);
-        if let Some(host) = host {
+        out.insert(PROTO.clone(), self.proto.clone());
+        if let Some(host) = &self.host {
             out.insert(HOST.clone(), host.clone());
         }
-        out.insert(FORWARDED, self.element(host.and_then(|host| host.to_str().ok())));
+        out.insert(FORWARDED, self.element.clone());
     }
+}
 
-    fn element(&self, host: Option<&str>) -> HeaderValue {
-        let mut line = String::with_capacity(96);
-        let _infallible = match self.address {
-            IpAddr::V4(address) => write!(line, "for={address};proto={}", self.proto),
-            IpAddr::V6(address) => write!(line, "for=\"[{address}]\";proto={}", self.proto),
-        };
-        if let Some(host) = host {
-            let _infallible = write!(line, ";host=\"{host}\"");
-        }
-        HeaderValue::try_from(line).unwrap_or_else(|_| HeaderValue::from_static("for=unknown"))
+/// One element of Forwarded (RFC 7239 section 4).
+fn element(address: IpAddr, proto: &str, host: Option<&str>) -> HeaderValue {
+    let mut line = String::with_capacity(96);
+    let _infallible = match address {
+        IpAddr::V4(address) => write!(line, "for={address};proto={proto}"),
+        IpAddr::V6(address) => write!(line, "for=\"[{address}]\";proto={proto}"),
+    };
+    if let Some(host) = host {
+        let _infallible = write!(line, ";host=\"{host}\"");
     }
+    HeaderValue::try_from(line).unwrap_or_else(|_| HeaderValue::from_static("for=unknown"))
 }
 
 fn is_trusted(address: IpAddr, trusted: &[IpNet]) -> bool {
@@ -116,9 +131,10 @@ mod tests {
             headers.append(*name, HeaderValue::from_static(value));
         }
         let trusted = ["10.0.0.0/8".parse().unwrap(), "fd00::/8".parse().unwrap()];
-        let caller = Caller::of(SocketAddr::new(peer.parse().unwrap(), 1), &trusted, &headers);
+        let host = HeaderValue::from_static("as.test");
+        let caller = Caller::of(SocketAddr::new(peer.parse().unwrap(), 1), &trusted, &headers, Some(&host));
         let mut out = HeaderMap::new();
-        caller.write(Some(&HeaderValue::from_static("as.test")), &mut out);
+        caller.write(&mut out);
         let get = |name: &str| out[name].to_str().unwrap().to_owned();
         (caller.address.to_string(), get("x-forwarded-for"), get("forwarded"))
     }

@@ -57,7 +57,7 @@ pub struct Outbound {
 }
 
 impl Outbound {
-    /// As the request that goes on the wire; the length is written by the connection from the body itself.
+    /// As the request that goes on the wire.
     pub fn into_request<B>(self, body: impl FnOnce(Bytes) -> B) -> http::Request<B> {
         let mut request = http::Request::new(body(self.body));
         *request.method_mut() = self.method;
@@ -97,6 +97,8 @@ pub fn rewrite(
             _ => form.write(FormCredentials::AsPresented, &mut body),
         },
     }
+    // Said even of an empty form: a POST without a length is refused by some servers (RFC 9110 section 8.6).
+    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
     Outbound { method: Method::POST, uri: original.uri.clone(), headers, body: Bytes::from(body) }
 }
 
@@ -134,7 +136,7 @@ fn headers(original: &Original<'_>, rules: &Upstream) -> HeaderMap {
         }
     }
     out.insert(X_REQUEST_ID.clone(), original.request_id.clone());
-    original.caller.write(original.head.host, &mut out);
+    original.caller.write(&mut out);
     out
 }
 

@@ -54,9 +54,18 @@ impl Digest {
         &self.0
     }
 
-    /// Equality in constant time.
+    /// Equality in constant time: four words, all of them looked at.
     pub fn matches(&self, other: &Self) -> Choice {
-        self.0.ct_eq(&other.0)
+        let differing = self.words().into_iter().zip(other.words()).fold(0, |acc, (a, b)| acc | (a ^ b));
+        differing.ct_eq(&0)
+    }
+
+    fn words(&self) -> [u64; 4] {
+        let mut words = [0; 4];
+        for (word, bytes) in words.iter_mut().zip(self.0.as_chunks::<8>().0) {
+            *word = u64::from_ne_bytes(*bytes);
+        }
+        words
     }
 }
 
@@ -81,6 +90,17 @@ mod tests {
         let secret = Secret::new(b"canary-in-the-coal-mine".to_vec());
         assert_eq!(format!("{secret:?}"), "Secret(..)");
         assert_eq!(format!("{:?}", Digest::from_bytes([7; 32])), "Digest(..)");
+    }
+
+    #[test]
+    fn digests_match_only_when_every_byte_does() {
+        let digest = Digest::from_bytes([7; 32]);
+        assert!(bool::from(digest.matches(&Digest::from_bytes([7; 32]))));
+        for at in 0..32 {
+            let mut other = [7; 32];
+            other[at] ^= 0x80;
+            assert!(!bool::from(digest.matches(&Digest::from_bytes(other))), "byte {at}");
+        }
     }
 
     #[test]

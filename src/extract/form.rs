@@ -22,6 +22,8 @@ struct Param<'b> {
     raw: &'b [u8],
     /// Nothing in it would be written otherwise.
     canonical: bool,
+    /// ... and it means what it says, byte for byte.
+    literal: bool,
 }
 
 /// A form in which every name stands once and every escape and character is well formed.
@@ -64,13 +66,13 @@ impl<'b> Form<'b> {
         Ok(())
     }
 
-    /// The raw client_id; one without a value counts as omitted (RFC 6749 section 3.2).
-    pub fn client_id(&self) -> Option<&'b [u8]> {
+    /// The client_id; one without a value counts as omitted (RFC 6749 section 3.2).
+    pub fn client_id(&self) -> Option<FormValue<'b>> {
         self.value(self.client_id)
     }
 
-    /// The raw client_secret; one without a value counts as omitted.
-    pub fn client_secret(&self) -> Option<&'b [u8]> {
+    /// The client_secret; one without a value counts as omitted.
+    pub fn client_secret(&self) -> Option<FormValue<'b>> {
         self.value(self.client_secret)
     }
 
@@ -79,8 +81,14 @@ impl<'b> Form<'b> {
         self.assertion
     }
 
-    fn value(&self, at: Option<usize>) -> Option<&'b [u8]> {
-        at.and_then(|at| self.params.get(at)).map(|param| param.raw).filter(|raw| !raw.is_empty())
+    /// Whether anything in it decides who the client is.
+    pub fn says_who(&self) -> bool {
+        self.params.iter().any(|param| DECIDING.contains(&&*param.name))
+    }
+
+    fn value(&self, at: Option<usize>) -> Option<FormValue<'b>> {
+        let param = at.and_then(|at| self.params.get(at)).filter(|param| !param.raw.is_empty())?;
+        Some(if param.literal { FormValue::Literal(param.raw) } else { FormValue::Encoded(param.raw) })
     }
 
     /// Writes the form anew, in its order: every parameter decoded once and encoded once, the two credential parameters
@@ -112,6 +120,15 @@ impl<'b> Form<'b> {
         write_made(b"client_id", id, out);
         write_made(b"client_secret", secret, out);
     }
+}
+
+/// A value as it was sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FormValue<'b> {
+    /// It means these bytes.
+    Literal(&'b [u8]),
+    /// It means what these bytes decode to; they are known to decode.
+    Encoded(&'b [u8]),
 }
 
 /// What becomes of client_id and client_secret in the form that goes upstream.
@@ -148,13 +165,14 @@ impl<'b> Param<'b> {
             check_utf8(&name)?;
             Cow::Owned(name)
         };
-        let canonical = raw.iter().all(|b| percent::is_plain(*b) || *b == b'+');
+        let classes = raw.iter().fold(0, |classes, byte| classes | percent::class(*byte));
+        let canonical = classes & percent::SPECIAL == 0;
         if !canonical {
             let mut value = zeroize::Zeroizing::new(Vec::with_capacity(raw.len()));
             percent::decode(raw, &mut value).map_err(|_| Unreadable::Malformed)?;
             check_utf8(&value)?;
         }
-        Ok(Self { name, raw, canonical })
+        Ok(Self { name, raw, canonical, literal: classes & !percent::PLAIN == 0 })
     }
 
     fn write(&self, out: &mut Vec<u8>) {

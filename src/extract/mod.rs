@@ -12,13 +12,19 @@ use std::ops::Range;
 use http::HeaderValue;
 use zeroize::Zeroizing;
 
-use self::form::Form;
+use self::form::{Form, FormValue};
 use crate::config::settings::kinds::BasicDecoding;
 use crate::domain::oauth::{AuthMethod, AuthResult, BasicEncoding};
 
 /// Room for decoded credentials, wiped when the request is over.
 #[derive(Default)]
 pub struct Scratch(Zeroizing<Vec<u8>>);
+
+/// Decoded text: in the scratch, or where it was sent.
+enum Text<'b> {
+    Here(Range<usize>),
+    There(&'b [u8]),
+}
 
 /// What a request presents.
 #[derive(Debug)]
@@ -106,19 +112,19 @@ pub fn extract<'r>(
 }
 
 fn from_form<'r>(form: &'r Form<'r>, scratch: &'r mut Scratch) -> Presented<'r> {
-    let id = scratch.decoded(form.client_id());
-    let secret = scratch.decoded(form.client_secret());
-    let first = Reading { id: scratch.get(&id), secret: scratch.get(&secret), encoding: None };
+    let id = scratch.value(form.client_id());
+    let secret = scratch.value(form.client_secret());
+    let first = Reading { id: scratch.text(&id), secret: scratch.text(&secret), encoding: None };
     Presented::Secret(Credentials { method: AuthMethod::Post, first, second: None })
 }
 
 fn from_basic<'r>(
     encoded: &[u8],
-    form: &Form<'_>,
+    form: &'r Form<'r>,
     decoding: BasicDecoding,
     scratch: &'r mut Scratch,
 ) -> Result<Presented<'r>, Unreadable> {
-    let body_id = scratch.decoded(form.client_id());
+    let body_id = scratch.value(form.client_id());
     let start = scratch.0.len();
     basic::decode(encoded, &mut scratch.0).map_err(|_| Unreadable::Malformed)?;
     let end = scratch.0.len();
@@ -139,7 +145,7 @@ fn from_basic<'r>(
         encoding: Some(encoding),
     };
     // A client_id beside Basic is allowed where it says the same; it settles which reading is meant.
-    let named = form.client_id().map(|_| scratch.get(&body_id));
+    let named = form.client_id().map(|_| scratch.text(&body_id));
     let agrees = |reading: &Reading<'_>| named.is_none_or(|id| id == reading.id);
     let decoded = decoded.map(|parts| reading(&parts, BasicEncoding::Rfc6749));
     let raw = (decoding != BasicDecoding::Rfc6749).then(|| reading(&raw, BasicEncoding::Raw));
@@ -150,15 +156,26 @@ fn from_basic<'r>(
 }
 
 impl Scratch {
-    /// Appends a form value, decoded; the form was checked when it was parsed.
-    fn decoded(&mut self, raw: Option<&[u8]>) -> Range<usize> {
-        let start = self.0.len();
-        if let Some(raw) = raw {
-            // Twice the length: what else is appended does not move what stands here already (no copy is left behind).
-            self.0.reserve(raw.len() * 2 + 128);
-            let _checked = percent::decode(raw, &mut self.0);
+    /// A form value: as it stands in the body, or decoded and appended here.
+    fn value<'b>(&mut self, value: Option<FormValue<'b>>) -> Text<'b> {
+        match value {
+            None => Text::There(&[]),
+            Some(FormValue::Literal(bytes)) => Text::There(bytes),
+            Some(FormValue::Encoded(raw)) => {
+                let start = self.0.len();
+                // Room for what follows too: nothing that stands here already is moved, and no copy is left behind.
+                self.0.reserve(raw.len() * 2 + 128);
+                let _known_to_decode = percent::decode(raw, &mut self.0);
+                Text::Here(start..self.0.len())
+            }
         }
-        start..self.0.len()
+    }
+
+    fn text<'t>(&'t self, text: &Text<'t>) -> &'t [u8] {
+        match text {
+            Text::Here(range) => self.get(range),
+            Text::There(bytes) => bytes,
+        }
     }
 
     /// Appends both halves of a Basic credential, form-decoded; nothing where they do not decode.

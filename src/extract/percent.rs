@@ -15,6 +15,9 @@ pub fn decode(raw: &[u8], out: &mut Vec<u8>) -> Result<(), BadEscape> {
 
 /// Appends bytes, encoded: `[A-Za-z0-9*-._]` as they are, a space as `+`, everything else as `%XX`.
 pub fn encode(bytes: &[u8], out: &mut Vec<u8>) {
+    if bytes.iter().all(|byte| is_plain(*byte)) {
+        return out.extend_from_slice(bytes);
+    }
     bytes.iter().for_each(|byte| push_encoded(*byte, out));
 }
 
@@ -24,9 +27,36 @@ pub fn recode(raw: &[u8], out: &mut Vec<u8>) -> Result<(), BadEscape> {
 }
 
 /// Whether a byte stands for itself in canonical form encoding.
-pub const fn is_plain(byte: u8) -> bool {
-    matches!(byte, b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'*' | b'-' | b'.' | b'_')
+pub fn is_plain(byte: u8) -> bool {
+    class(byte) & PLAIN != 0
 }
+
+/// A byte that stands for itself.
+pub const PLAIN: u8 = 1;
+/// `+`, which stands for a space and is written so again.
+pub const PLUS: u8 = 2;
+/// `%`, `&`, `=` and everything that must be looked at more closely.
+pub const SPECIAL: u8 = 4;
+
+/// What kind of byte it is in a form, looked up rather than compared: this runs over every byte of every body.
+pub fn class(byte: u8) -> u8 {
+    CLASSES.get(usize::from(byte)).copied().unwrap_or(SPECIAL)
+}
+
+static CLASSES: [u8; 256] = {
+    let mut classes = [SPECIAL; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        #[expect(clippy::indexing_slicing, clippy::cast_possible_truncation, reason = "evaluated by the compiler, in bounds")]
+        if matches!(byte as u8, b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'*' | b'-' | b'.' | b'_') {
+            classes[byte] = PLAIN;
+        } else if byte as u8 == b'+' {
+            classes[byte] = PLUS;
+        }
+        byte += 1;
+    }
+    classes
+};
 
 fn each(raw: &[u8], mut emit: impl FnMut(u8)) -> Result<(), BadEscape> {
     let mut bytes = raw.iter().copied();

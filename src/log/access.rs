@@ -51,7 +51,8 @@ impl SecondCache {
             self.text.truncate(self.text.len().saturating_sub(".000Z".len()));
         }
         out.extend_from_slice(self.text.as_bytes());
-        let _infallible = write!(out, ".{millis:03}Z");
+        let digit = |of: u64| b'0' + u8::try_from(of % 10).unwrap_or(0);
+        out.extend_from_slice(&[b'.', digit(millis / 100), digit(millis / 10), digit(millis), b'Z']);
     }
 }
 

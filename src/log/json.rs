@@ -55,6 +55,10 @@ impl<'o> Object<'o> {
 
 /// Escapes what JSON wants escaped, and DEL and the line separators that some readers break lines at.
 fn escape(text: &str, out: &mut Vec<u8>) {
+    let plain = |b: &u8| (b' '..0x7f).contains(b) && *b != b'"' && *b != b'\\';
+    if text.as_bytes().iter().all(plain) {
+        return out.extend_from_slice(text.as_bytes());
+    }
     let special = |c: char| c < ' ' || matches!(c, '"' | '\\' | '\u{7f}' | '\u{85}' | '\u{2028}' | '\u{2029}');
     let mut rest = text;
     while let Some(at) = rest.find(special) {

@@ -94,6 +94,14 @@ pub struct ReloadMetrics {
     pub last_success: Gauge,
 }
 
+impl ReloadMetrics {
+    /// The list in force is the one that was asked for.
+    pub fn succeeded(&self, now: Timestamp) {
+        self.last_successful.set(1);
+        self.last_success.set(now.seconds());
+    }
+}
+
 /// From ten microseconds to a second.
 const FAST: [f64; 12] = [1e-6, 2e-6, 5e-6, 1e-5, 2e-5, 5e-5, 1e-4, 1e-3, 1e-2, 0.1, 0.5, 1.0];
 /// From a quarter of a millisecond to the longest answer.

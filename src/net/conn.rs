@@ -3,7 +3,7 @@
 //! hyper's own header timer also runs while a connection lies idle, so that callers would race a close; the phases here
 //! keep the two apart.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -11,10 +11,13 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use http::{HeaderMap, HeaderValue};
+use ipnet::IpNet;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
 use super::deadline::Deadline;
+use crate::forwarded::Caller;
 
 /// Where a connection is in the life of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +54,7 @@ pub struct Conn {
     deadline: Deadline,
     limits: PhaseLimits,
     lingers: Cell<bool>,
+    caller: RefCell<Option<Rc<Caller>>>,
 }
 
 impl Conn {
@@ -63,6 +67,7 @@ impl Conn {
             deadline,
             limits,
             lingers: Cell::new(false),
+            caller: RefCell::new(None),
         };
         // A caller that connects and says nothing is given as long as one that begins a head.
         conn.enter(Phase::Head);
@@ -109,6 +114,15 @@ impl Conn {
             let idle_for = self.deadline.now() - self.since.get();
             let left = u32::try_from(ticks.saturating_sub(idle_for)).unwrap_or(0);
             self.deadline.set(super::deadline::TICK * left);
+        }
+    }
+
+    /// What is told about this connection's caller: made once where every request would be told about alike.
+    pub fn caller(&self, trusted: &[IpNet], headers: &HeaderMap, host: Option<&HeaderValue>) -> Rc<Caller> {
+        let mut kept = self.caller.borrow_mut();
+        match &*kept {
+            Some(caller) if caller.serves(host) => caller.clone(),
+            _ => kept.insert(Rc::new(Caller::of(self.peer, trusted, headers, host))).clone(),
         }
     }
 

@@ -27,10 +27,9 @@ use self::route::Routes;
 use crate::attempt::{self, Attempts};
 use crate::config::settings::Settings;
 use crate::config::settings::kinds::EndpointAuth;
-use crate::domain::clock::{Clock, Timestamp, instant};
+use crate::domain::clock::{Clock, Timestamp};
 use crate::domain::oauth::Refusal;
 use crate::extract::form::Form;
-use crate::forwarded::Caller;
 use crate::head::Head;
 use crate::metrics::Metrics;
 use crate::net::accept::Load;
@@ -88,8 +87,8 @@ impl Proxy {
         let shared = &*self.shared;
         let head = Head::check(parts.version, &parts.headers)?;
         notes.request_id = head.request_id.cloned();
-        let route = shared.routes.find(&parts.uri, notes)?;
-        let caller = Caller::of(conn.peer, &shared.settings.proxy.trusted_proxies, &parts.headers);
+        let route = shared.routes.find(&parts.method, &parts.uri, notes)?;
+        let caller = conn.caller(&shared.settings.proxy.trusted_proxies, &parts.headers, head.host);
         notes.peer = caller.address;
         shared.routes.check_host(head.host)?;
         route.check(parts)?;
@@ -168,11 +167,9 @@ impl Proxy {
         parsed.map_err(|unreadable| self.unreadable(unreadable, notes))
     }
 
-    /// The time of this decision; one clock read serves the window, the record and the durations.
+    /// The time of this decision: one clock read serves the window, the record and the durations.
     fn now(&self, notes: &mut Notes) -> Timestamp {
-        let read = instant();
-        notes.body_read_at = Some(read);
-        self.shared.clock.at(read)
+        self.shared.clock.at(notes.body_read())
     }
 }
 

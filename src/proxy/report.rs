@@ -38,10 +38,9 @@ pub struct Notes {
     pub upstream_error: Option<UpstreamError>,
     /// Whether the body was read to its end.
     pub body_is_read: bool,
-    /// When it was.
-    pub body_read_at: Option<Instant>,
     secret: Option<usize>,
     began: Instant,
+    body_read_at: Option<Instant>,
 }
 
 impl Notes {
@@ -56,10 +55,15 @@ impl Notes {
             denied: None,
             upstream_error: None,
             body_is_read: false,
-            body_read_at: None,
             secret: None,
             began: instant(),
+            body_read_at: None,
         }
+    }
+
+    /// The body has been read; gives the time of that.
+    pub fn body_read(&mut self) -> Instant {
+        *self.body_read_at.insert(instant())
     }
 
     /// Client authentication has been decided.

@@ -9,6 +9,7 @@ use super::report::Notes;
 use crate::config::settings::kinds::{EndpointAuth, QueryPolicy};
 use crate::config::settings::{Endpoint, Settings};
 use crate::domain::oauth::Refusal;
+use crate::extract::form::Form;
 
 /// The paths we serve, and the Hosts we answer for.
 pub struct Routes {
@@ -37,13 +38,13 @@ impl Routes {
     }
 
     /// The route of a path, compared byte for byte: nothing is decoded, folded or trimmed.
-    pub fn find(&self, uri: &Uri, notes: &mut Notes) -> Result<&Route, Refusal> {
+    pub fn find(&self, method: &Method, uri: &Uri, notes: &mut Notes) -> Result<&Route, Refusal> {
         let at = self.routes.iter().position(|route| route.endpoint.path == uri.path());
         notes.endpoint = at;
         match at.and_then(|at| self.routes.get(at)) {
             Some(route) => Ok(route),
             // `OPTIONS *` and CONNECT ask for no path.
-            None if matches!(uri.path(), "*" | "") => Err(Refusal::MethodNotAllowed),
+            None if method != Method::POST && matches!(uri.path(), "*" | "") => Err(Refusal::MethodNotAllowed),
             None => Err(Refusal::NotFound),
         }
     }
@@ -71,8 +72,14 @@ impl Routes {
 impl Route {
     /// Refuses a query where none is expected, and any method but POST; endpoints that browsers call take a preflight.
     pub fn check(&self, parts: &Parts) -> Result<(), Refusal> {
-        if parts.uri.query().is_some() && self.endpoint.query == QueryPolicy::Refuse {
-            return Err(Refusal::NotFound);
+        match (parts.uri.query(), self.endpoint.query) {
+            (None, _) => {}
+            (Some(_), QueryPolicy::Refuse) => return Err(Refusal::NotFound),
+            // Credentials must not stand in the URI (RFC 6749 section 2.3.1), nor anything that a server might take for them.
+            (Some(query), QueryPolicy::Pass) => match Form::parse(query.as_bytes()) {
+                Ok(form) if !form.says_who() => {}
+                _ => return Err(Refusal::InvalidRequest),
+            },
         }
         let preflight = parts.method == Method::OPTIONS && self.endpoint.auth == EndpointAuth::Optional;
         if parts.method == Method::POST || preflight { Ok(()) } else { Err(Refusal::MethodNotAllowed) }

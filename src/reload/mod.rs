@@ -209,8 +209,7 @@ impl Reloader {
     }
 
     fn succeeded(&self) {
-        self.metrics.reload.last_successful.set(1);
-        self.metrics.reload.last_success.set(self.clock.now().seconds());
+        self.metrics.reload.succeeded(self.clock.now());
     }
 
     /// Everything that should be watched for events.

@@ -4,11 +4,14 @@
 //! not see; so the folders are watched, a burst is waited out, the content is compared, and now and then it is compared
 //! without any event at all.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 
+use notify::event::ModifyKind;
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 
 use super::{Reloader, Trigger};
@@ -60,26 +63,68 @@ fn next(triggers: &Receiver<Trigger>, poll: Duration) -> Option<Trigger> {
 struct Folders {
     watcher: Option<RecommendedWatcher>,
     watched: BTreeSet<PathBuf>,
+    ours: Arc<Mutex<Ours>>,
+    paths: Vec<PathBuf>,
     log: Log,
+}
+
+/// Whether an event may mean a new list. Names that come, go or are renamed always may (a mounted Secret changes by the
+/// renaming of a symlink next to it); a write to some other file of the folder, such as a log, does not; and reading is
+/// what we do ourselves.
+fn concerns(event: &notify::Event, ours: &Ours) -> bool {
+    match event.kind {
+        EventKind::Access(_) => false,
+        EventKind::Modify(ModifyKind::Data(_) | ModifyKind::Metadata(_)) => {
+            event.paths.is_empty() || event.paths.iter().any(|path| ours.has(path))
+        }
+        _ => true,
+    }
+}
+
+/// What a write must be to for it to concern us: a file of one of these names, or anything in one of these folders.
+#[derive(Default)]
+struct Ours {
+    names: HashSet<OsString>,
+    folders: Vec<PathBuf>,
+}
+
+impl Ours {
+    fn of(paths: &[PathBuf]) -> Self {
+        let targets = paths.iter().filter_map(|path| path.canonicalize().ok());
+        let (folders, files) = paths.iter().cloned().chain(targets).partition(|path| path.is_dir());
+        let files: Vec<PathBuf> = files;
+        Self { names: files.iter().filter_map(|path| Some(path.file_name()?.to_owned())).collect(), folders }
+    }
+
+    fn has(&self, path: &Path) -> bool {
+        path.file_name().is_some_and(|name| self.names.contains(name))
+            || self.folders.iter().any(|folder| path.parent() == Some(folder))
+    }
 }
 
 impl Folders {
     fn new(triggers: Sender<Trigger>, log: Log) -> Self {
+        let ours: Arc<Mutex<Ours>> = Arc::default();
+        let known = ours.clone();
         let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-            // Our own reading makes access events.
-            if !matches!(event, Ok(notify::Event { kind: EventKind::Access(_), .. })) {
+            let known = known.lock().unwrap_or_else(PoisonError::into_inner);
+            if event.map_or(true, |event| concerns(&event, &known)) {
                 let _at_shutdown_nobody_listens = triggers.send(Trigger::Event);
             }
         });
         if let Err(error) = &watcher {
             log.warn("file events are not available, contents are compared at intervals", &[("error", error)]);
         }
-        Self { watcher: watcher.ok(), watched: BTreeSet::new(), log }
+        Self { watcher: watcher.ok(), watched: BTreeSet::new(), ours, paths: Vec::new(), log }
     }
 
     /// Watches the folder of each path, and of what it points to. A folder that was replaced is watched anew.
     fn watch(&mut self, paths: &[PathBuf]) {
         let Some(watcher) = &mut self.watcher else { return };
+        if self.paths != paths {
+            *self.ours.lock().unwrap_or_else(PoisonError::into_inner) = Ours::of(paths);
+            self.paths = paths.to_vec();
+        }
         let wanted: BTreeSet<PathBuf> = paths.iter().flat_map(|path| folders_of(path)).collect();
         for gone in self.watched.difference(&wanted) {
             let _may_not_exist = watcher.unwatch(gone);

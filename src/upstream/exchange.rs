@@ -6,7 +6,8 @@
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
+use std::time::Instant;
 
 use bytes::Bytes;
 use http::header::{self, HeaderMap};
@@ -18,6 +19,7 @@ use hyper::body::Incoming;
 use super::UpstreamError;
 use super::connection::Live;
 use super::pool::Pool;
+use crate::domain::clock::instant;
 use crate::net::conn::Conn;
 use crate::rewrite::Outbound;
 
@@ -50,10 +52,10 @@ pub struct Coming {
 
 /// Sends a request and waits for the head of the answer; of the body, takes what came with it.
 pub async fn exchange(pool: &Rc<Pool>, conn: &Rc<Conn>, outbound: Outbound) -> Result<Answer, UpstreamError> {
-    let _active = Active::on(pool);
+    let active = Active::on(pool);
     let mut request = outbound.into_request(Full::new);
     loop {
-        let idle = poll_fn(|cx| Poll::Ready(pool.take(cx))).await;
+        let idle = pool.take();
         let fresh = idle.is_none();
         let mut live = match idle {
             Some(live) => live,
@@ -67,7 +69,10 @@ pub async fn exchange(pool: &Rc<Pool>, conn: &Rc<Conn>, outbound: Outbound) -> R
             answer(response.as_mut(), |cx| drive(&mut live, cx), cx).map(Ok)
         });
         match answered.await? {
-            Ok(response) => return Ok(begin(response, live, pool, conn).await),
+            Ok(response) => {
+                active.answered();
+                return Ok(begin(response, live, pool, conn));
+            }
             Err(mut error) => match error.take_message() {
                 // Not a byte of it was written: another connection may have it.
                 Some(untouched) if !fresh => request = untouched,
@@ -78,17 +83,20 @@ pub async fn exchange(pool: &Rc<Pool>, conn: &Rc<Conn>, outbound: Outbound) -> R
     }
 }
 
-/// Polls for the head of the answer, moving the connection on in between.
+/// Moves the connection on, then looks for the head of the answer. Only the moving can bring the answer here, so the
+/// answer itself need not wake anybody: a channel within one task would only make it run once more for nothing.
 fn answer<F: Future>(
-    mut response: Pin<&mut F>,
+    response: Pin<&mut F>,
     mut drive: impl FnMut(&mut Context<'_>),
     cx: &mut Context<'_>,
 ) -> Poll<F::Output> {
-    if let Poll::Ready(output) = response.as_mut().poll(cx) {
-        return Poll::Ready(output);
-    }
     drive(cx);
-    response.poll(cx)
+    response.poll(&mut asleep())
+}
+
+/// A context that wakes nobody.
+fn asleep() -> Context<'static> {
+    Context::from_waker(Waker::noop())
 }
 
 /// A connection's end is told by the answer that does not come.
@@ -97,18 +105,15 @@ fn drive(live: &mut Live, cx: &mut Context<'_>) {
 }
 
 /// Takes what of the body came with the head; mostly that is all of it, and the connection is free again at once.
-async fn begin(response: Response<Incoming>, live: Box<Live>, pool: &Rc<Pool>, conn: &Rc<Conn>) -> Answer {
+fn begin(response: Response<Incoming>, live: Box<Live>, pool: &Rc<Pool>, conn: &Rc<Conn>) -> Answer {
     let (mut parts, incoming) = response.into_parts();
-    if let Some(announced) = parts.headers.get(HeaderName::from_static("keep-alive")) {
-        pool.heard(announced);
-    }
-    drop_hop_by_hop(&mut parts.headers);
+    drop_hop_by_hop(&mut parts.headers, pool);
     let mut coming = Coming { first: None, incoming, live: Some(live), pool: pool.clone(), conn: conn.clone() };
-    let first = poll_fn(|cx| Poll::Ready(coming.poll_data(cx))).await;
+    let first = coming.poll_data(&mut asleep());
     let body = match first {
         Poll::Ready(None) => AnswerBody::Whole(Bytes::new()),
         Poll::Ready(Some(Ok(data))) if coming.incoming.is_end_stream() => {
-            coming.free().await;
+            coming.give_back();
             AnswerBody::Whole(data)
         }
         Poll::Ready(Some(Ok(data))) => {
@@ -121,23 +126,38 @@ async fn begin(response: Response<Incoming>, live: Box<Live>, pool: &Rc<Pool>, c
     Answer { status: parts.status, headers: parts.headers, body }
 }
 
-/// Removes what belongs to the connection and not to the answer (RFC 9110 section 7.6.1).
-fn drop_hop_by_hop(headers: &mut HeaderMap) {
-    if let Some(listed) = headers.remove(header::CONNECTION) {
-        for name in listed.to_str().unwrap_or_default().split(',') {
-            if let Ok(name) = HeaderName::try_from(name.trim()) {
-                headers.remove(name);
-            }
-        }
-        headers.remove("keep-alive");
+/// Removes what belongs to the connection and not to the answer (RFC 9110 section 7.6.1). Mostly there is nothing.
+fn drop_hop_by_hop(headers: &mut HeaderMap, pool: &Pool) {
+    let of_connection = |name: &HeaderName| HOP_BY_HOP.contains(name);
+    if !headers.keys().any(of_connection) {
+        return;
     }
-    for name in [header::TRANSFER_ENCODING, header::TE, header::TRAILER, header::UPGRADE] {
-        headers.remove(name);
+    if let Some(announced) = headers.get(&KEEP_ALIVE) {
+        pool.heard(announced);
     }
-    for name in ["keep-alive", "proxy-connection", "proxy-authenticate", "proxy-authentication-info"] {
+    let listed: Vec<HeaderName> = headers
+        .get_all(header::CONNECTION)
+        .iter()
+        .flat_map(|value| value.to_str().unwrap_or_default().split(','))
+        .filter_map(|name| HeaderName::try_from(name.trim()).ok())
+        .collect();
+    for name in listed.iter().chain(&HOP_BY_HOP) {
         headers.remove(name);
     }
 }
+
+const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+const HOP_BY_HOP: [HeaderName; 9] = [
+    header::CONNECTION,
+    header::TRANSFER_ENCODING,
+    header::TE,
+    header::TRAILER,
+    header::UPGRADE,
+    KEEP_ALIVE,
+    HeaderName::from_static("proxy-connection"),
+    header::PROXY_AUTHENTICATE,
+    HeaderName::from_static("proxy-authentication-info"),
+];
 
 fn kind(error: &hyper::Error) -> UpstreamError {
     if error.is_parse() || error.is_parse_too_large() { UpstreamError::Protocol } else { UpstreamError::Closed }
@@ -152,12 +172,12 @@ impl Coming {
         if self.conn.is_late() {
             return Poll::Ready(Some(Err(UpstreamError::Timeout)));
         }
-        let mut polled = Pin::new(&mut self.incoming).poll_frame(cx);
+        let mut polled = Pin::new(&mut self.incoming).poll_frame(&mut asleep());
         if polled.is_pending()
             && let Some(live) = &mut self.live
         {
             drive(live, cx);
-            polled = Pin::new(&mut self.incoming).poll_frame(cx);
+            polled = Pin::new(&mut self.incoming).poll_frame(&mut asleep());
         }
         match polled {
             Poll::Pending => Poll::Pending,
@@ -171,24 +191,16 @@ impl Coming {
                 Poll::Ready(Some(Err(kind(&error))))
             }
             Poll::Ready(None) => {
-                self.give_back(cx);
+                self.give_back();
                 Poll::Ready(None)
             }
         }
     }
 
-    async fn free(&mut self) {
-        poll_fn(|cx| {
-            self.give_back(cx);
-            Poll::Ready(())
-        })
-        .await;
-    }
-
     /// The connection may serve others once it has noticed the end itself, unless more came than was announced.
-    fn give_back(&mut self, cx: &mut Context<'_>) {
+    fn give_back(&mut self) {
         if let Some(mut live) = self.live.take()
-            && live.is_usable(cx)
+            && live.is_usable(&mut asleep())
         {
             self.pool.give_back(live);
         }
@@ -228,18 +240,26 @@ impl Body for Coming {
     }
 }
 
-/// Counts an exchange for as long as it lasts.
-struct Active<'p>(&'p Pool);
+/// Counts and times an exchange for as long as it waits for the head of its answer.
+struct Active<'p> {
+    pool: &'p Pool,
+    began: Instant,
+}
 
 impl<'p> Active<'p> {
     fn on(pool: &'p Pool) -> Self {
         pool.metrics().upstream_active.inc();
-        Self(pool)
+        Self { pool, began: instant() }
+    }
+
+    fn answered(&self) {
+        let took = instant().saturating_duration_since(self.began);
+        self.pool.metrics().upstream_duration.observe(took.as_secs_f64());
     }
 }
 
 impl Drop for Active<'_> {
     fn drop(&mut self) {
-        self.0.metrics().upstream_active.dec();
+        self.pool.metrics().upstream_active.dec();
     }
 }

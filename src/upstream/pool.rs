@@ -4,7 +4,7 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::Context;
+use std::task::{Context, Waker};
 use std::time::Duration;
 
 use super::UpstreamError;
@@ -39,7 +39,8 @@ impl Pool {
     }
 
     /// Takes an idle connection that is still open.
-    pub(super) fn take(&self, cx: &mut Context<'_>) -> Option<Box<Live>> {
+    pub(super) fn take(&self) -> Option<Box<Live>> {
+        let cx = &mut Context::from_waker(Waker::noop());
         loop {
             let Idle { mut live, since } = self.idle.borrow_mut().pop()?;
             self.metrics.upstream_idle.dec();

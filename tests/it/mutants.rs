@@ -78,7 +78,9 @@ fn bent_requests_are_answered_cleanly_and_nothing_strange_gets_through() {
             faults.push("a request without credentials got through".to_owned());
         }
         if !faults.is_empty() {
-            broken.push(format!("seed {seed}: {}\n  sent {}", faults.join("; "), bytes::escape(&bent)));
+            let upstream: Vec<_> = seen.iter().map(|one| bytes::escape(&one.raw)).collect();
+            let (faults, sent) = (faults.join("; "), bytes::escape(&bent));
+            broken.push(format!("seed {seed}: {faults}\n  sent     {sent}\n  upstream {upstream:?}"));
         }
     }
     broken.extend(live.ask("after-mutants").err());
