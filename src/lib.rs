@@ -1,5 +1,31 @@
 //! relatch: rotate OAuth client secrets without closing the door.
+//!
+//! # The house
+//! Five floors. A file imports from floors below its own, and from its own floor only where [the map](#the-map) says so;
+//! `tests/it/house.rs` holds the code against both.
+//!
+//! | floor | rooms |
+//! |---|---|
+//! | 4 | [`app`] (the only wiring), `main` |
+//! | 3 | [`proxy`] (one token request), [`telemetry`] (the door for Prometheus), [`cli`] (the verbs), [`demo`] |
+//! | 2 | [`net`] accept, connections, deadlines · [`upstream`] pool, exchange · [`reload`] triggers · [`source`] lists in files · [`log`] · [`metrics`] |
+//! | 1 | [`config`] · [`head`] · [`extract`] · [`hash`] · [`registry`] the list in force · [`verify`] · [`throttle`] · [`forwarded`] · [`rewrite`] · [`attempt`] |
+//! | 0 | [`domain`] ids, secrets, OAuth words, clock |
+//!
+//! Floors 0 and 1 are pure and synchronous: no runtime, no sockets, no files, no clock; `now` is an argument.
+//!
+//! # The main path
+//! `accept -> read -> extract -> snapshot -> verify -> settle -> record use -> rewrite -> send -> respond`, told by
+//! [`proxy::Proxy`]. Only [`verify::verify`] makes a [`verify::Verified`], and only [`rewrite::rewrite`] makes a
+//! [`rewrite::Outbound`], for which it asks a proof: a wrong order does not compile.
+//!
+//! # The map
+//! Sideways on floor 1: `config -> hash`, `extract -> config`, `registry -> config, extract, hash`,
+//! `verify -> config, extract, hash, registry`, `rewrite -> config, extract, forwarded, head, registry, verify`.
+//! On floor 2: `net -> metrics`, `upstream -> metrics, net`, `reload -> source, log, metrics`.
+//! On floor 3: `telemetry -> proxy`, `cli -> demo`.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing))]
+
 pub mod app;
 pub mod attempt;
 pub mod cli;

@@ -1,7 +1,17 @@
-//! The story is told in [`relatch::cli`]; the wiring is in [`relatch::app`].
+//! A command is done, or leaves an instance to serve.
 
 use std::process::ExitCode;
 
+use relatch::app::App;
+use relatch::cli::{self, Next};
+
 fn main() -> ExitCode {
-    relatch::cli::main()
+    match cli::main() {
+        Ok(Next::Exit(code)) => code,
+        Ok(Next::Serve(launch)) => match App(*launch).run() {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => cli::failed(&error),
+        },
+        Err(error) => cli::failed(&error),
+    }
 }

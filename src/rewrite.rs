@@ -47,8 +47,7 @@ pub struct Original<'r> {
     pub cors: bool,
 }
 
-/// A request for the upstream. Only this module makes one.
-#[derive(Debug)]
+/// A request for the upstream. Only this module makes one. It holds a secret and refuses to print.
 pub struct Outbound {
     method: Method,
     uri: Uri,

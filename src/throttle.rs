@@ -41,7 +41,7 @@ impl Throttle {
         let sets = self.places.len() / WAYS;
         let set = usize::try_from(hash >> 32).unwrap_or(0) % sets * WAYS;
         let places = self.places.get(set..set + WAYS)?;
-        let number = now.millis() / self.window & WINDOW;
+        let number = (now.millis() / self.window) & WINDOW;
         let head = (hash & WINDOW) << 40 | number << 16;
         let key = head >> 40;
         let own = places.iter().find(|place| place.load(Relaxed) >> 40 == key && place.load(Relaxed) != 0);

@@ -1,30 +1,35 @@
 //! `relatch demo`: prints what there is to try, and runs until Ctrl-C.
 
-use std::process::ExitCode;
 use std::sync::Arc;
 
-use crate::app::{App, Bound};
+use super::{Bound, Launch, Next};
 use crate::demo::{self, DemoClient, server};
 use crate::domain::clock::Clock;
 use crate::hash;
 use crate::reload::Loaded;
 
 /// Starts the built-in server and the proxy in front of it.
-pub fn run() -> anyhow::Result<ExitCode> {
+pub fn run() -> anyhow::Result<Next> {
     let clients = demo::clients()?;
     let known = clients.iter().map(|client| (client.id.to_string(), hash::of(&client.upstream))).collect();
     let server = server::start(known)?;
     let settings = match demo::settings(server, &super::environment()) {
         Ok(settings) => settings,
-        Err(errors) => return Ok(super::refuse(&errors)),
+        Err(errors) => return Ok(Next::Exit(super::refuse(&errors))),
     };
     let clock = Arc::new(Clock::start());
     let snapshot = demo::snapshot(&clients, &clock)?;
     let loaded = Loaded { snapshot, warnings: Vec::new(), secrets: Default::default(), fingerprint: [0; 32] };
     let path = settings.endpoints.first().map_or("/oauth/token", |endpoint| &endpoint.path).to_owned();
-    App { settings, loaded, clock, warnings: Vec::new(), origin: None }
-        .run(|bound| super::say(&banner(bound, &path, &clients)))?;
-    Ok(ExitCode::SUCCESS)
+    let announce = Box::new(move |bound: &Bound| super::say(&banner(bound, &path, &clients)));
+    Ok(Next::Serve(Box::new(Launch {
+        settings,
+        loaded,
+        clock,
+        warnings: Vec::new(),
+        origin: None,
+        announce: Some(announce),
+    })))
 }
 
 /// What is running, and what to type. The secrets are made for this run and shown here alone.

@@ -9,13 +9,17 @@ pub mod init;
 pub mod run;
 
 use std::io::Write;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::{Parser, Subcommand};
 
 use crate::config::problem::{ConfigErrors, Problem, Problems};
 use crate::config::settings::Settings;
+use crate::domain::clock::Clock;
+use crate::reload::Loaded;
 
 /// A command ended because a rule protects something; nothing was changed.
 pub const REFUSED: u8 = 3;
@@ -52,23 +56,69 @@ enum Command {
     Version,
 }
 
+/// What a command leaves to do.
+pub enum Next {
+    /// Nothing: it is done.
+    Exit(ExitCode),
+    /// Everything is loaded and good: serve.
+    Serve(Box<Launch>),
+}
+
+/// An instance to be: settings, and the list they name.
+pub struct Launch {
+    /// What is fixed.
+    pub settings: Settings,
+    /// The first list.
+    pub loaded: Loaded,
+    /// The time of windows.
+    pub clock: Arc<Clock>,
+    /// What the operator should know about the settings.
+    pub warnings: Vec<Problem>,
+    /// Where the settings came from; nothing for the demo, whose list is fixed too.
+    pub origin: Option<Origin>,
+    /// Told where we listen, once we do.
+    pub announce: Option<Announce>,
+}
+
+/// Is told where we listen.
+pub type Announce = Box<dyn FnOnce(&Bound)>;
+
+/// Where the settings came from, to notice when a key was changed that needs a restart.
+pub struct Origin {
+    /// The file.
+    pub path: PathBuf,
+    /// Its keys and their values, as they were at the start.
+    pub keys: Vec<(String, String)>,
+}
+
+/// Where an instance can be reached.
+pub struct Bound {
+    /// The proxy's listeners.
+    pub proxy: Vec<SocketAddr>,
+    /// The telemetry listener.
+    pub telemetry: SocketAddr,
+}
+
 /// Runs the command that the arguments name.
-pub fn main() -> ExitCode {
+pub fn main() -> anyhow::Result<Next> {
     let cli = Cli::parse();
     let done = match cli.command {
-        Command::Demo => demo::run(),
-        Command::Run(arguments) => run::run(&cli.config, &arguments),
-        Command::Init(arguments) => init::run(&cli.config, &arguments),
-        Command::Config(command) => config::run(&cli.config, &command),
+        Command::Demo => return demo::run(),
+        Command::Run(arguments) => return run::run(&cli.config, &arguments),
+        Command::Init(arguments) => init::run(&cli.config, &arguments)?,
+        Command::Config(command) => config::run(&cli.config, &command)?,
         Command::Version => {
             say(&format!("relatch {}\n", env!("CARGO_PKG_VERSION")));
-            Ok(ExitCode::SUCCESS)
+            ExitCode::SUCCESS
         }
     };
-    done.unwrap_or_else(|error| {
-        talk(&format!("error: {error:#}\n"));
-        ExitCode::FAILURE
-    })
+    Ok(Next::Exit(done))
+}
+
+/// Says why a command failed.
+pub fn failed(error: &anyhow::Error) -> ExitCode {
+    talk(&format!("error: {error:#}\n"));
+    ExitCode::FAILURE
 }
 
 /// Data, on stdout. A reader that went away is no error.

@@ -1,10 +1,9 @@
 //! `relatch run`: the sidecar.
 
 use std::path::Path;
-use std::process::ExitCode;
 use std::sync::Arc;
 
-use crate::app::{App, Origin};
+use super::{Launch, Next, Origin};
 use crate::config::problem::ConfigErrors;
 use crate::config::settings::Settings;
 use crate::domain::clock::Clock;
@@ -21,8 +20,8 @@ pub struct Arguments {
     upstream: Option<String>,
 }
 
-/// Loads everything, then serves until a signal.
-pub fn run(path: &Path, arguments: &Arguments) -> anyhow::Result<ExitCode> {
+/// Loads everything; what is good is served.
+pub fn run(path: &Path, arguments: &Arguments) -> anyhow::Result<Next> {
     let flag = |key: &str, value: &Option<String>| value.clone().map(|value| (key.to_owned(), value));
     let flags: Vec<_> =
         [flag("RELATCH__PROXY__LISTEN", &arguments.listen), flag("RELATCH__UPSTREAM__URL", &arguments.upstream)]
@@ -32,14 +31,14 @@ pub fn run(path: &Path, arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let (settings, problems, text) = super::settings(path, &flags);
     let Some(settings) = settings else {
         super::warn(&problems.warnings);
-        return Ok(super::refuse(&ConfigErrors(problems.errors)));
+        return Ok(Next::Exit(super::refuse(&ConfigErrors(problems.errors))));
     };
     let clock = Arc::new(Clock::start());
     let loaded = match reload::load(&settings, &clock) {
         Ok(loaded) => loaded,
-        Err(errors) => return Ok(super::refuse(&errors)),
+        Err(errors) => return Ok(Next::Exit(super::refuse(&errors))),
     };
     let origin = Some(Origin { path: path.to_owned(), keys: Settings::keys(&text).unwrap_or_default() });
-    App { settings, loaded, clock, warnings: problems.warnings, origin }.run(|_| {})?;
-    Ok(ExitCode::SUCCESS)
+    let warnings = problems.warnings;
+    Ok(Next::Serve(Box::new(Launch { settings, loaded, clock, warnings, origin, announce: None })))
 }

@@ -120,7 +120,7 @@ impl<'r, 't> Section<'r, 't> {
     }
 
     /// Reads the table under a key; an absent one reads as empty.
-    pub fn section<T>(&mut self, key: &'static str, read: impl FnOnce(&mut Section<'r, 't>) -> T) -> T {
+    pub fn section<T>(&mut self, key: &'static str, read: impl FnOnce(&mut Self) -> T) -> T {
         let path = self.join(key);
         let describing = self.schema.is_some();
         let mut inner = match self.find(key) {
@@ -134,7 +134,7 @@ impl<'r, 't> Section<'r, 't> {
     }
 
     /// Reads each table of a list of tables.
-    pub fn sections<T>(&mut self, key: &'static str, mut read: impl FnMut(&mut Section<'r, 't>) -> T) -> Vec<T> {
+    pub fn sections<T>(&mut self, key: &'static str, mut read: impl FnMut(&mut Self) -> T) -> Vec<T> {
         if self.schema.is_some() {
             let mut item = Section::empty(self.reading, String::new(), 0, Some(Map::new()));
             read(&mut item);
@@ -181,11 +181,14 @@ impl<'r, 't> Section<'r, 't> {
             self.reading.problems.borrow_mut().error(place, self.join(name), message);
         }
         let properties = self.schema.take().unwrap_or_default();
-        let mut schema = json!({"type": "object", "properties": properties, "additionalProperties": false});
+        let mut schema = Map::new();
+        schema.insert("type".to_owned(), json!("object"));
+        schema.insert("properties".to_owned(), Json::Object(properties));
+        schema.insert("additionalProperties".to_owned(), json!(false));
         if !self.required.is_empty() {
-            schema["required"] = json!(self.required);
+            schema.insert("required".to_owned(), json!(self.required));
         }
-        schema
+        Json::Object(schema)
     }
 
     fn find(&mut self, key: &'static str) -> Option<&'r Node> {

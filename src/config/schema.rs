@@ -28,8 +28,10 @@ fn titled(title: &str, read: impl FnOnce(&mut Section<'_, '_>)) -> Json {
     let mut root = Section::describing(&reading);
     read(&mut root);
     let mut schema = root.finish();
-    schema["$schema"] = json!("https://json-schema.org/draft/2020-12/schema");
-    schema["title"] = json!(title);
+    if let Json::Object(schema) = &mut schema {
+        schema.insert("$schema".to_owned(), json!("https://json-schema.org/draft/2020-12/schema"));
+        schema.insert("title".to_owned(), json!(title));
+    }
     schema
 }
 

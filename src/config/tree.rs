@@ -125,7 +125,7 @@ impl Doc<'_> {
         };
         match jsonc_parser::parse_to_ast(self.text, &jsonc_parser::CollectOptions::default(), &strict) {
             Ok(parsed) => match parsed.value {
-                Some(value) => Some(self.from_json(value, problems)),
+                Some(value) => Some(self.json_node(value, problems)),
                 None => {
                     problems.error(self.place(0), "", "not valid JSON: the file is empty");
                     None
@@ -139,7 +139,7 @@ impl Doc<'_> {
         }
     }
 
-    fn from_json(&self, value: ast::Value<'_>, problems: &mut Problems) -> Node {
+    fn json_node(&self, value: ast::Value<'_>, problems: &mut Problems) -> Node {
         use jsonc_parser::common::Ranged;
         let span = value.range().start..value.range().end;
         let value = match value {
@@ -148,7 +148,7 @@ impl Doc<'_> {
             ast::Value::NullKeyword(_) => Value::Null,
             ast::Value::NumberLit(number) => number_from(number.value),
             ast::Value::Array(array) => {
-                Value::Array(array.elements.into_iter().map(|item| self.from_json(item, problems)).collect())
+                Value::Array(array.elements.into_iter().map(|item| self.json_node(item, problems)).collect())
             }
             ast::Value::Object(object) => {
                 let mut entries: Vec<(String, Range<usize>, Node)> = Vec::with_capacity(object.properties.len());
@@ -159,7 +159,7 @@ impl Doc<'_> {
                     if !seen.insert(name.clone()) {
                         problems.error(self.place(start), name.clone(), "not valid JSON: the key stands here twice");
                     }
-                    entries.push((name, start..end, self.from_json(property.value, problems)));
+                    entries.push((name, start..end, self.json_node(property.value, problems)));
                 }
                 Value::Table(entries)
             }

@@ -16,7 +16,7 @@ const REPEATABLE: [&[u8]; 2] = [b"resource", b"audience"];
 const DECIDING: [&[u8]; 4] = [b"client_id", b"client_secret", b"client_assertion", b"client_assertion_type"];
 
 /// One parameter, its value as it was sent.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 struct Param<'b> {
     name: Cow<'b, [u8]>,
     raw: &'b [u8],
@@ -27,7 +27,7 @@ struct Param<'b> {
 }
 
 /// A form in which every name stands once and every escape and character is well formed.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Form<'b> {
     params: Vec<Param<'b>>,
     client_id: Option<usize>,
@@ -123,7 +123,7 @@ impl<'b> Form<'b> {
 }
 
 /// A value as it was sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub enum FormValue<'b> {
     /// It means these bytes.
     Literal(&'b [u8]),

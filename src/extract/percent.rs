@@ -47,7 +47,11 @@ static CLASSES: [u8; 256] = {
     let mut classes = [SPECIAL; 256];
     let mut byte = 0;
     while byte < 256 {
-        #[expect(clippy::indexing_slicing, clippy::cast_possible_truncation, reason = "evaluated by the compiler, in bounds")]
+        #[expect(
+            clippy::indexing_slicing,
+            clippy::cast_possible_truncation,
+            reason = "evaluated by the compiler, in bounds"
+        )]
         if matches!(byte as u8, b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'*' | b'-' | b'.' | b'_') {
             classes[byte] = PLAIN;
         } else if byte as u8 == b'+' {

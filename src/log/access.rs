@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::Log;
-use super::json::Object;
+use super::json;
 use crate::domain::clock::Timestamp;
 use crate::domain::oauth::AuthResult;
 
@@ -35,14 +35,22 @@ pub struct Line<'l> {
     pub error: Option<&'l str>,
 }
 
-/// The start of the current second's timestamp, so that a line need not format a date.
+/// What a line has in common with the one before: the date and time up to the second, and often the caller.
 #[derive(Default)]
-pub struct SecondCache {
+pub struct LineCache {
     second: u64,
     text: String,
+    peer: Option<(IpAddr, String)>,
 }
 
-impl SecondCache {
+impl LineCache {
+    fn peer(&mut self, peer: IpAddr, out: &mut Vec<u8>) {
+        if self.peer.as_ref().is_none_or(|(known, _)| *known != peer) {
+            self.peer = Some((peer, peer.to_string()));
+        }
+        out.extend_from_slice(self.peer.as_ref().map_or("", |(_, text)| text).as_bytes());
+    }
+
     fn stamp(&mut self, at: Timestamp, out: &mut Vec<u8>) {
         let (second, millis) = (at.millis() / 1000, at.millis() % 1000);
         if self.second != second || self.text.is_empty() {
@@ -58,33 +66,41 @@ impl SecondCache {
 
 impl Line<'_> {
     /// Appends the line.
-    pub fn write(&self, log: &Log, cache: &mut SecondCache, out: &mut Vec<u8>) {
+    pub fn write(&self, log: &Log, cache: &mut LineCache, out: &mut Vec<u8>) {
         if log.is_json() { self.json(cache, out) } else { self.text(cache, out) }
     }
 
-    fn json(&self, cache: &mut SecondCache, out: &mut Vec<u8>) {
-        let mut object = Object::begin(out);
-        object.raw("ts", |out| cache.stamp(self.at, out));
-        object.text("level", "info");
-        object.text("msg", "request");
-        object.text("client_id", self.client_id);
-        object.text("secret_id", self.secret_id);
-        object.text("result", self.result.map_or("", AuthResult::as_str));
-        object.number("status", u64::from(self.status));
-        object.number("duration_us", u64::try_from(self.took.as_micros()).unwrap_or(u64::MAX));
-        object.raw("peer", |out| {
-            let _infallible = write!(out, "{}", self.peer);
-        });
-        object.text("request_id", self.request_id);
-        object.text("method", self.method);
-        object.text("endpoint", self.endpoint);
+    /// Written piece by piece: this runs for every request.
+    fn json(&self, cache: &mut LineCache, out: &mut Vec<u8>) {
+        let mut number = itoa::Buffer::new();
+        out.extend_from_slice(b"{\"ts\":\"");
+        cache.stamp(self.at, out);
+        out.extend_from_slice(b"\",\"level\":\"info\",\"msg\":\"request\",\"client_id\":\"");
+        json::escape(self.client_id, out);
+        out.extend_from_slice(b"\",\"secret_id\":\"");
+        out.extend_from_slice(self.secret_id.as_bytes());
+        out.extend_from_slice(b"\",\"result\":\"");
+        out.extend_from_slice(self.result.map_or("", AuthResult::as_str).as_bytes());
+        out.extend_from_slice(b"\",\"status\":");
+        out.extend_from_slice(number.format(self.status).as_bytes());
+        out.extend_from_slice(b",\"duration_us\":");
+        out.extend_from_slice(number.format(u64::try_from(self.took.as_micros()).unwrap_or(u64::MAX)).as_bytes());
+        out.extend_from_slice(b",\"peer\":\"");
+        cache.peer(self.peer, out);
+        out.extend_from_slice(b"\",\"request_id\":\"");
+        json::escape(self.request_id, out);
+        out.extend_from_slice(b"\",\"method\":\"");
+        json::escape(self.method, out);
+        out.extend_from_slice(b"\",\"endpoint\":\"");
+        json::escape(self.endpoint, out);
         if let Some(error) = self.error {
-            object.text("error", error);
+            out.extend_from_slice(b"\",\"error\":\"");
+            json::escape(error, out);
         }
-        object.end();
+        out.extend_from_slice(b"\"}\n");
     }
 
-    fn text(&self, cache: &mut SecondCache, out: &mut Vec<u8>) {
+    fn text(&self, cache: &mut LineCache, out: &mut Vec<u8>) {
         cache.stamp(self.at, out);
         let _infallible = writeln!(
             out,
@@ -107,4 +123,40 @@ impl Line<'_> {
 /// Text that cannot end a line or move a terminal's cursor.
 pub(super) fn plain(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_one_json_object_whatever_the_client_is_called() {
+        for client_id in ["billing", "\"}\n{\"", "\u{e9}\u{2028}\\", "<img src=x>"] {
+            let line = Line {
+                at: Timestamp::from_millis(1_795_224_600_007),
+                client_id,
+                secret_id: "sec_1",
+                result: Some(AuthResult::Success),
+                status: 200,
+                took: Duration::from_micros(1234),
+                peer: IpAddr::from([127, 0, 0, 1]),
+                request_id: "abc",
+                method: "POST",
+                endpoint: "/oauth/token",
+                error: Some("a \"b\""),
+            };
+            let mut out = Vec::new();
+            line.json(&mut LineCache::default(), &mut out);
+            assert_eq!(out.iter().filter(|b| **b == b'\n').count(), 1);
+            let read: serde_json::Value = serde_json::from_slice(&out).unwrap();
+            assert_eq!(
+                read,
+                serde_json::json!({
+                    "ts": "2026-11-21T01:30:00.007Z", "level": "info", "msg": "request", "client_id": client_id,
+                    "secret_id": "sec_1", "result": "success", "status": 200, "duration_us": 1234, "peer": "127.0.0.1",
+                    "request_id": "abc", "method": "POST", "endpoint": "/oauth/token", "error": "a \"b\"",
+                })
+            );
+        }
+    }
 }

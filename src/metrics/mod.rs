@@ -18,7 +18,6 @@ use self::requests::Requests;
 use crate::domain::clock::Timestamp;
 use crate::domain::oauth::AuthResult;
 use crate::registry::Snapshot;
-use crate::upstream::UpstreamError;
 
 /// Every metric that is not per secret.
 pub struct Metrics {
@@ -62,20 +61,6 @@ pub struct UpstreamErrors {
     pub protocol: IntCounter,
     /// The upstream refused every upstream secret of the client.
     pub credentials_rejected: IntCounter,
-}
-
-impl UpstreamErrors {
-    /// Counts a failed call.
-    pub fn count(&self, error: UpstreamError) {
-        match error {
-            UpstreamError::Connect => &self.connect,
-            UpstreamError::ConnectTimeout | UpstreamError::Timeout => &self.timeout,
-            UpstreamError::Closed => &self.closed,
-            UpstreamError::Protocol => &self.protocol,
-            UpstreamError::CredentialsRejected => &self.credentials_rejected,
-        }
-        .inc();
-    }
 }
 
 /// How reloads went.

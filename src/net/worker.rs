@@ -90,7 +90,8 @@ pub fn run<S: Service>(start: Start, make: impl FnOnce(&Rc<Deadlines>) -> Rc<S>)
 
 async fn serve<S: Service>(mut start: Start, service: &Rc<S>, deadlines: &Rc<Deadlines>) {
     let mut http = http1::Builder::new();
-    http.max_header_size(start.max_header).max_buf_size(start.max_header.max(16 << 10))
+    http.max_header_size(start.max_header)
+        .max_buf_size(start.max_header.max(16 << 10))
         // Head and body are small: one copy costs less than the kernel's walk over a list of buffers.
         .writev(false);
     let draining = Rc::new(Cell::new(false));

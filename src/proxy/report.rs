@@ -13,7 +13,7 @@ use super::Shared;
 use crate::domain::clock::{Timestamp, instant};
 use crate::domain::oauth::AuthResult;
 use crate::log::Log;
-use crate::log::access::{Line, SecondCache};
+use crate::log::access::{Line, LineCache};
 use crate::metrics::Metrics;
 use crate::net::conn::Conn;
 use crate::registry::Client;
@@ -121,7 +121,7 @@ pub struct Reporter {
 struct Waiting {
     lines: Vec<u8>,
     denials: Vec<Denial>,
-    cache: SecondCache,
+    cache: LineCache,
 }
 
 /// Lines are handed over when there are this many bytes of them, tick or not.
@@ -148,7 +148,7 @@ impl Reporter {
         let took = now.saturating_duration_since(notes.began);
         metrics.requests.count(notes.endpoint, method, status, took);
         if let Some(error) = notes.upstream_error {
-            metrics.upstream_errors.count(error);
+            count_fault(metrics, error);
         }
         let at = self.shared.clock.at(now);
         let mut waiting = self.waiting.borrow_mut();
@@ -205,7 +205,8 @@ impl Reporter {
 
     fn hand_over(&self, waiting: &mut Waiting) {
         if !waiting.lines.is_empty() {
-            self.log.write(std::mem::take(&mut waiting.lines));
+            let room = Vec::with_capacity(MANY_BYTES + 1024);
+            self.log.write(std::mem::replace(&mut waiting.lines, room));
         }
         if !waiting.denials.is_empty()
             && let Err(too_many) = (self.denials)(std::mem::take(&mut waiting.denials))
@@ -221,32 +222,55 @@ impl Reporter {
     }
 }
 
-/// Request ids of one thread: a random half and a counted half.
+fn count_fault(metrics: &Metrics, error: UpstreamError) {
+    let counters = &metrics.upstream_errors;
+    match error {
+        UpstreamError::Connect => &counters.connect,
+        UpstreamError::ConnectTimeout | UpstreamError::Timeout => &counters.timeout,
+        UpstreamError::Closed => &counters.closed,
+        UpstreamError::Protocol => &counters.protocol,
+        UpstreamError::CredentialsRejected => &counters.credentials_rejected,
+    }
+    .inc();
+}
+
+/// Request ids of one thread: a random half and a counted half, 32 hex digits.
 struct RequestIds {
-    thread: u64,
+    text: Cell<[u8; 32]>,
     next: Cell<u64>,
 }
 
 impl RequestIds {
     fn new() -> Self {
         let random = || getrandom::u64().unwrap_or_default();
-        Self { thread: random(), next: Cell::new(random()) }
+        let mut text = [b'0'; 32];
+        write_hex(random(), &mut text);
+        text.rotate_left(16);
+        Self { text: Cell::new(text), next: Cell::new(random()) }
     }
 
     fn next(&self) -> HeaderValue {
-        let number = self.next.replace(self.next.get().wrapping_add(1));
-        let mut text = [0u8; 32];
-        let digits = self.thread.to_be_bytes().into_iter().chain(number.to_be_bytes());
-        for (pair, byte) in text.chunks_exact_mut(2).zip(digits) {
-            let hex = |nibble: u8| nibble + if nibble < 10 { b'0' } else { b'a' - 10 };
-            pair.copy_from_slice(&[hex(byte >> 4), hex(byte & 15)]);
-        }
+        let number = self.next.get().wrapping_add(1);
+        self.next.set(number);
+        let mut text = self.text.get();
+        write_hex(number, &mut text);
+        self.text.set(text);
         HeaderValue::from_bytes(&text).unwrap_or_else(|_| HeaderValue::from_static("0"))
     }
 }
 
+/// Writes a number into the last 16 places.
+fn write_hex(number: u64, text: &mut [u8; 32]) {
+    let mut rest = number;
+    for place in text.iter_mut().rev().take(16) {
+        let nibble = (rest & 15) as u8;
+        *place = nibble + if nibble < 10 { b'0' } else { b'a' - 10 };
+        rest >>= 4;
+    }
+}
+
 /// The task that finds out why credentials were refused. Holds no thread: the data plane tells it in batches.
-pub fn settle_denials(batch: Vec<Denial>, shared: &Shared, log: &Log, cache: &mut SecondCache) {
+pub fn settle_denials(batch: Vec<Denial>, shared: &Shared, log: &Log, cache: &mut LineCache) {
     let mut lines = Vec::new();
     for denial in batch {
         let (result, secret) = crate::verify::post_mortem(&denial.denied, denial.at);

@@ -21,5 +21,7 @@
 mod corpus;
 mod doors;
 mod harness;
+mod house;
 mod mutants;
+mod peers;
 mod support;

@@ -8,6 +8,7 @@ pub(crate) mod form;
 pub(crate) mod http;
 pub(crate) mod leak;
 pub(crate) mod metrics;
+pub(crate) mod process;
 pub(crate) mod setup;
 pub(crate) mod sidecar;
 pub(crate) mod toml_text;

@@ -2,7 +2,7 @@
 //! `relatch.toml`, a client list and a process.
 
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tempfile::TempDir;
@@ -41,6 +41,7 @@ pub(crate) struct Setup {
     canaries: Vec<String>,
     environment: Vec<(String, String)>,
     upstream_url: String,
+    wrapper: Vec<String>,
     patience: Duration,
 }
 
@@ -65,6 +66,7 @@ impl Setup {
             canaries: Vec::new(),
             environment: Vec::new(),
             upstream_url: "http://127.0.0.1:1".to_owned(),
+            wrapper: Vec::new(),
             patience: PATIENCE,
         }
     }
@@ -136,6 +138,12 @@ impl Setup {
         self
     }
 
+    /// Starts it under another command, which must become it by `exec`.
+    pub(crate) fn under(mut self, wrapper: &[&str]) -> Self {
+        self.wrapper = wrapper.iter().map(|&part| part.to_owned()).collect();
+        self
+    }
+
     /// Starts it and waits until it is ready; stops the test if it does not get there.
     #[track_caller]
     pub(crate) fn start(self) -> Sidecar {
@@ -153,7 +161,8 @@ impl Setup {
         canaries.dedup();
         let extra_headers = extra_headers(&self.config);
         let expansion = Expansion { dir: dir.path().into(), upstream: self.upstream_url };
-        let parts = super::sidecar::Parts { dir, given, canaries, extra_headers, expansion };
+        let wrapper = self.wrapper;
+        let parts = super::sidecar::Parts { dir, given, canaries, extra_headers, expansion, wrapper };
         Sidecar::spawn(parts, &self.environment, self.patience)
     }
 
@@ -212,6 +221,11 @@ pub(crate) struct Expansion {
 }
 
 impl Expansion {
+    /// For texts about files in `dir`.
+    pub(crate) fn of(dir: &Path, upstream: &str) -> Self {
+        Self { dir: dir.into(), upstream: upstream.to_owned() }
+    }
+
     /// The text with every placeholder filled in.
     pub(crate) fn apply(&self, text: &str) -> String {
         let dir = self.dir.to_str().expect("a temporary directory with a plain name");

@@ -13,7 +13,7 @@ use tempfile::TempDir;
 
 use super::setup::{Expansion, Setup};
 use super::upstream::Upstream;
-use super::{PATIENCE, http, leak, metrics, poll};
+use super::{PATIENCE, http, leak, metrics, poll, process};
 
 /// A `relatch run` that is ready. Killed when dropped; its stderr is printed if
 /// the test is failing.
@@ -32,6 +32,8 @@ pub(crate) struct Parts {
     pub(super) canaries: Vec<String>,
     pub(super) extra_headers: Vec<String>,
     pub(super) expansion: Expansion,
+    /// A command that the sidecar is started under, with its arguments; often none.
+    pub(super) wrapper: Vec<String>,
 }
 
 /// A process that did not get ready: how it ended, if it did, and what it said.
@@ -50,18 +52,17 @@ impl Sidecar {
     }
 
     pub(super) fn spawn(parts: Parts, environment: &[(String, String)], patience: Duration) -> Result<Self, Stillborn> {
-        // Another build of it can be put to the test: a release, a package.
-        let binary = std::env::var_os("RELATCH_BIN").unwrap_or(env!("CARGO_BIN_EXE_relatch").into());
-        let mut command = Command::new(binary);
+        let mut command = match parts.wrapper.split_first() {
+            Some((wrapper, arguments)) => {
+                let mut command = Command::new(wrapper);
+                command.args(arguments).arg(process::binary());
+                command
+            }
+            None => Command::new(process::binary()),
+        };
         command.arg("run").arg("--config").arg(parts.dir.path().join("relatch.toml"));
         // Relative defaults (state, audit, admin socket) land beside the configuration.
-        command.current_dir(parts.dir.path());
-        for (key, _) in std::env::vars_os() {
-            if key.to_string_lossy().starts_with("RELATCH") {
-                command.env_remove(key);
-            }
-        }
-        command.envs(environment.iter().map(|(key, value)| (key, value)));
+        process::isolate(&mut command, parts.dir.path(), environment);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("start relatch");
         let said = listen(&mut child);

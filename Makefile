@@ -1,0 +1,31 @@
+# make test    everything that CI runs: installs what the tests need, builds once, tests all of it
+# make check   formatting, lints, documentation, dependencies
+# make bench   the figures of the README (about ten minutes; wants an idle machine)
+# make soak    the long runs
+
+CARGO ?= cargo
+
+.PHONY: test check bench soak peers
+
+test: peers
+	$(CARGO) build --release --locked
+	$(CARGO) test --release --locked --lib --test it -- --include-ignored --test-threads 2
+
+check:
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --release --locked --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --release --locked --no-deps
+	command -v cargo-deny >/dev/null || $(CARGO) install --locked --version 0.20.2 cargo-deny
+	$(CARGO) deny check bans licenses sources
+
+peers:
+	tests/peers/install.sh
+
+bench: peers
+	$(CARGO) build --release --locked
+	$(CARGO) bench --locked
+	python3 benches/peers/peers.py --markdown
+	python3 benches/peers/instructions.py
+
+soak: test
+	MUTANTS=20000 $(CARGO) test --release --locked --test it mutants

@@ -1,0 +1,216 @@
+//! The only wiring: settings -> load, bind, start -> serve until told to stop -> drain.
+
+mod planes;
+mod signals;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, anyhow};
+use arc_swap::ArcSwap;
+use tokio::sync::watch;
+
+use self::signals::Signals;
+
+use crate::cli::{Bound, Launch};
+use crate::config::settings::Settings;
+use crate::domain::clock::{Clock, WallClock};
+use crate::log::Log;
+use crate::metrics::Metrics;
+use crate::net::accept::{self};
+use crate::proxy::route::Routes;
+use crate::proxy::Shared;
+use crate::reload::{self, Loaded, Reloader};
+use crate::telemetry::{self, Readiness, Telemetry};
+use crate::throttle::Throttle;
+
+/// How often our clock is compared with the wall's.
+const CLOCK_CHECK: Duration = Duration::from_secs(5);
+
+/// An instance that is about to serve.
+pub struct App(pub Launch);
+
+impl App {
+    /// Runs until SIGTERM or SIGINT, then drains.
+    pub fn run(self) -> anyhow::Result<()> {
+        raise_limits();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .max_blocking_threads(4)
+            .build_local(tokio::runtime::LocalOptions::default())
+            .context("cannot start the control thread")?;
+        let metrics = Metrics::new(&self.0.settings.endpoints.iter().map(|e| e.path.clone()).collect::<Vec<_>>())?;
+        let (log, writer) = Log::start(&self.0.settings.log, self.0.clock.clone(), metrics.log_dropped.clone())?;
+        let result = runtime.block_on(self.serve(metrics, log.clone()));
+        if let Err(error) = &result {
+            log.error("stopped", &[("error", &format!("{error:#}"))]);
+        }
+        writer.finish();
+        result
+    }
+
+    async fn serve(self, metrics: Arc<Metrics>, log: Log) -> anyhow::Result<()> {
+        let Launch { settings, loaded, clock, warnings, origin, announce } = self.0;
+        for warning in &warnings {
+            log.warn("configuration", &[("warning", warning)]);
+        }
+        reload::warn(&log, &loaded.warnings);
+        let mut signals = Signals::catch()?;
+        let (proxies, door, addresses) = bind(&settings)?;
+
+        let Loaded { snapshot, secrets, fingerprint, .. } = loaded;
+        let snapshot = Arc::new(ArcSwap::from_pointee(snapshot));
+        let shared = Arc::new(Shared {
+            routes: Routes::of(&settings),
+            throttle: Throttle::new(settings.throttle.failures, settings.throttle.per, settings.throttle.table_size),
+            snapshot: snapshot.clone(),
+            metrics: metrics.clone(),
+            clock: clock.clone(),
+            settings: settings.clone(),
+        });
+        let (planes, threads) = planes::start(&shared, &log)?;
+
+        let triggers = match &origin {
+            Some(_) => {
+                let reloader = Reloader::new(
+                    Arc::new(settings.clone()),
+                    secrets,
+                    fingerprint,
+                    snapshot,
+                    metrics.clone(),
+                    clock.clone(),
+                    log.clone(),
+                );
+                Some(reload::watch::start(reloader, settings.clients.poll_interval, log.clone())?)
+            }
+            None => {
+                metrics.reload.succeeded(clock.now());
+                None
+            }
+        };
+        let (stop_accepting, accepting) = watch::channel(false);
+        let acceptors: Vec<_> = proxies
+            .into_iter()
+            .map(|listener| {
+                let lanes = planes.lanes.clone();
+                tokio::task::spawn_local(accept::accept(
+                    listener,
+                    lanes,
+                    settings.limits.max_connections,
+                    metrics.clone(),
+                    accepting.clone(),
+                ))
+            })
+            .collect();
+        let readiness = Arc::new(Readiness::default());
+        let (stop_telemetry, telemetry_runs) = watch::channel(false);
+        let flushed = planes.clone();
+        let shown =
+            Telemetry { shared: shared.clone(), readiness: readiness.clone(), flush: move || flushed.clone().flush() };
+        tokio::task::spawn_local(telemetry::serve(door, Arc::new(shown), telemetry_runs));
+        tokio::task::spawn_local(follow_clock(clock, log.clone()));
+
+        for address in &addresses.proxy {
+            log.info("listening", &[("listener", &"proxy"), ("address", address)]);
+        }
+        log.info("listening", &[("listener", &"telemetry"), ("address", &addresses.telemetry)]);
+        readiness.ready();
+        let list = shared.snapshot.load_full();
+        log.info(
+            "ready",
+            &[
+                ("version", &env!("CARGO_PKG_VERSION")),
+                ("upstream", &settings.upstream.target),
+                ("clients", &list.clients.len()),
+                ("secrets", &list.secrets()),
+            ],
+        );
+        drop(list);
+        if let Some(announce) = announce {
+            announce(&addresses);
+        }
+
+        signals.until_stop(triggers.as_ref(), origin.as_ref(), &log).await;
+        readiness.draining();
+        log.info("draining", &[("in_flight", &metrics.in_flight.get()), ("connections", &metrics.connections.get())]);
+        let drained = async {
+            tokio::time::sleep(settings.shutdown.drain_delay).await;
+            let _all_stop = stop_accepting.send(true);
+            for acceptor in acceptors {
+                let _ended = acceptor.await;
+            }
+            planes.drain();
+            planes::wait_for(threads).await;
+        };
+        let limit = settings.shutdown.drain_delay + settings.shutdown.drain_timeout;
+        let outcome = tokio::select! {
+            drained = tokio::time::timeout(limit, drained) => drained.map_err(|_| "some requests did not finish in time"),
+            () = signals.stop() => Err("a second signal"),
+        };
+        let _all_stop = stop_telemetry.send(true);
+        match outcome {
+            Ok(()) => log.info("stopped", &[]),
+            Err(reason) => {
+                log.error(
+                    "stopped with connections open",
+                    &[
+                        ("reason", &reason),
+                        ("in_flight", &metrics.in_flight.get()),
+                        ("connections", &metrics.connections.get()),
+                    ],
+                );
+                return Err(anyhow!("stopped with connections open: {reason}"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// As many file descriptors as the system gives; no core files, which would hold secrets.
+fn raise_limits() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let files = getrlimit(Resource::Nofile);
+    let _best_effort = setrlimit(Resource::Nofile, Rlimit { current: files.maximum, maximum: files.maximum });
+    let none = Rlimit { current: Some(0), maximum: getrlimit(Resource::Core).maximum };
+    let _best_effort = setrlimit(Resource::Core, none);
+}
+
+type Listeners = (Vec<std::net::TcpListener>, tokio::net::TcpListener, Bound);
+
+fn bind(settings: &Settings) -> anyhow::Result<Listeners> {
+    let bind = |name: &str, address: SocketAddr| {
+        accept::bind(address).with_context(|| {
+            format!("cannot listen on {address} ({name}): is another instance running? Nothing was started")
+        })
+    };
+    let proxies = settings.proxy.listen.iter().map(|a| bind("proxy.listen", *a)).collect::<anyhow::Result<Vec<_>>>()?;
+    let telemetry = bind("telemetry.listen", settings.telemetry)?;
+    let bound = Bound {
+        proxy: proxies.iter().map(std::net::TcpListener::local_addr).collect::<Result<_, _>>()?,
+        telemetry: telemetry.local_addr()?,
+    };
+    Ok((proxies, tokio::net::TcpListener::from_std(telemetry)?, bound))
+}
+
+/// Tells when the wall clock and ours part, and when they agree again.
+async fn follow_clock(clock: Arc<Clock>, log: Log) {
+    let mut told = WallClock::InStep;
+    loop {
+        let found = clock.follow_wall();
+        if std::mem::discriminant(&found) != std::mem::discriminant(&told) {
+            let next = "windows of secrets keep to the time since the start; restart to take the wall clock's";
+            match found {
+                WallClock::InStep => log.info("the wall clock agrees again", &[]),
+                WallClock::Behind(by) => {
+                    log.error("the wall clock was set back", &[("seconds", &by.as_secs()), ("next", &next)])
+                }
+                WallClock::Ahead(by) => {
+                    log.error("the wall clock was set ahead", &[("seconds", &by.as_secs()), ("next", &next)])
+                }
+            }
+            told = found;
+        }
+        tokio::time::sleep(CLOCK_CHECK).await;
+    }
+}

@@ -1,0 +1,127 @@
+//! The data-plane threads: started, kept up to date with the counters, drained.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+
+use crate::log::Log;
+use crate::log::access::LineCache;
+use crate::net::accept::{Lane, Load};
+use crate::net::conn::PhaseLimits;
+use crate::net::worker::{self, Order, Start};
+use crate::proxy::report::{Denial, Reporter, settle_denials};
+use crate::proxy::{Proxy, Shared};
+use crate::upstream::pool::Pool;
+
+/// Batches of refusals that may wait for the control thread.
+const DENIALS: usize = 256;
+/// Refused credentials on their way to the control thread, or a question whether all before it were settled.
+pub(super) enum Settle {
+    Batch(Vec<Denial>),
+    Barrier(oneshot::Sender<()>),
+}
+
+/// The data-plane threads.
+#[derive(Clone)]
+pub(super) struct Planes {
+    /// Where connections are handed over.
+    pub(super) lanes: Vec<Lane>,
+    orders: Vec<mpsc::UnboundedSender<Order>>,
+    settle: mpsc::Sender<Settle>,
+}
+
+/// Starts the threads, and the task that finds out why credentials were refused.
+pub(super) fn start(shared: &Arc<Shared>, log: &Log) -> anyhow::Result<(Planes, Vec<JoinHandle<()>>)> {
+    let (settle, denials) = mpsc::channel(DENIALS);
+    tokio::task::spawn_local(settle_all(denials, shared.clone(), log.clone()));
+    let settings = &shared.settings;
+    let upstream = Arc::new(settings.upstream.clone());
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let workers = if settings.proxy.workers == 0 { cores } else { settings.proxy.workers };
+    let mut planes = Planes { lanes: Vec::new(), orders: Vec::new(), settle };
+    let mut threads = Vec::new();
+    for number in 0..workers {
+        let (connections, taken) = mpsc::unbounded_channel();
+        let (orders, ordered) = mpsc::unbounded_channel();
+        let load = Arc::new(Load::default());
+        let start = Start {
+            connections: taken,
+            orders: ordered,
+            load: load.clone(),
+            limits: PhaseLimits {
+                idle: settings.limits.keep_alive,
+                head: settings.limits.header_timeout,
+                body: settings.limits.body_timeout,
+                upstream: settings.upstream.request_timeout,
+            },
+            max_header: settings.limits.max_header,
+            metrics: shared.metrics.clone(),
+        };
+        planes.lanes.push(Lane { connections, load: load.clone() });
+        planes.orders.push(orders);
+        let (shared, log, upstream, settle) = (shared.clone(), log.clone(), upstream.clone(), planes.settle.clone());
+        let run = move || {
+            let denials = move |batch| {
+                settle.try_send(Settle::Batch(batch)).map_err(|error| match error.into_inner() {
+                    Settle::Batch(batch) => batch,
+                    Settle::Barrier(_) => Vec::new(),
+                })
+            };
+            let failed = worker::run(start, |deadlines| {
+                let pool = Pool::new(upstream, shared.metrics.clone(), Rc::clone(deadlines));
+                let reporter = Reporter::new(shared.clone(), log.clone(), Box::new(denials));
+                Proxy::new(shared, pool, reporter, load)
+            });
+            if let Err(error) = failed {
+                log.error("a data-plane thread could not start", &[("error", &error)]);
+            }
+        };
+        threads.push(std::thread::Builder::new().name(format!("relatch-{number}")).spawn(run)?);
+    }
+    Ok((planes, threads))
+}
+
+impl Planes {
+    /// Brings the counters up to date: what the threads have buffered is handed over, and refusals are settled.
+    pub(super) async fn flush(self) {
+        for orders in &self.orders {
+            let (done, flushed) = oneshot::channel();
+            if orders.send(Order::Flush(done)).is_ok() {
+                let _gone = flushed.await;
+            }
+        }
+        let (done, settled) = oneshot::channel();
+        if self.settle.send(Settle::Barrier(done)).await.is_ok() {
+            let _gone = settled.await;
+        }
+    }
+
+    /// Lets every connection end.
+    pub(super) fn drain(&self) {
+        for orders in &self.orders {
+            let _already_ended = orders.send(Order::Drain);
+        }
+    }
+}
+
+async fn settle_all(mut denials: mpsc::Receiver<Settle>, shared: Arc<Shared>, log: Log) {
+    let mut cache = LineCache::default();
+    while let Some(next) = denials.recv().await {
+        match next {
+            Settle::Batch(batch) => settle_denials(batch, &shared, &log, &mut cache),
+            Settle::Barrier(done) => {
+                let _nobody_waits = done.send(());
+            }
+        }
+    }
+}
+
+/// Waits until every thread has ended.
+pub(super) async fn wait_for(threads: Vec<JoinHandle<()>>) {
+    while threads.iter().any(|thread| !thread.is_finished()) {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
