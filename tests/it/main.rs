@@ -24,4 +24,5 @@ mod harness;
 mod house;
 mod mutants;
 mod peers;
+mod reload;
 mod support;

@@ -96,6 +96,7 @@ pub(super) struct Told {
     /// The OAuth error code, or else the library's word for what went wrong.
     pub(super) error: Option<String>,
     /// More of it, for people.
+    #[expect(dead_code, reason = "read by whoever reads why a test failed")]
     pub(super) detail: Option<String>,
     pub(super) access_token: Option<String>,
     pub(super) refresh_token: Option<String>,

@@ -33,7 +33,8 @@ fn refresh(kind: Kind) {
         identity.given_to(setup).clients_text(&list(Phase::Before))
     });
     line.server.client(&identity.id, &identity.secret);
-    let chain = |(caller, method)| Chain::begin(&line, &client, caller, method, line.server.refresh_token(&identity.id));
+    let chain =
+        |(caller, method)| Chain::begin(&line, &client, caller, method, line.server.refresh_token(&identity.id));
     let callers = caller::ALL.into_iter().flat_map(|caller| METHODS.map(|method| (caller, method)));
     let mut chains: Vec<Chain<'_>> = callers.map(chain).collect();
 
@@ -56,7 +57,8 @@ fn refresh(kind: Kind) {
     }
     assert!(deliveries.is_empty(), "tokens that nobody asked with: {deliveries:?}");
 
-    let tokens: Vec<String> = chains.iter().flat_map(|chain| chain.spent.iter().chain([&chain.current])).cloned().collect();
+    let tokens: Vec<String> =
+        chains.iter().flat_map(|chain| chain.spent.iter().chain([&chain.current])).cloned().collect();
     let spilt = leak::spills("the log", line.relatch.log().as_bytes(), &tokens);
     assert!(spilt.is_empty(), "{spilt:?}");
     drop(chains);
@@ -152,7 +154,7 @@ impl std::fmt::Debug for Chain<'_> {
 }
 
 /// Takes every chain on by one step.
-fn all_at_once(chains: &mut [Chain<'_>], step: impl Fn(&mut Chain<'_>) + Copy + Send) {
+fn all_at_once<'a>(chains: &mut [Chain<'a>], step: impl Fn(&mut Chain<'a>) + Copy + Send) {
     std::thread::scope(|scope| {
         for chain in chains {
             scope.spawn(move || step(chain));

@@ -23,8 +23,7 @@ fn the_authlib_server_never_notices_a_rotation() {
 fn rotate(kind: Kind) {
     let clients = Rotating::all();
     // Each client is told to the server in another way, so that between them every way is gone.
-    let identities =
-        [Identity::same(kind, "upstream-1"), Identity::basic("upstream-2"), Identity::post("upstream-3")];
+    let identities = [Identity::same(kind, "upstream-1"), Identity::basic("upstream-2"), Identity::post("upstream-3")];
     let list = |phase: Phase| -> String {
         clients.iter().zip(&identities).map(|(client, identity)| client.entry(phase, &identity.section())).collect()
     };

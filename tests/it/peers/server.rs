@@ -57,33 +57,33 @@ impl Server {
     /// Adds a client, or replaces its one secret: from now on the one before is wrong.
     #[track_caller]
     pub(super) fn client(&self, id: &str, secret: &str) {
-        self.tell(json!({"cmd": "client", "client_id": id, "client_secret": secret}));
+        self.tell(&json!({"cmd": "client", "client_id": id, "client_secret": secret}));
     }
 
     /// The same, with tokens that live this many seconds.
     #[track_caller]
     pub(super) fn client_with_ttl(&self, id: &str, secret: &str, ttl: u32) {
-        self.tell(json!({"cmd": "client", "client_id": id, "client_secret": secret, "ttl": ttl}));
+        self.tell(&json!({"cmd": "client", "client_id": id, "client_secret": secret, "ttl": ttl}));
     }
 
     /// A refresh token, as after a login.
     #[track_caller]
     pub(super) fn refresh_token(&self, id: &str) -> String {
-        let told = self.tell(json!({"cmd": "refresh_token", "client_id": id}));
+        let told = self.tell(&json!({"cmd": "refresh_token", "client_id": id}));
         told["refresh_token"].as_str().unwrap().to_owned()
     }
 
     /// How many answers it gave on the token endpoint, by status.
     #[track_caller]
     pub(super) fn token_answers(&self) -> BTreeMap<String, u64> {
-        let told = self.tell(json!({"cmd": "stats"}));
+        let told = self.tell(&json!({"cmd": "stats"}));
         let counts = told["stats"][&self.paths[0]].as_object().cloned().unwrap_or_default();
         counts.into_iter().map(|(status, count)| (status, count.as_u64().unwrap())).collect()
     }
 
     #[track_caller]
-    fn tell(&self, line: Value) -> Value {
-        let told = self.peer.lock().unwrap().ask(&line);
+    fn tell(&self, line: &Value) -> Value {
+        let told = self.peer.lock().unwrap().ask(line);
         assert_eq!(told["ok"], true, "{line}: {told}");
         told
     }

@@ -100,7 +100,8 @@ fn fall_back(kind: Kind) {
     let token = line.server.refresh_token(ID);
     let told = ask(&line, Method::Basic, Wish::Refresh(&token));
     assert!(told.granted(), "{told:?}");
-    let deliveries = line.tap.seen().iter().filter(|seen| seen.param("refresh_token").as_deref() == Some(&token)).count();
+    let deliveries =
+        line.tap.seen().iter().filter(|seen| seen.param("refresh_token").as_deref() == Some(&token)).count();
     assert_eq!(deliveries, 2, "refused with one secret, taken with the other");
     let told = ask(&line, Method::Basic, Wish::Refresh(&token));
     assert_eq!((told.status, told.error.as_deref()), (Some(400), Some("invalid_grant")), "{told:?}");

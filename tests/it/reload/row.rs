@@ -26,13 +26,44 @@ pub(super) struct Row {
     #[serde(default)]
     pub(super) config: String,
     /// A command to start it under.
-    #[serde(default)]
-    pub(super) under: Vec<String>,
+    pub(super) under: Option<Under>,
+    /// What the system must have for it; such rows run in a test of their own.
+    pub(super) needs: Option<String>,
     /// What is done before the start: as in a step.
     #[serde(default)]
     pub(super) start: Vec<Deed>,
     /// What is done while it runs, and what must come of it.
     pub(super) step: Vec<Step>,
+}
+
+/// What takes something away from the process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+pub(super) enum Under {
+    /// The right to read every file, where the tests run as root.
+    #[serde(rename = "ordinary rights")]
+    OrdinaryRights,
+    /// File events.
+    #[serde(rename = "no events")]
+    NoEvents,
+}
+
+impl Under {
+    /// The command that does it, and then becomes what follows it.
+    pub(super) fn command(self) -> &'static [&'static str] {
+        match self {
+            Self::OrdinaryRights if !rustix::process::geteuid().is_root() => &[],
+            Self::OrdinaryRights => &["setpriv", "--bounding-set", "-dac_override,-dac_read_search"],
+            Self::NoEvents => &[
+                "unshare",
+                "--user",
+                "--map-root-user",
+                "sh",
+                "-c",
+                "echo 0 > /proc/sys/user/max_inotify_instances && exec \"$@\"",
+                "sh",
+            ],
+        }
+    }
 }
 
 /// A command line of `stage`, alone or with what it writes.
@@ -82,6 +113,9 @@ pub(super) struct Step {
     /// Words that stand together in one line of the log written since the step began.
     #[serde(default)]
     pub(super) log: Vec<String>,
+    /// Several such lines.
+    #[serde(default)]
+    pub(super) lines: Vec<Vec<String>>,
     /// Which secret the upstream sees when this `client secret` is presented.
     #[serde(default)]
     pub(super) sends: BTreeMap<String, String>,

@@ -27,20 +27,26 @@ pub(super) fn run(row: &Row) -> Vec<String> {
     for canary in list::canaries(&format!("{row:?}")) {
         setup = setup.canary(&canary);
     }
-    let under: Vec<&str> = row.under.iter().map(String::as_str).collect();
-    let sidecar = match setup.under(&under).try_start() {
+    let under = row.under.map_or(&[][..], |under| under.command());
+    let sidecar = match setup.under(under).try_start() {
         Ok(sidecar) => sidecar,
         Err(stillborn) => return vec![format!("does not start: {stillborn:?}")],
     };
     for (number, step) in row.step.iter().enumerate() {
         let faults = take(step, &mut stage, &sidecar, &upstream);
         if !faults.is_empty() {
-            let (faults, log) = (faults.join("\n  "), sidecar.log());
             // What follows would only say the same again.
-            return vec![format!("step {}: {faults}\n--- its log ---\n{log}", number + 1)];
+            return vec![format!("step {}: {}\n{}", number + 1, faults.join("\n  "), said(&sidecar))];
         }
     }
     leak::silence(&sidecar)
+}
+
+/// What it said, but for the lines of requests.
+fn said(sidecar: &Sidecar) -> String {
+    let log = sidecar.log();
+    let told = log.lines().filter(|line| !line.contains(r#""msg":"request""#));
+    told.map(|line| format!("    {line}\n")).collect()
 }
 
 /// The least that a row needs: its list, and room to ask for what does not work.
@@ -122,10 +128,11 @@ fn look(step: &Step, before: &Before, sidecar: &Sidecar, upstream: &Upstream) ->
     if step.generation.is_some() && risen != step.generation {
         faults.push(format!("the generation rose by {risen:?}"));
     }
-    if !step.log.is_empty() {
-        let log = sidecar.log().split_off(before.log);
-        if !log.lines().any(|line| step.log.iter().all(|word| line.contains(word.as_str()))) {
-            faults.push(format!("no line of the log has {:?}", step.log));
+    let log = sidecar.log().split_off(before.log);
+    for words in step.lines.iter().chain(Some(&step.log)) {
+        let has_all = |line: &str| words.iter().all(|word| line.contains(word.as_str()));
+        if !words.is_empty() && !log.lines().any(has_all) {
+            faults.push(format!("no line of the log has {words:?}"));
         }
     }
     let grown = sidecar.resident_kib().saturating_sub(before.resident_kib);

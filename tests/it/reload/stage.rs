@@ -117,11 +117,19 @@ impl Stage {
 
     fn text(&self, content: &Content, file: &str) -> String {
         match content {
-            Content::Text(text) => Expansion::of(self.dir.path(), "").apply(text),
+            Content::Text(text) => Expansion::of(self.dir.path(), "").apply(&nested(text)),
             Content::List(lines) => list::written(lines, file),
             Content::Files(_) => panic!("{file} is one file"),
         }
     }
+}
+
+/// `@DEEP(n)@` becomes a list in a list, n deep.
+fn nested(text: &str) -> String {
+    let Some((before, rest)) = text.split_once("@DEEP(") else { return text.to_owned() };
+    let (depth, after) = rest.split_once(")@").expect("@DEEP(..)@ without its end");
+    let depth = depth.parse().unwrap();
+    format!("{before}{}{}{after}", "[".repeat(depth), "]".repeat(depth))
 }
 
 /// A symlink, in place of whatever stood there.

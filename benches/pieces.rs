@@ -1,0 +1,242 @@
+//! The pieces of a request, one by one, and the whole of it over loopback. `cargo bench`, or `make bench` for all figures.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a bench that cannot go on should stop"
+)]
+#![allow(missing_docs, reason = "criterion's macros make functions without any")]
+
+use std::hint::black_box;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use base64::Engine;
+use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use http::{HeaderMap, HeaderValue, Version};
+use relatch::config::clients::{ClientEntry, Material, SecretEntry, SecretStatus, Spot};
+use relatch::config::settings::Settings;
+use relatch::config::settings::kinds::BasicDecoding;
+use relatch::domain::clock::Timestamp;
+use relatch::domain::ids::{ClientId, SecretId};
+use relatch::extract::form::Form;
+use relatch::extract::{Presented, Scratch, extract};
+use relatch::forwarded::Caller;
+use relatch::hash;
+use relatch::head::Head;
+use relatch::registry::Snapshot;
+use relatch::registry::build::{Ground, SecretFiles, build};
+use relatch::rewrite::{Original, Passage, rewrite};
+use relatch::verify::{Verdict, verify};
+
+const NOW: Timestamp = Timestamp::from_millis(1_795_000_000_000);
+
+fn secret(client: usize, number: usize) -> String {
+    format!("rls_{number}{client:042}abcdef")
+}
+
+fn snapshot(clients: usize) -> Snapshot {
+    let secret_entry = |client: usize, number: usize| SecretEntry {
+        id: SecretId::parse(&format!("sec_{number}")).unwrap(),
+        name: String::new(),
+        status: SecretStatus::Active,
+        material: Material::Digest(hash::sha256(secret(client, number).as_bytes())),
+        hint: None,
+        created: None,
+        not_before: None,
+        expires: None,
+        spot: Spot::default(),
+    };
+    let entries = (0..clients).map(|client| ClientEntry {
+        id: ClientId::parse(&format!("client-{client:07}")).unwrap(),
+        name: String::new(),
+        enabled: true,
+        max_active: 2,
+        upstream: None,
+        secrets: (0..2).map(|number| secret_entry(client, number)).collect(),
+        spot: Spot::default(),
+    });
+    let files = SecretFiles::new();
+    let ground = Ground { files: &files, previous: None, forwards: false, keep_revoked: Duration::ZERO, now: NOW };
+    build(entries.collect(), &ground, 0, false).0.unwrap()
+}
+
+/// Bodies of random clients, one in ten with a wrong secret.
+fn bodies(clients: usize, count: usize) -> Vec<String> {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut random = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        usize::try_from(state >> 1).unwrap()
+    };
+    let body = |_| {
+        let (client, number) = (random() % clients, random() % 2);
+        let wrong = if random() % 10 == 0 { "x" } else { "" };
+        format!(
+            "grant_type=client_credentials&client_id=client-{client:07}&client_secret={}{wrong}&scope=read",
+            secret(client, number)
+        )
+    };
+    (0..count).map(body).collect()
+}
+
+fn decide(snapshot: &Snapshot, body: &str) -> bool {
+    let form = Form::parse(body.as_bytes()).unwrap();
+    let mut scratch = Scratch::default();
+    let Ok(Presented::Secret(credentials)) = extract(None, &form, BasicDecoding::Both, &mut scratch) else {
+        return false;
+    };
+    matches!(verify(snapshot, &credentials, NOW), Verdict::Verified(_))
+}
+
+fn pieces(c: &mut Criterion) {
+    let body = bodies(1000, 1).remove(0);
+    let mut group = c.benchmark_group("extract");
+    group.throughput(Throughput::Bytes(body.len() as u64));
+    group.bench_function("body", |b| {
+        b.iter(|| {
+            let form = Form::parse(black_box(body.as_bytes())).unwrap();
+            let mut scratch = Scratch::default();
+            extract(None, &form, BasicDecoding::Both, &mut scratch).is_ok()
+        });
+    });
+    let text = base64::engine::general_purpose::STANDARD.encode(format!("client-0000042:{}", secret(42, 1)));
+    let header = HeaderValue::from_str(&format!("Basic {text}")).unwrap();
+    group.bench_function("basic", |b| {
+        b.iter(|| {
+            let form = Form::parse(black_box(b"grant_type=client_credentials&scope=read")).unwrap();
+            let mut scratch = Scratch::default();
+            extract(Some(&header), &form, BasicDecoding::Both, &mut scratch).is_ok()
+        });
+    });
+    group.finish();
+}
+
+fn decisions(c: &mut Criterion) {
+    let mut group = c.benchmark_group("extract+verify");
+    for clients in [1_000, 1_000_000] {
+        let snapshot = snapshot(clients);
+        let bodies = bodies(clients, 100_000);
+        let mut next = bodies.iter().cycle();
+        group.bench_function(format!("{clients} clients"), |b| {
+            b.iter_batched(|| next.next().unwrap(), |body| decide(&snapshot, black_box(body)), BatchSize::SmallInput);
+        });
+    }
+    group.finish();
+}
+
+fn rewriting(c: &mut Criterion) {
+    let text = "[upstream]\nurl = \"http://127.0.0.1:9000\"\n[clients]\npath = \"c.toml\"\n";
+    let settings = Settings::parse("bench", text, &[], std::path::Path::new("")).0.unwrap();
+    let snapshot = snapshot(1000);
+    let body =
+        format!("grant_type=client_credentials&client_id=client-0000042&client_secret={}&scope=read", secret(42, 1));
+    let mut headers = HeaderMap::new();
+    for (name, value) in [
+        ("host", "as.example.com"),
+        ("accept", "application/json"),
+        ("user-agent", "bench/1"),
+        ("content-type", "application/x-www-form-urlencoded"),
+        ("content-length", "140"),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    c.bench_function("rewrite", |b| {
+        let head = Head::check(Version::HTTP_11, &headers).unwrap();
+        let form = Form::parse(body.as_bytes()).unwrap();
+        let mut scratch = Scratch::default();
+        let Presented::Secret(credentials) = extract(None, &form, BasicDecoding::Both, &mut scratch).unwrap() else {
+            panic!()
+        };
+        let Verdict::Verified(verified) = verify(&snapshot, &credentials, NOW) else { panic!() };
+        let caller = Caller::of(SocketAddr::from(([127, 0, 0, 1], 1)), &[], &headers, head.host);
+        let original = Original {
+            uri: "/oauth/token".parse().unwrap(),
+            head: &head,
+            headers: &headers,
+            caller: &caller,
+            request_id: HeaderValue::from_static("0123456789abcdef0123456789abcdef"),
+            cors: false,
+        };
+        b.iter(|| rewrite(black_box(&original), &form, Passage::Verified(&verified), None, &settings.upstream));
+    });
+}
+
+fn scrape(c: &mut Criterion) {
+    let snapshot = snapshot(50_000);
+    let metrics = relatch::metrics::Metrics::new(&["/oauth/token".to_owned()]).unwrap();
+    let mut group = c.benchmark_group("scrape");
+    group.sample_size(10);
+    group.bench_function("100000 secrets", |b| b.iter(|| metrics.render(&snapshot, NOW).unwrap().len()));
+    group.finish();
+}
+
+/// The demo as a whole process: proxy and token server, over loopback.
+struct Demo {
+    child: Child,
+    stream: BufReader<TcpStream>,
+    request: Vec<u8>,
+}
+
+impl Demo {
+    fn start() -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_relatch"))
+            .arg("demo")
+            .envs([("RELATCH__PROXY__LISTEN", "127.0.0.1:0"), ("RELATCH__TELEMETRY__LISTEN", "127.0.0.1:0")])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+        let curl = lines.into_iter().find(|line| line.contains("curl -u")).unwrap();
+        let words: Vec<&str> = curl.split_whitespace().collect();
+        let (id, secret) = words[2].split_once(':').unwrap();
+        let address = words[5].trim_start_matches("http://").split('/').next().unwrap();
+        let body = format!("grant_type=client_credentials&client_id={id}&client_secret={secret}");
+        let request = format!(
+            "POST /oauth/token HTTP/1.1\r\nHost: a.test\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        let stream = TcpStream::connect(address).unwrap();
+        stream.set_nodelay(true).unwrap();
+        Self { child, stream: BufReader::new(stream), request: request.into_bytes() }
+    }
+
+    fn token(&mut self) {
+        self.stream.get_mut().write_all(&self.request).unwrap();
+        let mut length = 0;
+        let mut line = String::new();
+        loop {
+            line.clear();
+            self.stream.read_line(&mut line).unwrap();
+            if let Some(value) = line.strip_prefix("content-length: ") {
+                length = value.trim().parse().unwrap();
+            }
+            if line == "\r\n" {
+                break;
+            }
+        }
+        let mut body = vec![0; length];
+        self.stream.read_exact(&mut body).unwrap();
+        assert!(body.starts_with(b"{\"access_token\""));
+    }
+}
+
+impl Drop for Demo {
+    fn drop(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+fn whole(c: &mut Criterion) {
+    let mut demo = Demo::start();
+    c.bench_function("a token through the demo, one connection", |b| b.iter(|| demo.token()));
+}
+
+criterion_group!(benches, pieces, decisions, rewriting, scrape, whole);
+criterion_main!(benches);
