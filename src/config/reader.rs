@@ -173,7 +173,7 @@ impl<'r, 't> Section<'r, 't> {
         for (name, span, _) in self.entries.iter().filter(|(name, ..)| !self.known.contains(&name.as_str())) {
             let nearest = self.known.iter().map(|known| (strsim::jaro_winkler(known, name), known));
             let message = match nearest.max_by(|a, b| a.0.total_cmp(&b.0)) {
-                Some((score, known)) if score > 0.8 => format!("unknown key: did you mean {known}?"),
+                Some((score, known)) if score > 0.75 => format!("unknown key: did you mean {known}?"),
                 _ if self.known.is_empty() => "unknown key".to_owned(),
                 _ => format!("unknown key: known here are {}", self.known.join(", ")),
             };

@@ -10,7 +10,7 @@ use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use super::cells::{ClientCells, UseCell};
-use super::{Client, Grave, Graveyard, Key, Record, Slot, Snapshot, UpstreamIdentity};
+use super::{Client, Grave, Graveyard, Index, Record, Slot, Slots, Snapshot, UpstreamIdentity};
 use crate::config::clients::{ClientEntry, MOST_ACTIVE, Material, SecretEntry, SecretStatus, Spot};
 use crate::domain::clock::Timestamp;
 use crate::domain::ids::ClientId;
@@ -67,18 +67,16 @@ pub fn build(entries: Vec<ClientEntry>, ground: &Ground<'_>, hash: u64, guarded:
     let mut names = Names::default();
     let mut owners: HashMap<Digest, ClientId> = HashMap::new();
     let mut clients = Vec::with_capacity(entries.len());
-    let mut index = HashMap::with_capacity(entries.len());
     for entry in entries {
         names.check(&entry, &mut findings);
         let client = client(entry, ground, &mut owners, &mut findings);
-        index.insert(Key(client.id.clone()), clients.len());
         clients.push(Arc::new(client));
     }
     let snapshot = Snapshot {
         generation: ground.previous.map_or(0, |previous| previous.generation) + 1,
         hash,
         guarded,
-        index,
+        index: Index::of(&clients),
         graveyard: graveyard(&clients, ground),
         clients,
     };
@@ -145,8 +143,7 @@ fn client(
         }
         records.push(record);
     }
-    let slots = slots(&records, ground.now);
-    let active = slots.len();
+    let (slots, active) = slots(&records, ground.now);
     if active > MOST_ACTIVE {
         let message = format!("client {:?} has {active} active secrets, and 8 is the most: revoke some", entry.id);
         findings.error(entry.spot, message);
@@ -222,7 +219,7 @@ fn record(entry: SecretEntry, ground: &Ground<'_>, before: Option<&Client>) -> R
 }
 
 /// The records that can be accepted now or later.
-fn slots(records: &[Record], now: Timestamp) -> Box<[Slot]> {
+fn slots(records: &[Record], now: Timestamp) -> (Slots, usize) {
     let alive = |record: &Record| record.status == SecretStatus::Active && now < record.expires;
     let slot = |(at, record): (usize, &Record)| Slot {
         digest: record.digest,
@@ -230,7 +227,7 @@ fn slots(records: &[Record], now: Timestamp) -> Box<[Slot]> {
         expires: record.expires.millis(),
         record: u32::try_from(at).unwrap_or(u32::MAX),
     };
-    records.iter().enumerate().filter(|(_, record)| alive(record)).map(slot).collect()
+    Slots::of(records.iter().enumerate().filter(|(_, record)| alive(record)).map(slot))
 }
 
 /// The graves of before that are still kept, and one for each revoked record of the new list.

@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
-use super::{Client, Record, Snapshot};
+use super::index::Index;
+use super::{Client, Record, Slots, Snapshot};
 use crate::config::clients::SecretStatus;
 use crate::domain::clock::Timestamp;
 
@@ -134,9 +135,9 @@ pub fn with_revocations(current: &Snapshot, held: &Snapshot, now: Timestamp) -> 
             None => client.clone(),
         }
     });
-    let clients = clients.collect();
+    let clients: Vec<_> = clients.collect();
     let (generation, hash, guarded) = (current.generation + 1, current.hash, current.guarded);
-    changed.then(|| Snapshot { generation, hash, guarded, clients, index: current.index.clone(), graveyard })
+    changed.then(|| Snapshot { generation, hash, guarded, index: Index::of(&clients), clients, graveyard })
 }
 
 impl Client {
@@ -152,7 +153,7 @@ impl Client {
             records.get(slot.record() as usize).is_some_and(|record| record.status == SecretStatus::Active)
         };
         Some(Self {
-            slots: self.slots.iter().filter(alive).cloned().collect(),
+            slots: Slots::of(self.slots.iter().filter(alive).cloned()).0,
             records,
             id: self.id.clone(),
             name: self.name.clone(),

@@ -6,15 +6,15 @@
 pub mod build;
 pub mod cells;
 pub mod diff;
+mod index;
 
-use std::borrow::Borrow;
 use std::collections::HashMap;
-use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use subtle::Choice;
 
 use self::cells::{ClientCells, UseCell};
+use self::index::Index;
 use crate::config::clients::{SecretStatus, UpstreamMethod};
 use crate::domain::clock::Timestamp;
 use crate::domain::ids::{ClientId, SecretId};
@@ -31,7 +31,7 @@ pub struct Snapshot {
     pub clients: Vec<Arc<Client>>,
     /// Whether the list was guarded by an `[end]`: once it was, one without is refused.
     pub guarded: bool,
-    index: HashMap<Key, usize>,
+    index: Index,
     graveyard: Graveyard,
 }
 
@@ -49,7 +49,7 @@ pub struct Client {
     pub records: Box<[Record]>,
     /// What it counts.
     pub cells: Arc<ClientCells>,
-    slots: Box<[Slot]>,
+    slots: Slots,
 }
 
 /// A client's own identity at the upstream.
@@ -129,6 +129,30 @@ pub(crate) struct Slot {
     record: u32,
 }
 
+/// How many slots stand within the client itself: as many as a rotation needs.
+const NEAR: usize = 2;
+
+/// The slots of a client, the first ones without a pointer to follow.
+struct Slots {
+    near: [Slot; NEAR],
+    far: Box<[Slot]>,
+}
+
+impl Slots {
+    fn of(slots: impl Iterator<Item = Slot>) -> (Self, usize) {
+        let mut slots: Vec<Slot> = slots.collect();
+        let count = slots.len();
+        let far = if count > NEAR { slots.split_off(NEAR) } else { Vec::new() };
+        slots.resize(NEAR, DUMMY.clone());
+        let near = slots.try_into().unwrap_or_else(|_| [DUMMY.clone(), DUMMY.clone()]);
+        (Self { near, far: far.into() }, count)
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &Slot> {
+        self.near.iter().chain(&self.far).filter(|slot| slot.not_before < slot.expires)
+    }
+}
+
 /// A revoked record that a list once held, remembered so that no list brings it back to life.
 #[derive(Clone)]
 struct Grave {
@@ -160,7 +184,7 @@ impl Slot {
 impl Snapshot {
     /// The client of that id, compared byte for byte.
     pub fn client(&self, id: &[u8]) -> Option<&Arc<Client>> {
-        self.index.get(id).and_then(|at| self.clients.get(*at))
+        self.index.get(id)
     }
 
     /// How many secrets stand in the list.
@@ -172,7 +196,7 @@ impl Snapshot {
 impl Client {
     /// The slot at a place; the dummy where there is none.
     pub(crate) fn slot(&self, at: usize) -> &Slot {
-        self.slots.get(at).unwrap_or(&DUMMY)
+        self.slots.near.get(at).or_else(|| self.slots.far.get(at.wrapping_sub(NEAR))).unwrap_or(&DUMMY)
     }
 
     /// The newest active secret: the one that callers should be using.
@@ -203,29 +227,5 @@ impl Record {
             SecretState::Disabled => AuthResult::DisabledSecret,
             SecretState::Revoked => AuthResult::RevokedSecret,
         }
-    }
-}
-
-/// A client id as a key that presented bytes can be looked up by.
-#[derive(Clone)]
-struct Key(ClientId);
-
-impl Borrow<[u8]> for Key {
-    fn borrow(&self) -> &[u8] {
-        self.0.as_str().as_bytes()
-    }
-}
-
-impl PartialEq for Key {
-    fn eq(&self, other: &Self) -> bool {
-        self.0 == other.0
-    }
-}
-
-impl Eq for Key {}
-
-impl Hash for Key {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        Borrow::<[u8]>::borrow(self).hash(state);
     }
 }

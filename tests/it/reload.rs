@@ -9,6 +9,10 @@
 //! was taken up was taken up by its event.
 
 pub(crate) mod list;
+mod clock;
+mod cuts;
+mod mounts;
+mod promises;
 mod row;
 mod run;
 pub(crate) mod stage;

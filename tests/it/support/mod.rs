@@ -4,11 +4,13 @@
 #![allow(dead_code, reason = "a toolbox: no single test needs every tool in it")]
 
 pub(crate) mod bytes;
+pub(crate) mod caller;
 pub(crate) mod form;
 pub(crate) mod http;
 pub(crate) mod leak;
 pub(crate) mod metrics;
 pub(crate) mod process;
+pub(crate) mod quick;
 pub(crate) mod setup;
 pub(crate) mod sidecar;
 pub(crate) mod toml_text;

@@ -1,0 +1,62 @@
+//! Clients by id, found with as few cache misses as there can be: the id is never compared, its 128-bit keyed hash is.
+//!
+//! A list of a million clients does not fit a cache, and each pointer followed costs as much as a hash. Two keyed
+//! SipHashes together are as good as a message authentication code: who does not know the keys, made anew by each
+//! process, cannot present an id that is taken for another, but by one chance in 2^128.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState};
+use std::sync::Arc;
+
+use super::Client;
+
+/// The clients of one snapshot by the hash of their id.
+#[derive(Clone)]
+pub(super) struct Index {
+    keys: Keys,
+    clients: HashMap<u128, Arc<Client>, BuildHasherDefault<AlreadyHashed>>,
+}
+
+#[derive(Clone, Default)]
+struct Keys(RandomState, RandomState);
+
+impl Index {
+    /// An index of the same clients as they stand in a list whose ids are known to differ.
+    pub(super) fn of(clients: &[Arc<Client>]) -> Self {
+        let keys = Keys::default();
+        let hashed = clients.iter().map(|client| (keys.hash(client.id.as_str().as_bytes()), client.clone()));
+        Self { clients: hashed.collect(), keys }
+    }
+
+    /// The client of that id.
+    pub(super) fn get(&self, id: &[u8]) -> Option<&Arc<Client>> {
+        // Longer than any id can be: not worth hashing.
+        let possible = id.len() <= crate::domain::ids::MAX_CLIENT_ID;
+        possible.then(|| self.clients.get(&self.keys.hash(id))).flatten()
+    }
+}
+
+impl Keys {
+    fn hash(&self, id: &[u8]) -> u128 {
+        u128::from(self.0.hash_one(id)) << 64 | u128::from(self.1.hash_one(id))
+    }
+}
+
+/// Takes half of a hash for the whole.
+#[derive(Default)]
+struct AlreadyHashed(u64);
+
+impl Hasher for AlreadyHashed {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, _: &[u8]) {
+        unreachable!("only whole hashes are keys here");
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "either half of a keyed hash serves")]
+    fn write_u128(&mut self, hash: u128) {
+        self.0 = hash as u64;
+    }
+}

@@ -1,0 +1,124 @@
+//! Mounted Secrets, swung over again and again under load, as the kubelet does
+//! when somebody is at work: no decision is wrong, no reload fails.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use super::list::written;
+use super::stage::Stage;
+use crate::support::caller::Caller;
+use crate::support::http::{Method, token_request};
+use crate::support::leak;
+use crate::support::quick::Quick;
+use crate::support::sidecar::Sidecar;
+
+/// How often the mount is swung over, and how fast.
+const SWINGS: u32 = 250;
+const PAUSE: Duration = Duration::from_millis(20);
+
+#[test]
+fn a_mount_that_is_swung_over_under_load_gives_no_wrong_decision() {
+    // One secret stays, one comes and goes.
+    let files = |number: u32| {
+        let other = if number.is_multiple_of(2) { " s2=sometimes-7Hq2" } else { "" };
+        let lines = [format!("c1 s1=always-7Hq2{other}"), "c2 s1=other-7Hq2".to_owned()];
+        BTreeMap::from([("clients.toml", written(&lines, "clients.toml"))])
+    };
+    swing("conf/clients.toml", files, &[("c1", "always-7Hq2"), ("c2", "other-7Hq2")]);
+}
+
+#[test]
+fn a_client_that_moves_between_the_files_of_a_mount_is_there_at_every_moment() {
+    // Each state of the mount has each client once; only the files they stand in change.
+    let files = |number: u32| {
+        let (here, there) = if number.is_multiple_of(2) { ("a.toml", "b.json") } else { ("b.json", "a.toml") };
+        let one = ["mover s1=mover-7Hq2".to_owned(), format!("{} s1=first-7Hq2", here.replace('.', "-"))];
+        let other = [format!("{} s1=first-7Hq2", there.replace('.', "-"))];
+        BTreeMap::from([(here, written(&one, here)), (there, written(&other, there))])
+    };
+    swing("conf", files, &[("mover", "mover-7Hq2"), ("a-toml", "first-7Hq2"), ("b-json", "first-7Hq2")]);
+}
+
+#[test]
+fn a_list_and_the_secret_file_beside_it_are_taken_from_one_state_of_the_mount() {
+    // The list holds one of two secrets, the file the other. The list of one state with
+    // the file of the next would hold the same secret twice, which is refused.
+    let files = |number: u32| {
+        let (here, there) = if number.is_multiple_of(2) { ("one", "two") } else { ("two", "one") };
+        let lines = [format!("c1 s1={here}-7Hq2 s2=a.secret,file")];
+        BTreeMap::from([("clients.toml", written(&lines, "clients.toml")), ("a.secret", format!("{there}-7Hq2"))])
+    };
+    swing("conf/clients.toml", files, &[("c1", "one-7Hq2"), ("c1", "two-7Hq2")]);
+}
+
+/// Swings the mount `conf` over while callers ask for what every state accepts.
+#[track_caller]
+fn swing(path: &str, files: impl Fn(u32) -> BTreeMap<&'static str, String>, pairs: &[(&str, &str)]) {
+    let upstream = Quick::start();
+    let mut stage = Stage::new();
+    stage.mount("conf", &files(0));
+    // Reading while files are fresh is the hard part: compare all the time, beside the events.
+    let config = format!(
+        "clients = {{ path = {:?}, poll_interval = \"100ms\" }}\nthrottle.failures = 60000\nlog.access = false",
+        stage.path(path)
+    );
+    let mut setup = Sidecar::guard().config(&config).upstream_url(&upstream.url());
+    for (_, secret) in pairs {
+        setup = setup.canary(secret);
+    }
+    let sidecar = setup.start();
+    let done = AtomicBool::new(false);
+    let wrong = std::thread::scope(|scope| {
+        let (done, proxy) = (&done, sidecar.proxy());
+        let callers: Vec<_> =
+            pairs.iter().map(|(id, secret)| scope.spawn(move || ask_until(done, proxy, id, secret))).collect();
+        let invalid = scope.spawn(move || refuse_until(done, proxy, pairs[0].0));
+        for number in 1..=SWINGS {
+            stage.mount("conf", &files(number));
+            std::thread::sleep(PAUSE);
+        }
+        done.store(true, Ordering::Relaxed);
+        let wrong: Vec<String> = callers.into_iter().flat_map(|caller| caller.join().unwrap()).collect();
+        [wrong, invalid.join().unwrap()].concat()
+    });
+    assert!(wrong.is_empty(), "{} wrong answers, the first: {:?}", wrong.len(), &wrong[..wrong.len().min(5)]);
+    // A folder that vanishes between readlink and open is looked for again, in silence.
+    for result in ["failure", "held"] {
+        assert_eq!(sidecar.metric("relatch_config_reloads_total", &[("result", result)]), Some(0.0), "{result}");
+    }
+    let swung = sidecar.metric("relatch_config_generation", &[]).unwrap();
+    assert!(swung > 10.0, "only {swung} lists were taken up");
+    assert_eq!(leak::silence(&sidecar), Vec::<String>::new());
+}
+
+/// Asks all the time; tells every answer that is not 200.
+fn ask_until(done: &AtomicBool, proxy: std::net::SocketAddr, id: &str, secret: &str) -> Vec<String> {
+    let started = Instant::now();
+    let request = token_request(Method::Basic, id, secret, "");
+    let mut caller = Caller::connect(proxy).unwrap();
+    let mut wrong = Vec::new();
+    while !done.load(Ordering::Relaxed) {
+        let answer = caller.ask(&request);
+        if answer != Ok((200, false)) {
+            wrong.push(format!("{id} after {:?}: {answer:?}", started.elapsed()));
+        }
+    }
+    wrong
+}
+
+/// The same for a secret that no state has: every answer is 401.
+fn refuse_until(done: &AtomicBool, proxy: std::net::SocketAddr, id: &str) -> Vec<String> {
+    let request = token_request(Method::Post, id, "never-valid-7Hq2", "");
+    let mut caller = Caller::connect(proxy).unwrap();
+    let mut wrong = Vec::new();
+    while !done.load(Ordering::Relaxed) {
+        let answer = caller.ask(&request);
+        if answer != Ok((401, false)) {
+            wrong.push(format!("a wrong secret: {answer:?}"));
+        }
+        // Refusals are to be there, not to be the load.
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    wrong
+}
