@@ -1,15 +1,16 @@
 //! Listening: connections are accepted on one thread and handed to the data-plane thread with the fewest requests in
 //! flight, so that a few long-lived ones do not pile up on one core.
 
-use std::io::{self, Write};
+use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, Socket, Type};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::mpsc::UnboundedSender;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 use crate::metrics::Metrics;
 
@@ -17,6 +18,10 @@ use crate::metrics::Metrics;
 const BACKLOG: i32 = 4096;
 /// After an error such as "too many open files": long enough not to spin, short enough not to be felt.
 const BACK_OFF: Duration = Duration::from_millis(50);
+
+/// Connections that are being turned away at once, and how long each may take to go.
+const MOST_TURNED_AWAY: usize = 64;
+const PATIENCE: Duration = Duration::from_millis(500);
 
 /// What the acceptor knows of a data-plane thread.
 #[derive(Clone)]
@@ -58,20 +63,21 @@ pub async fn accept(
     mut stop: watch::Receiver<bool>,
 ) -> io::Result<()> {
     let listener = tokio::net::TcpListener::from_std(listener)?;
+    let turned_away = Arc::new(Semaphore::new(MOST_TURNED_AWAY));
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             _ = stop.wait_for(|stop| *stop) => break,
         };
         match accepted.and_then(|(stream, peer)| Ok((stream.into_std()?, peer))) {
-            Ok((stream, peer)) => hand_over(stream, peer, &lanes, most, &metrics),
+            Ok((stream, peer)) => hand_over(stream, peer, &lanes, most, &metrics, &turned_away),
             Err(error) if is_of_one_connection(&error) => {}
             Err(_) => tokio::time::sleep(BACK_OFF).await,
         }
     }
     let listener = listener.into_std()?;
     while let Ok((stream, peer)) = listener.accept() {
-        hand_over(stream, peer, &lanes, most, &metrics);
+        hand_over(stream, peer, &lanes, most, &metrics, &turned_away);
     }
     Ok(())
 }
@@ -82,13 +88,20 @@ fn is_of_one_connection(error: &io::Error) -> bool {
     matches!(error.kind(), ConnectionAborted | ConnectionReset | Interrupted)
 }
 
-fn hand_over(stream: TcpStream, peer: SocketAddr, lanes: &[Lane], most: usize, metrics: &Metrics) {
+fn hand_over(
+    stream: TcpStream,
+    peer: SocketAddr,
+    lanes: &[Lane],
+    most: usize,
+    metrics: &Metrics,
+    turned_away: &Arc<Semaphore>,
+) {
     let open: usize = lanes.iter().map(|lane| lane.load.connections.load(Relaxed)).sum();
     let quietest =
         lanes.iter().min_by_key(|lane| (lane.load.requests.load(Relaxed), lane.load.connections.load(Relaxed)));
     let Some(lane) = quietest.filter(|_| open < most) else {
         metrics.connections_refused.inc();
-        return turn_away(stream);
+        return turn_away(stream, turned_away);
     };
     if stream.set_nonblocking(true).is_err() {
         return;
@@ -99,13 +112,28 @@ fn hand_over(stream: TcpStream, peer: SocketAddr, lanes: &[Lane], most: usize, m
     }
 }
 
-/// Answers 503 without reading, as far as the socket takes it at once.
-fn turn_away(mut stream: TcpStream) {
+/// Answers 503 without reading, and stays a moment so that unread bytes do not reset the connection under the answer. A
+/// flood is not given that moment.
+fn turn_away(stream: TcpStream, turned_away: &Arc<Semaphore>) {
+    let Ok(place) = turned_away.clone().try_acquire_owned() else { return };
     let body = r#"{"error":"temporarily_unavailable"}"#;
     let answer = format!(
         "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\ncache-control: no-store\r\n\
          pragma: no-cache\r\nretry-after: 1\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}",
         body.len()
     );
-    let _as_far_as_it_goes = stream.set_nonblocking(true).and_then(|()| stream.write_all(answer.as_bytes()));
+    tokio::task::spawn_local(async move {
+        let Ok(mut stream) = stream.set_nonblocking(true).and_then(|()| tokio::net::TcpStream::from_std(stream)) else {
+            return;
+        };
+        let saying = async {
+            stream.write_all(answer.as_bytes()).await?;
+            stream.shutdown().await?;
+            let mut unread = [0u8; 4096];
+            while stream.read(&mut unread).await? > 0 {}
+            io::Result::Ok(())
+        };
+        let _as_far_as_it_goes = tokio::time::timeout(PATIENCE, saying).await;
+        drop(place);
+    });
 }

@@ -42,9 +42,9 @@ impl Deadlines {
         Deadline { table: self.clone(), key, shared }
     }
 
-    /// One tick later: wakes whose deadline has passed.
-    pub fn tick(&self) {
-        self.now.set(self.now.get() + 1);
+    /// It is `now` ticks since the start (some may have been missed): wakes whose deadline has passed.
+    pub fn tick(&self, now: u64) {
+        self.now.set(now);
         for (_, cell) in self.cells.borrow().iter() {
             if cell.at.get() != 0 && cell.at.get() <= self.now.get() && !cell.passed.replace(true) {
                 wake(cell);
@@ -111,16 +111,18 @@ mod tests {
         let table = Rc::new(Deadlines::default());
         let deadline = table.deadline();
         deadline.set(Duration::from_millis(150));
-        let passed: Vec<_> = (0..4)
-            .map(|_| {
-                table.tick();
+        let passed: Vec<_> = (1..=4)
+            .map(|now| {
+                table.tick(now);
                 deadline.passed()
             })
             .collect();
         assert_eq!(passed, [false, false, true, true]);
         deadline.set(Duration::from_secs(1));
-        table.tick();
+        table.tick(5);
         assert!(!deadline.passed());
+        table.tick(500);
+        assert!(deadline.passed(), "ticks that were missed count");
         drop(deadline);
         assert!(table.cells.borrow().is_empty());
     }

@@ -25,6 +25,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::accept::Load;
 use super::conn::{Conn, PhaseLimits, Watched};
 use super::deadline::{Deadlines, TICK};
+use crate::domain::clock::instant;
 use crate::metrics::Metrics;
 
 /// What a thread serves its connections with.
@@ -95,6 +96,7 @@ async fn serve<S: Service>(mut start: Start, service: &Rc<S>, deadlines: &Rc<Dea
         // Head and body are small: one copy costs less than the kernel's walk over a list of buffers.
         .writev(false);
     let draining = Rc::new(Cell::new(false));
+    let began = instant();
     let mut tick = tokio::time::interval(TICK);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
     loop {
@@ -122,7 +124,8 @@ async fn serve<S: Service>(mut start: Start, service: &Rc<S>, deadlines: &Rc<Dea
                 }
             },
             _ = tick.tick() => {
-                deadlines.tick();
+                let since = instant().saturating_duration_since(began);
+                deadlines.tick(u64::try_from(since.as_millis() / TICK.as_millis()).unwrap_or(u64::MAX));
                 service.tick();
             }
         }

@@ -157,7 +157,10 @@ impl Reporter {
                 let Notes { peer, request_id, endpoint, .. } = notes;
                 waiting.denials.push(Denial { denied, at, peer, request_id, endpoint, took, status });
             }
-            None if self.log.access() => self.write_line(method, status, &notes, at, took, &mut waiting),
+            None if self.log.access() => {
+                self.request_id(&mut notes);
+                self.write_line(method, status, &notes, at, took, &mut waiting);
+            }
             None => return,
         }
         let many = waiting.lines.len() >= MANY_BYTES || waiting.denials.len() >= MANY_DENIALS;

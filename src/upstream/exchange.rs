@@ -197,11 +197,10 @@ impl Coming {
         }
     }
 
-    /// The connection may serve others once it has noticed the end itself, unless more came than was announced.
+    /// The connection may serve others. Whether it really can (still open, nothing more in it than was announced) is
+    /// looked at when it is taken.
     fn give_back(&mut self) {
-        if let Some(mut live) = self.live.take()
-            && live.is_usable(&mut asleep())
-        {
+        if let Some(live) = self.live.take() {
             self.pool.give_back(live);
         }
     }

@@ -25,4 +25,5 @@ mod house;
 mod mutants;
 mod peers;
 mod reload;
+mod storm;
 mod support;

@@ -8,9 +8,9 @@
 //! Rows compare contents once an hour unless they say otherwise, so that what
 //! was taken up was taken up by its event.
 
-pub(crate) mod list;
 mod clock;
 mod cuts;
+pub(crate) mod list;
 mod mounts;
 mod promises;
 mod row;

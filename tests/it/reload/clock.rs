@@ -85,7 +85,8 @@ fn a_wall_clock_that_jumps_neither_revives_nor_kills() {
     assert!(poll(PATIENCE, || (ask("ends-7Hq2") == 401).then_some(())).is_some());
 
     let alarm = |word: &str| {
-        sidecar.wait_log(|line| line["msg"].as_str().is_some_and(|msg| msg.contains("wall clock") && msg.contains(word)));
+        sidecar
+            .wait_log(|line| line["msg"].as_str().is_some_and(|msg| msg.contains("wall clock") && msg.contains(word)));
     };
     set("-3600");
     alarm("set back");

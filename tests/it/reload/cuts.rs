@@ -35,9 +35,8 @@ fn cut_everywhere(file: &str) {
     let last = whole.trim_end().len();
     let faults: Vec<String> = std::thread::scope(|scope| {
         let whole = &whole;
-        let lanes: Vec<_> = (0..LANES)
-            .map(|lane| scope.spawn(move || lane_of(file, whole, (lane..last).step_by(LANES))))
-            .collect();
+        let lanes: Vec<_> =
+            (0..LANES).map(|lane| scope.spawn(move || lane_of(file, whole, (lane..last).step_by(LANES)))).collect();
         lanes.into_iter().flat_map(|lane| lane.join().unwrap()).collect()
     });
     assert!(faults.is_empty(), "{} faults in {last} cuts:\n{}", faults.len(), faults.join("\n"));

@@ -13,9 +13,10 @@ use crate::support::leak;
 use crate::support::quick::Quick;
 use crate::support::sidecar::Sidecar;
 
-/// How often the mount is swung over, and how fast.
-const SWINGS: u32 = 250;
-const PAUSE: Duration = Duration::from_millis(20);
+/// How often the mount is swung over, and the pauses in between, in turn: mostly too
+/// short for a reload to come through untouched, now and then long enough.
+const SWINGS: u32 = 240;
+const PAUSES: [u64; 16] = [20, 20, 20, 20, 20, 20, 20, 20, 20, 20, 20, 20, 110, 60, 3, 90];
 
 #[test]
 fn a_mount_that_is_swung_over_under_load_gives_no_wrong_decision() {
@@ -74,9 +75,9 @@ fn swing(path: &str, files: impl Fn(u32) -> BTreeMap<&'static str, String>, pair
         let callers: Vec<_> =
             pairs.iter().map(|(id, secret)| scope.spawn(move || ask_until(done, proxy, id, secret))).collect();
         let invalid = scope.spawn(move || refuse_until(done, proxy, pairs[0].0));
-        for number in 1..=SWINGS {
+        for (number, pause) in (1..=SWINGS).zip(PAUSES.into_iter().cycle()) {
             stage.mount("conf", &files(number));
-            std::thread::sleep(PAUSE);
+            std::thread::sleep(Duration::from_millis(pause));
         }
         done.store(true, Ordering::Relaxed);
         let wrong: Vec<String> = callers.into_iter().flat_map(|caller| caller.join().unwrap()).collect();
@@ -88,7 +89,7 @@ fn swing(path: &str, files: impl Fn(u32) -> BTreeMap<&'static str, String>, pair
         assert_eq!(sidecar.metric("relatch_config_reloads_total", &[("result", result)]), Some(0.0), "{result}");
     }
     let swung = sidecar.metric("relatch_config_generation", &[]).unwrap();
-    assert!(swung > 10.0, "only {swung} lists were taken up");
+    assert!(swung > 3.0, "only {swung} lists were taken up");
     assert_eq!(leak::silence(&sidecar), Vec::<String>::new());
 }
 

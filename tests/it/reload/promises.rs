@@ -6,13 +6,13 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 
 use super::list::written;
+use crate::support::PATIENCE;
 use crate::support::caller::Caller;
 use crate::support::http::{Method, token_post, token_request};
 use crate::support::metrics;
 use crate::support::poll;
 use crate::support::sidecar::Sidecar;
 use crate::support::upstream::Upstream;
-use crate::support::PATIENCE;
 
 fn list(lines: &[&str]) -> String {
     written(&lines.iter().map(|&line| line.to_owned()).collect::<Vec<_>>(), "clients.toml")
@@ -139,7 +139,8 @@ fn a_reload_names_the_static_keys_that_need_a_restart() {
     assert_eq!(told(), 0);
 
     // A value changed, a key added, a key taken out; comments and spaces do not count.
-    let new = old.replace("\"2s\"", "\"3s\"").replace("\"max_connections\" = 100\n", "") + "\n# a remark\n[log]\nlevel = \"warn\"\n";
+    let new = old.replace("\"2s\"", "\"3s\"").replace("\"max_connections\" = 100\n", "")
+        + "\n# a remark\n[log]\nlevel = \"warn\"\n";
     let new = new.replacen("[\"log\"]\n\"format\" = \"json\"\n", "", 1);
     assert_ne!(new, old);
     std::fs::write(&path, &new).unwrap();
