@@ -97,11 +97,6 @@ impl Conn {
         self.phase.get()
     }
 
-    /// Whether no request is being handled: nobody would answer a deadline that passes.
-    pub fn has_no_request(&self) -> bool {
-        matches!(self.phase.get(), Phase::Idle | Phase::Head)
-    }
-
     /// Its deadline, to be woken by it.
     pub const fn deadline(&self) -> &Deadline {
         &self.deadline

@@ -70,6 +70,8 @@ pub struct Start {
     pub metrics: Arc<Metrics>,
 }
 
+/// Threads that wait for names to be resolved, for each data-plane thread at most.
+const RESOLVERS: usize = 4;
 /// A caller that was just served may have its next request on the way while we drain.
 const DRAIN_GRACE: Duration = Duration::from_secs(1);
 /// How much of an unread request is read before the close, so that the answer is not destroyed by a reset.
@@ -79,7 +81,10 @@ const LINGER_TIME: Duration = Duration::from_millis(500);
 
 /// Runs a thread until every connection has ended after [`Order::Drain`].
 pub fn run<S: Service>(start: Start, make: impl FnOnce(&Rc<Deadlines>) -> Rc<S>) -> std::io::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build_local(LocalOptions::default())?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(RESOLVERS)
+        .build_local(LocalOptions::default())?;
     runtime.block_on(async move {
         let deadlines = Rc::new(Deadlines::default());
         let service = make(&deadlines);
@@ -180,8 +185,9 @@ async fn connection<S: Service>(
         }
         match Pin::new(&mut connection).poll(cx) {
             Poll::Ready(_) => Poll::Ready(true),
-            // A late body or upstream is answered by the request itself; a late head, or nothing at all, has no answer.
-            Poll::Pending if conn.is_late() && conn.has_no_request() => Poll::Ready(false),
+            // A late body or upstream has just been answered by the request itself, which ends the phase. What is late
+            // still has nobody to answer: a head that does not come, an answer that is not read.
+            Poll::Pending if conn.is_late() => Poll::Ready(false),
             Poll::Pending => Poll::Pending,
         }
     })

@@ -59,16 +59,13 @@ pub async fn exchange(pool: &Rc<Pool>, conn: &Rc<Conn>, outbound: Outbound) -> R
         let fresh = idle.is_none();
         let mut live = match idle {
             Some(live) => live,
-            None => pool.connect().await?,
+            None => unless_late(conn, pool.connect()).await?,
         };
         let mut response = pin!(live.sender.try_send_request(request));
-        let answered = poll_fn(|cx| {
-            if conn.is_late() {
-                return Poll::Ready(Err(UpstreamError::Timeout));
-            }
-            answer(response.as_mut(), |cx| drive(&mut live, cx), cx).map(Ok)
-        });
-        match answered.await? {
+        let answered = poll_fn(|cx| answer(response.as_mut(), |cx| drive(&mut live, cx), cx).map(Ok));
+        match unless_late(conn, answered).await? {
+            // Nobody asked for another protocol, and what follows such an answer is no body.
+            Ok(response) if response.status().is_informational() => return Err(UpstreamError::Protocol),
             Ok(response) => {
                 active.answered();
                 return Ok(begin(response, live, pool, conn));
@@ -81,6 +78,15 @@ pub async fn exchange(pool: &Rc<Pool>, conn: &Rc<Conn>, outbound: Outbound) -> R
             },
         }
     }
+}
+
+/// Waits until the deadline of the connection's phase at the longest.
+async fn unless_late<T>(
+    conn: &Conn,
+    future: impl Future<Output = Result<T, UpstreamError>>,
+) -> Result<T, UpstreamError> {
+    let mut future = pin!(future);
+    poll_fn(|cx| if conn.is_late() { Poll::Ready(Err(UpstreamError::Timeout)) } else { future.as_mut().poll(cx) }).await
 }
 
 /// Moves the connection on, then looks for the head of the answer. Only the moving can bring the answer here, so the

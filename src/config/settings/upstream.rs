@@ -158,10 +158,17 @@ impl Upstream {
                        use a loopback upstream";
             section.error("credential", why);
         }
-        for header in pass_headers.iter().map(|header| header.0.as_str()).chain([assert_header.as_str()]) {
-            if NOT_TO_PASS.contains(&header) || header.starts_with("proxy-") || header.starts_with("x-forwarded-") {
-                section
-                    .error("pass_headers", format!("{header} is made by relatch or ends at it and cannot be passed"));
+        for (key, header) in
+            pass_headers.iter().map(|header| ("pass_headers", &header.0)).chain([("assert_header", &assert_header)])
+        {
+            // Servers that turn `_` into `-`, or either into `_`, would take the one for the other.
+            let folded = header.as_str().replace('_', "-");
+            let made = NOT_TO_PASS.contains(&folded.as_str())
+                || folded.starts_with("proxy-")
+                || folded.starts_with("x-forwarded-");
+            let identity = key == "pass_headers" && folded == assert_header.as_str().replace('_', "-");
+            if made || identity {
+                section.error(key, format!("{header} is made by relatch or ends at it: it cannot be passed or used"));
             }
         }
         let read = Self {
