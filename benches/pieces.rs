@@ -61,7 +61,7 @@ fn snapshot(clients: usize) -> Snapshot {
     });
     let files = SecretFiles::new();
     let ground = Ground { files: &files, previous: None, forwards: false, keep_revoked: Duration::ZERO, now: NOW };
-    build(entries.collect(), &ground, 0, false).0.unwrap()
+    build(entries.collect(), &ground, 0, Vec::new()).0.unwrap()
 }
 
 /// Bodies of random clients, one in ten with a wrong secret.

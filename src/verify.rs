@@ -169,7 +169,7 @@ mod tests {
             keep_revoked: Duration::ZERO,
             now: Timestamp::MIN,
         };
-        build(list.clients, &ground, 0, false).0.unwrap()
+        build(list.clients, &ground, 0, Vec::new()).0.unwrap()
     }
 
     fn list() -> Snapshot {

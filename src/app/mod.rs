@@ -59,7 +59,7 @@ impl App {
         let mut signals = Signals::catch()?;
         let (proxies, door, addresses) = bind(&settings)?;
 
-        let Loaded { snapshot, secrets, fingerprint, .. } = loaded;
+        let Loaded { snapshot, seen, .. } = loaded;
         let snapshot = Arc::new(ArcSwap::from_pointee(snapshot));
         let shared = Arc::new(Shared {
             routes: Routes::of(&settings),
@@ -75,8 +75,7 @@ impl App {
             Some(_) => {
                 let reloader = Reloader::new(
                     Arc::new(settings.clone()),
-                    secrets,
-                    fingerprint,
+                    seen,
                     snapshot,
                     metrics.clone(),
                     clock.clone(),

@@ -5,11 +5,10 @@ use std::process::ExitCode;
 
 use clap::{Subcommand, ValueEnum};
 
-use crate::config::problem::ConfigErrors;
+use super::Ready;
 use crate::config::schema;
 use crate::domain::clock::Clock;
 use crate::registry::SecretState;
-use crate::reload;
 
 /// What to look at.
 #[derive(Subcommand)]
@@ -53,13 +52,14 @@ pub fn run(path: &Path, command: &Command) -> anyhow::Result<ExitCode> {
 
 /// The same code as a start, without the start.
 fn check(path: &Path) -> ExitCode {
-    let (settings, problems, _) = super::settings(path, &[]);
-    super::warn(&problems.warnings);
-    let Some(settings) = settings else { return super::refuse(&ConfigErrors(problems.errors)) };
     let clock = Clock::start();
-    match reload::load(&settings, &clock) {
-        Err(errors) => super::refuse(&errors),
-        Ok(loaded) => {
+    match super::ready(path, &[], &clock) {
+        Err((errors, warnings)) => {
+            super::warn(&warnings);
+            super::refuse(&errors)
+        }
+        Ok(Ready { loaded, warnings, .. }) => {
+            super::warn(&warnings);
             super::warn(&loaded.warnings);
             let list = &loaded.snapshot;
             let records = list.clients.iter().flat_map(|client| &client.records);

@@ -33,8 +33,8 @@ pub fn run(path: &Path, arguments: &Arguments) -> anyhow::Result<ExitCode> {
     }
     let (url, endpoint) = split(&arguments.upstream);
     let text = settings_text(url, endpoint);
-    let (settings, problems) = Settings::parse("--upstream", &text, &[], Path::new(""));
-    if settings.is_none() {
+    let (_, problems) = Settings::parse("--upstream", &text, &[], Path::new(""));
+    if !problems.errors.is_empty() {
         return Ok(super::refuse(&ConfigErrors(problems.errors)));
     }
     write(path, &text)?;

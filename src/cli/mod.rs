@@ -19,7 +19,7 @@ use clap::{Parser, Subcommand};
 use crate::config::problem::{ConfigErrors, Problem, Problems};
 use crate::config::settings::Settings;
 use crate::domain::clock::Clock;
-use crate::reload::Loaded;
+use crate::reload::{self, Loaded};
 
 /// A command ended because a rule protects something; nothing was changed.
 pub const REFUSED: u8 = 3;
@@ -129,6 +129,28 @@ fn say(text: &str) {
 /// Talk, on stderr.
 fn talk(text: &str) {
     let _closed = std::io::stderr().write_all(text.as_bytes());
+}
+
+/// Everything that a start needs.
+struct Ready {
+    settings: Settings,
+    loaded: Loaded,
+    warnings: Vec<Problem>,
+    text: String,
+}
+
+/// Reads both files as a start does. Where either has errors, every error of both is given, and the warnings beside them.
+fn ready(path: &Path, flags: &[(String, String)], clock: &Clock) -> Result<Ready, (ConfigErrors, Vec<Problem>)> {
+    let (settings, problems, text) = settings(path, flags);
+    let Problems { mut errors, warnings } = problems;
+    match settings.map(|settings| (reload::load(&settings, clock), settings)) {
+        Some((Ok(loaded), settings)) if errors.is_empty() => Ok(Ready { settings, loaded, warnings, text }),
+        Some((Err(more), _)) => {
+            errors.extend(more.0);
+            Err((ConfigErrors(errors), warnings))
+        }
+        _ => Err((ConfigErrors(errors), warnings)),
+    }
 }
 
 /// The settings of a file, with the environment over it. `flags` win over both.

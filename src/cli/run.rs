@@ -3,11 +3,9 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{Launch, Next, Origin};
-use crate::config::problem::ConfigErrors;
+use super::{Launch, Next, Origin, Ready};
 use crate::config::settings::Settings;
 use crate::domain::clock::Clock;
-use crate::reload;
 
 /// Flags, which win over the environment and the file.
 #[derive(clap::Args)]
@@ -28,17 +26,14 @@ pub fn run(path: &Path, arguments: &Arguments) -> anyhow::Result<Next> {
             .into_iter()
             .flatten()
             .collect();
-    let (settings, problems, text) = super::settings(path, &flags);
-    let Some(settings) = settings else {
-        super::warn(&problems.warnings);
-        return Ok(Next::Exit(super::refuse(&ConfigErrors(problems.errors))));
-    };
     let clock = Arc::new(Clock::start());
-    let loaded = match reload::load(&settings, &clock) {
-        Ok(loaded) => loaded,
-        Err(errors) => return Ok(Next::Exit(super::refuse(&errors))),
+    let Ready { settings, loaded, warnings, text } = match super::ready(path, &flags, &clock) {
+        Ok(ready) => ready,
+        Err((errors, warnings)) => {
+            super::warn(&warnings);
+            return Ok(Next::Exit(super::refuse(&errors)));
+        }
     };
     let origin = Some(Origin { path: path.to_owned(), keys: Settings::keys(&text).unwrap_or_default() });
-    let warnings = problems.warnings;
     Ok(Next::Serve(Box::new(Launch { settings, loaded, clock, warnings, origin, announce: None })))
 }

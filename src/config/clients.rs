@@ -153,7 +153,8 @@ const MAX_ACTIVE: usize = 2;
 pub const MOST_ACTIVE: usize = 8;
 
 impl ClientList {
-    /// Reads one file of the list, `file` being its index among those read together.
+    /// Reads one file of the list, `file` being its index among those read together. Entries are given as far as they can
+    /// be read; they may be used only where there are no errors.
     pub fn parse(doc: Doc<'_>, language: Language, file: usize) -> (Option<Self>, Problems) {
         let reading = Reading::of(doc);
         let node = reading.doc.parse(language, &mut reading.problems.borrow_mut());
@@ -163,8 +164,7 @@ impl ClientList {
             root.finish();
             list
         });
-        let problems = reading.problems.into_inner();
-        (list.filter(|_| problems.errors.is_empty()), problems)
+        (list, reading.problems.into_inner())
     }
 
     pub(super) fn read(root: &mut Section<'_, '_>, file: usize) -> Self {
@@ -180,6 +180,9 @@ impl ClientList {
             section.given().then_some((clients, secrets))
         });
         let read = Self { clients: clients.into_iter().flatten().collect(), end };
+        if end.is_some() && read.clients.iter().any(|client| client.spot.offset > root.offset("end")) {
+            root.error("end", "is not the last thing in the file: what stands behind it could be cut off unseen");
+        }
         if let Some(said) = end {
             let found = (read.clients.len(), read.clients.iter().map(|client| client.secrets.len()).sum());
             if said != found {

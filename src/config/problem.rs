@@ -70,6 +70,12 @@ impl Problems {
         self.warnings.push(Problem { place, key: key.into(), message: message.into() });
     }
 
+    /// Puts everything in the order of files and lines.
+    pub fn sort(&mut self) {
+        self.errors.sort();
+        self.warnings.sort();
+    }
+
     /// Takes over what another reading found.
     pub fn absorb(&mut self, other: Self) {
         self.errors.extend(other.errors);

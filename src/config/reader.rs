@@ -14,12 +14,14 @@ pub struct Reading<'t> {
     pub doc: Doc<'t>,
     /// What was found.
     pub problems: RefCell<Problems>,
+    /// Keys whose value did not come from the file, and from which variable it came.
+    pub overridden: Vec<(String, String)>,
 }
 
 impl<'t> Reading<'t> {
     /// A reading of `doc` with nothing found yet.
     pub fn of(doc: Doc<'t>) -> Self {
-        Self { doc, problems: RefCell::default() }
+        Self { doc, problems: RefCell::default(), overridden: Vec::new() }
     }
 }
 
@@ -129,6 +131,9 @@ impl<'r, 't> Section<'r, 't> {
         };
         let value = read(&mut inner);
         let schema = inner.finish();
+        if schema.get("required").is_some() {
+            self.required.push(key);
+        }
         self.describe(key, || schema);
         value
     }
@@ -158,13 +163,13 @@ impl<'r, 't> Section<'r, 't> {
 
     /// Reports a problem with a key of this table.
     pub fn error(&self, key: &str, message: impl Into<String>) {
-        let place = self.reading.doc.place(self.offset(key));
+        let place = self.place(key, self.offset(key));
         self.reading.problems.borrow_mut().error(place, self.join(key), message);
     }
 
     /// Reports what the operator should know about a key of this table.
     pub fn warn(&self, key: &str, message: impl Into<String>) {
-        let place = self.reading.doc.place(self.offset(key));
+        let place = self.place(key, self.offset(key));
         self.reading.problems.borrow_mut().warning(place, self.join(key), message);
     }
 
@@ -177,7 +182,7 @@ impl<'r, 't> Section<'r, 't> {
                 _ if self.known.is_empty() => "unknown key".to_owned(),
                 _ => format!("unknown key: known here are {}", self.known.join(", ")),
             };
-            let place = self.reading.doc.place(span.start);
+            let place = self.place(name, span.start);
             self.reading.problems.borrow_mut().error(place, self.join(name), message);
         }
         let properties = self.schema.take().unwrap_or_default();
@@ -210,8 +215,18 @@ impl<'r, 't> Section<'r, 't> {
         }
     }
 
+    /// Where a key's value stands: in the file, or in the environment.
+    fn place(&self, key: &str, offset: usize) -> Place {
+        let name = self.join(key);
+        let variable = self.reading.overridden.iter().find(|(path, _)| *path == name);
+        variable.map_or_else(
+            || self.reading.doc.place(offset),
+            |(_, variable)| Place::whole(format!("environment variable {variable}")),
+        )
+    }
+
     fn error_at(&self, node: &Node, key: &str, message: String) {
-        let place: Place = self.reading.doc.place(node.span.start);
+        let place = self.place(key, node.span.start);
         self.reading.problems.borrow_mut().error(place, self.join(key), message);
     }
 }

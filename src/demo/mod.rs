@@ -53,7 +53,7 @@ pub fn settings(server: SocketAddr, environment: &[(String, String)]) -> Result<
         "[upstream]\nurl = \"http://{server}\"\n[clients]\npath = \"in memory\"\n[log]\naccess = true\n[proxy]\nworkers = 1\n"
     );
     let (settings, problems) = Settings::parse("demo", &text, environment, Path::new(""));
-    settings.ok_or(ConfigErrors(problems.errors))
+    settings.filter(|_| problems.errors.is_empty()).ok_or(ConfigErrors(problems.errors))
 }
 
 /// The list of the demo.
@@ -72,7 +72,7 @@ pub fn snapshot(clients: &[DemoClient], clock: &Clock) -> anyhow::Result<Snapsho
         keep_revoked: std::time::Duration::ZERO,
         now: clock.now(),
     };
-    let (snapshot, findings) = build(entries, &ground, 0, false);
+    let (snapshot, findings) = build(entries, &ground, 0, Vec::new());
     snapshot.with_context(|| format!("the demo's own list is refused: {:?}", findings.errors))
 }
 

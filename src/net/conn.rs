@@ -54,6 +54,8 @@ pub struct Conn {
     deadline: Deadline,
     limits: PhaseLimits,
     lingers: Cell<bool>,
+    /// Set while the server drains: how long the connection may still lie idle.
+    last_idle: Cell<Option<Duration>>,
     caller: RefCell<Option<Rc<Caller>>>,
 }
 
@@ -67,6 +69,7 @@ impl Conn {
             deadline,
             limits,
             lingers: Cell::new(false),
+            last_idle: Cell::new(None),
             caller: RefCell::new(None),
         };
         // A caller that connects and says nothing is given as long as one that begins a head.
@@ -80,7 +83,7 @@ impl Conn {
         self.phase.set(phase);
         self.since.set(self.deadline.now());
         self.deadline.set(match phase {
-            Phase::Idle => self.limits.idle,
+            Phase::Idle => self.last_idle.get().unwrap_or(self.limits.idle),
             Phase::Head => self.limits.head,
             Phase::Body => self.limits.body,
             Phase::Upstream => self.limits.upstream,
@@ -97,6 +100,11 @@ impl Conn {
         self.phase.get()
     }
 
+    /// Whether no request is being handled: nobody would answer a deadline that passes.
+    pub fn has_no_request(&self) -> bool {
+        matches!(self.phase.get(), Phase::Idle | Phase::Head)
+    }
+
     /// Its deadline, to be woken by it.
     pub const fn deadline(&self) -> &Deadline {
         &self.deadline
@@ -104,6 +112,7 @@ impl Conn {
 
     /// The server is draining: an idle connection may send one more request within `grace` of its last, then it ends.
     pub fn drain(&self, grace: Duration) {
+        self.last_idle.set(Some(grace.min(self.limits.idle)));
         if self.phase.get() == Phase::Idle {
             let ticks = u64::try_from(grace.as_millis() / super::deadline::TICK.as_millis()).unwrap_or(0);
             let idle_for = self.deadline.now() - self.since.get();

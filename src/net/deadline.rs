@@ -12,6 +12,9 @@ use slab::Slab;
 /// How often a thread looks.
 pub const TICK: Duration = Duration::from_millis(100);
 
+/// Ticks after which a deadline that nobody acted on is overdue: half a second.
+const OVERDUE: u64 = 5;
+
 /// The deadlines of one thread.
 #[derive(Default)]
 pub struct Deadlines {
@@ -46,7 +49,8 @@ impl Deadlines {
     pub fn tick(&self, now: u64) {
         self.now.set(now);
         for (_, cell) in self.cells.borrow().iter() {
-            if cell.at.get() != 0 && cell.at.get() <= self.now.get() && !cell.passed.replace(true) {
+            let at = cell.at.get();
+            if at != 0 && at <= self.now.get() && (!cell.passed.replace(true) || at + OVERDUE <= self.now.get()) {
                 wake(cell);
             }
         }
@@ -80,6 +84,11 @@ impl Deadline {
     /// Whether it has passed.
     pub fn passed(&self) -> bool {
         self.shared.passed.get()
+    }
+
+    /// Whether it passed so long ago that whoever should have acted on it had every chance.
+    pub fn is_overdue(&self) -> bool {
+        self.passed() && self.shared.at.get() + OVERDUE <= self.table.now.get()
     }
 
     /// Who is woken when it passes.

@@ -185,9 +185,10 @@ async fn connection<S: Service>(
         }
         match Pin::new(&mut connection).poll(cx) {
             Poll::Ready(_) => Poll::Ready(true),
-            // A late body or upstream has just been answered by the request itself, which ends the phase. What is late
-            // still has nobody to answer: a head that does not come, an answer that is not read.
-            Poll::Pending if conn.is_late() => Poll::Ready(false),
+            // A late body or upstream is answered by the request itself, which ends the phase. Nobody answers a head that
+            // does not come; and where an answer is not read, the request that waits behind it is not asked.
+            Poll::Pending if conn.is_late() && conn.has_no_request() => Poll::Ready(false),
+            Poll::Pending if conn.deadline().is_overdue() => Poll::Ready(false),
             Poll::Pending => Poll::Pending,
         }
     })

@@ -150,7 +150,8 @@ impl Body for Reply {
             }
             Self::Coming(coming, conn) => {
                 let polled = Pin::new(&mut **coming).poll_frame(cx);
-                if matches!(polled, Poll::Ready(None)) {
+                // Who knows the length asks no further after the last piece.
+                if matches!(polled, Poll::Ready(_)) && coming.is_end_stream() {
                     conn.enter(Phase::Idle);
                 }
                 polled

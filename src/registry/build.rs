@@ -61,8 +61,13 @@ impl Findings {
     }
 }
 
-/// Builds the next snapshot. `hash` is the content's; `guarded` whether every file had its `[end]`.
-pub fn build(entries: Vec<ClientEntry>, ground: &Ground<'_>, hash: u64, guarded: bool) -> (Option<Snapshot>, Findings) {
+/// Builds the next snapshot. `hash` is the content's; `guarded` names the files that had their `[end]`.
+pub fn build(
+    entries: Vec<ClientEntry>,
+    ground: &Ground<'_>,
+    hash: u64,
+    guarded: Vec<String>,
+) -> (Option<Snapshot>, Findings) {
     let mut findings = Findings::default();
     let mut names = Names::default();
     let mut owners: HashMap<Digest, ClientId> = HashMap::new();
@@ -200,9 +205,9 @@ fn record(entry: SecretEntry, ground: &Ground<'_>, before: Option<&Client>) -> R
     let (digest, hint) = match &entry.material {
         Material::Digest(digest) => (*digest, None),
         Material::Plain(secret) => (hash::of(secret), secret.hint()),
-        Material::File(path) => {
-            from_file(path).map_or((Digest::from_bytes([0; 32]), None), |s| (hash::of(s), s.hint()))
-        }
+        // One that cannot be read refuses the list elsewhere; until then it is like no other.
+        Material::File(path) => from_file(path)
+            .map_or_else(|| (hash::sha256(path.as_os_str().as_encoded_bytes()), None), |s| (hash::of(s), s.hint())),
     };
     let known = before.and_then(|client| client.records.iter().find(|old| old.id == entry.id && old.digest == digest));
     Record {

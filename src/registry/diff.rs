@@ -136,7 +136,7 @@ pub fn with_revocations(current: &Snapshot, held: &Snapshot, now: Timestamp) -> 
         }
     });
     let clients: Vec<_> = clients.collect();
-    let (generation, hash, guarded) = (current.generation + 1, current.hash, current.guarded);
+    let (generation, hash, guarded) = (current.generation + 1, current.hash, current.guarded.clone());
     changed.then(|| Snapshot { generation, hash, guarded, index: Index::of(&clients), clients, graveyard })
 }
 

@@ -29,8 +29,8 @@ pub struct Snapshot {
     pub hash: u64,
     /// The clients, in the order of the list.
     pub clients: Vec<Arc<Client>>,
-    /// Whether the list was guarded by an `[end]`: once it was, one without is refused.
-    pub guarded: bool,
+    /// The files that were guarded by an `[end]`: such a file is refused without it.
+    pub guarded: Vec<String>,
     index: Index,
     graveyard: Graveyard,
 }

@@ -5,13 +5,13 @@
 
 pub mod watch;
 
-use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
-use crate::config::problem::{ConfigErrors, Problem, Problems};
+use crate::config::problem::{ConfigErrors, Place, Problem, Problems};
 use crate::config::settings::Settings;
 use crate::config::settings::kinds::CredentialMode;
 use crate::domain::clock::Clock;
@@ -20,7 +20,7 @@ use crate::metrics::Metrics;
 use crate::registry::Snapshot;
 use crate::registry::build::{Ground, build};
 use crate::registry::diff::{diff, shrinks, with_revocations};
-use crate::source::file::{self, Content, Fingerprint, Text};
+use crate::source::file::{self, Content, Fingerprint, Seen, Text};
 
 /// Why we reload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,10 +58,16 @@ pub enum Outcome {
     Held(String),
 }
 
+/// Looks at a mount that is being swapped, and the time between them: a swap takes a few milliseconds.
+const LOOKS: usize = 10;
+const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
+
 /// Why a list is not taken.
 enum NotTaken {
-    Refused(Problems),
-    Held(String, Box<Snapshot>),
+    /// What is wrong, and what the list was made of.
+    Refused(Problems, Seen),
+    /// Why, the list, and what it was made of.
+    Held(String, Box<Snapshot>, Seen),
 }
 
 /// Reloads the list of one instance.
@@ -71,9 +77,9 @@ pub struct Reloader {
     metrics: Arc<Metrics>,
     clock: Arc<Clock>,
     log: Log,
-    secrets: BTreeSet<PathBuf>,
-    in_force: Fingerprint,
-    last_seen: Fingerprint,
+    in_force: Seen,
+    /// The last list that was not taken: it is not told again until it changes, or somebody asks.
+    refused: Option<Seen>,
 }
 
 /// A list that was read and built.
@@ -82,19 +88,18 @@ pub struct Loaded {
     pub snapshot: Snapshot,
     /// What the operator should know about it.
     pub warnings: Vec<Problem>,
-    /// The secret files it names.
-    pub secrets: BTreeSet<PathBuf>,
-    /// What it was read from.
-    pub fingerprint: Fingerprint,
+    /// What it was made of.
+    pub seen: Seen,
 }
 
 /// Reads and builds the list from nothing, as a start and `config check` do.
 pub fn load(settings: &Settings, clock: &Clock) -> Result<Loaded, ConfigErrors> {
-    let texts = file::read(&settings.clients.path).map_err(|problems| ConfigErrors(problems.errors))?;
-    take(texts, settings, None, clock).map_err(|not_taken| match not_taken {
-        NotTaken::Refused(problems) => ConfigErrors(problems.errors),
-        NotTaken::Held(why, _) => ConfigErrors(vec![Problem {
-            place: crate::config::problem::Place::whole(settings.clients.path.display().to_string()),
+    let (texts, problems) = file::read(&settings.clients.path);
+    let seen = file::fingerprint(&texts, &problems);
+    take(texts, problems, seen, settings, None, clock).map_err(|not_taken| match not_taken {
+        NotTaken::Refused(problems, _) => ConfigErrors(problems.errors),
+        NotTaken::Held(why, ..) => ConfigErrors(vec![Problem {
+            place: Place::whole(settings.clients.path.display().to_string()),
             key: String::new(),
             message: why,
         }]),
@@ -105,14 +110,13 @@ impl Reloader {
     /// Takes over from the first load.
     pub fn new(
         settings: Arc<Settings>,
-        secrets: BTreeSet<PathBuf>,
-        in_force: Fingerprint,
+        in_force: Seen,
         current: Arc<ArcSwap<Snapshot>>,
         metrics: Arc<Metrics>,
         clock: Arc<Clock>,
         log: Log,
     ) -> Self {
-        let reloader = Self { settings, current, metrics, clock, log, secrets, in_force, last_seen: in_force };
+        let reloader = Self { settings, current, metrics, clock, log, in_force, refused: None };
         reloader.succeeded();
         reloader
     }
@@ -158,49 +162,68 @@ impl Reloader {
         outcome
     }
 
+    /// Looks again while a mount is being swapped: what was read must be of one state.
     fn attempt(&mut self, trigger: Trigger) -> Outcome {
-        let texts = match file::read(&self.settings.clients.path) {
-            Ok(texts) => texts,
-            // An error has no fingerprint of its own; it is told once, until something can be read again.
-            Err(_) if self.last_seen == [0; 32] && trigger != Trigger::Signal => return Outcome::StillRefused,
-            Err(problems) => {
-                self.last_seen = [0; 32];
-                return Outcome::Refused(ConfigErrors(problems.errors));
+        for _ in 0..LOOKS {
+            if let Some(outcome) = self.look(trigger, false) {
+                return outcome;
             }
-        };
-        let seen = file::fingerprint(&texts, self.secrets.iter());
-        let before = std::mem::replace(&mut self.last_seen, seen);
-        if seen == self.in_force {
-            return Outcome::Unchanged;
+            std::thread::sleep(BETWEEN_LOOKS);
         }
-        if seen == before && trigger != Trigger::Signal {
-            return Outcome::StillRefused;
+        self.look(trigger, true).unwrap_or(Outcome::StillRefused)
+    }
+
+    /// One look; nothing where the files were swapped meanwhile, unless it is the last.
+    fn look(&mut self, trigger: Trigger, last: bool) -> Option<Outcome> {
+        let (texts, problems) = file::read(&self.settings.clients.path);
+        let places = file::places(&texts);
+        let seen = file::fingerprint(&texts, &problems);
+        if self.in_force.is_now(&seen) {
+            self.refused = None;
+            return Some(Outcome::Unchanged);
+        }
+        let known = self.refused.as_ref().is_some_and(|refused| refused.is_now(&seen));
+        if known && trigger != Trigger::Signal {
+            return Some(Outcome::StillRefused);
         }
         let current = self.current.load_full();
-        match take(texts, &self.settings, Some(&current), &self.clock) {
+        let taken = take(texts, problems, seen, &self.settings, Some(&current), &self.clock);
+        if !places.still() && !last {
+            return None;
+        }
+        Some(match taken {
             Ok(loaded) => {
                 self.publish(loaded, &current, trigger);
                 Outcome::Published
             }
-            Err(NotTaken::Refused(problems)) => Outcome::Refused(ConfigErrors(problems.errors)),
-            Err(NotTaken::Held(why, held)) => {
-                if let Some(next) = with_revocations(&current, &held, self.clock.now()) {
-                    self.log.warn("revocations of the held list are in force", &[("changes", &diff(&current, &next))]);
-                    self.current.store(Arc::new(next));
-                    // The list in force is none that stands in a file: even the old one must be gone over again.
-                    self.in_force = [0; 32];
-                }
+            Err(NotTaken::Refused(problems, seen)) => {
+                // A file that is missing now makes the list good when it comes.
+                self.refused = Some(seen);
+                Outcome::Refused(ConfigErrors(problems.errors))
+            }
+            Err(NotTaken::Held(why, held, seen)) => {
+                self.refused = Some(seen);
+                self.hold(&current, &held);
                 Outcome::Held(why)
             }
+        })
+    }
+
+    /// Applies what a held list revokes, and nothing else of it.
+    fn hold(&mut self, current: &Snapshot, held: &Snapshot) {
+        if let Some(next) = with_revocations(current, held, self.clock.now()) {
+            self.log.warn("revocations of the held list are in force", &[("changes", &diff(current, &next))]);
+            self.current.store(Arc::new(next));
+            // The list in force is none that stands in a file: even the old one must be gone over again.
+            self.in_force.texts = [0; 32];
         }
     }
 
     fn publish(&mut self, loaded: Loaded, current: &Snapshot, trigger: Trigger) {
         let changes = diff(current, &loaded.snapshot);
         let (generation, clients) = (loaded.snapshot.generation, loaded.snapshot.clients.len());
-        self.secrets = loaded.secrets;
-        self.in_force = loaded.fingerprint;
-        self.last_seen = loaded.fingerprint;
+        self.in_force = loaded.seen;
+        self.refused = None;
         self.current.store(Arc::new(loaded.snapshot));
         let fields: [(&str, &dyn std::fmt::Display); 4] =
             [("trigger", &trigger.as_str()), ("generation", &generation), ("clients", &clients), ("changes", &changes)];
@@ -214,7 +237,8 @@ impl Reloader {
 
     /// Everything that should be watched for events.
     pub fn paths(&self) -> Vec<PathBuf> {
-        std::iter::once(self.settings.clients.path.clone()).chain(self.secrets.iter().cloned()).collect()
+        let secrets = std::iter::once(&self.in_force).chain(&self.refused).flat_map(|seen| seen.secrets.keys());
+        std::iter::once(&self.settings.clients.path).chain(secrets).cloned().collect()
     }
 }
 
@@ -225,18 +249,25 @@ pub fn warn(log: &Log, warnings: &[Problem]) {
     }
 }
 
-/// From texts to a snapshot that may be published.
-fn take(texts: Vec<Text>, settings: &Settings, previous: Option<&Snapshot>, clock: &Clock) -> Result<Loaded, NotTaken> {
-    let (content, mut problems) = file::parse(texts);
-    let Some(mut content) = content else { return Err(NotTaken::Refused(problems)) };
-    if previous.is_some_and(|previous| previous.guarded) && !content.guarded {
-        let place = crate::config::problem::Place::whole(settings.clients.path.display().to_string());
-        problems.error(place, "end", "the list in force has an [end] and this one has none: it may have been cut");
-        return Err(NotTaken::Refused(problems));
+/// From texts to a snapshot that may be published. Everything that is wrong is found in one go.
+fn take(
+    texts: Vec<Text>,
+    mut problems: Problems,
+    texts_seen: Fingerprint,
+    settings: &Settings,
+    previous: Option<&Snapshot>,
+    clock: &Clock,
+) -> Result<Loaded, NotTaken> {
+    let mut content = file::parse(texts, &mut problems);
+    for name in previous.iter().flat_map(|previous| &previous.guarded) {
+        if content.has_file(name) && !content.guarded.contains(name) {
+            let message = "the file in force has an [end] and this one has none: it may have been cut";
+            problems.error(Place::whole(name), "end", message);
+        }
     }
     let entries = std::mem::take(&mut content.entries);
     let now = clock.now();
-    let fingerprint = content.fingerprint();
+    let seen = Seen { texts: texts_seen, secrets: content.secrets.clone() };
     let ground = Ground {
         files: &content.files,
         previous,
@@ -244,18 +275,16 @@ fn take(texts: Vec<Text>, settings: &Settings, previous: Option<&Snapshot>, cloc
         keep_revoked: settings.clients.keep_revoked,
         now,
     };
-    let (snapshot, findings) = build(entries, &ground, short(&fingerprint), content.guarded);
+    let (snapshot, findings) = build(entries, &ground, short(&seen.fingerprint()), content.guarded.clone());
     place_findings(&content, findings, &mut problems);
-    let Some(snapshot) = snapshot else { return Err(NotTaken::Refused(problems)) };
+    let Some(snapshot) = snapshot.filter(|_| problems.errors.is_empty()) else {
+        problems.sort();
+        return Err(NotTaken::Refused(problems, seen));
+    };
     let shrunk = previous.and_then(|previous| shrinks(previous, &snapshot, settings.clients.max_shrink, now));
     match shrunk {
-        Some(why) => Err(NotTaken::Held(why, Box::new(snapshot))),
-        None => Ok(Loaded {
-            snapshot,
-            warnings: problems.warnings,
-            secrets: content.secrets.into_keys().collect(),
-            fingerprint,
-        }),
+        Some(why) => Err(NotTaken::Held(why, Box::new(snapshot), seen)),
+        None => Ok(Loaded { snapshot, warnings: problems.warnings, seen }),
     }
 }
 

@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeSet, HashSet};
 use std::ffi::OsString;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -62,9 +63,8 @@ fn next(triggers: &Receiver<Trigger>, poll: Duration) -> Option<Trigger> {
 /// The folders that are watched.
 struct Folders {
     watcher: Option<RecommendedWatcher>,
-    watched: BTreeSet<PathBuf>,
+    watched: BTreeSet<(PathBuf, u64)>,
     ours: Arc<Mutex<Ours>>,
-    paths: Vec<PathBuf>,
     log: Log,
 }
 
@@ -115,21 +115,20 @@ impl Folders {
         if let Err(error) = &watcher {
             log.warn("file events are not available, contents are compared at intervals", &[("error", error)]);
         }
-        Self { watcher: watcher.ok(), watched: BTreeSet::new(), ours, paths: Vec::new(), log }
+        Self { watcher: watcher.ok(), watched: BTreeSet::new(), ours, log }
     }
 
     /// Watches the folder of each path, and of what it points to. A folder that was replaced is watched anew.
     fn watch(&mut self, paths: &[PathBuf]) {
         let Some(watcher) = &mut self.watcher else { return };
-        if self.paths != paths {
-            *self.ours.lock().unwrap_or_else(PoisonError::into_inner) = Ours::of(paths);
-            self.paths = paths.to_vec();
-        }
-        let wanted: BTreeSet<PathBuf> = paths.iter().flat_map(|path| folders_of(path)).collect();
-        for gone in self.watched.difference(&wanted) {
+        *self.ours.lock().unwrap_or_else(PoisonError::into_inner) = Ours::of(paths);
+        // A folder that was replaced by another of its name is another folder.
+        let wanted: BTreeSet<(PathBuf, u64)> =
+            paths.iter().flat_map(|path| folders_of(path)).map(|folder| (folder.clone(), inode(&folder))).collect();
+        for (gone, _) in self.watched.difference(&wanted) {
             let _may_not_exist = watcher.unwatch(gone);
         }
-        for folder in wanted.difference(&self.watched) {
+        for (folder, _) in wanted.difference(&self.watched) {
             if let Err(error) = watcher.watch(folder, RecursiveMode::NonRecursive) {
                 let name = folder.display();
                 self.log.warn(
@@ -140,6 +139,10 @@ impl Folders {
         }
         self.watched = wanted;
     }
+}
+
+fn inode(folder: &Path) -> u64 {
+    std::fs::metadata(folder).map_or(0, |metadata| metadata.ino())
 }
 
 fn folders_of(path: &Path) -> Vec<PathBuf> {

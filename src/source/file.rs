@@ -15,6 +15,7 @@ use sha2::{Digest as _, Sha256};
 use crate::config::clients::{ClientEntry, ClientList, Material, Spot, place};
 use crate::config::problem::{Place, Problems};
 use crate::config::tree::{Doc, Language};
+use crate::domain::mint;
 use crate::domain::secret::Secret;
 use crate::registry::build::SecretFiles;
 
@@ -31,6 +32,8 @@ const TRIES: usize = 10;
 pub struct Text {
     name: String,
     path: PathBuf,
+    /// What the path led to just before it was read.
+    target: PathBuf,
     text: String,
     language: Language,
 }
@@ -39,11 +42,12 @@ pub struct Text {
 pub struct Content {
     /// The entries of all files, in the order of the files' names.
     pub entries: Vec<ClientEntry>,
-    /// Whether every file had its `[end]`.
-    pub guarded: bool,
+    /// The files that had their `[end]`.
+    pub guarded: Vec<String>,
     /// The secret files.
     pub files: SecretFiles,
-    /// Every secret file that was read, with its digest: for the next look and for watching.
+    /// Every secret file that is named, with its digest (zeros for one that cannot be read): for the next look and for
+    /// watching.
     pub secrets: BTreeMap<PathBuf, Fingerprint>,
     texts: Vec<Text>,
 }
@@ -51,10 +55,24 @@ pub struct Content {
 /// A digest over the bytes of everything that was read.
 pub type Fingerprint = [u8; 32];
 
-/// Reads the text of a list. The errors are about files that cannot be read.
-pub fn read(path: &Path) -> Result<Vec<Text>, Problems> {
+/// Reads the texts of a list, and tells which files cannot be read. A file that went between the listing of its folder
+/// and its own reading (a mounted Secret was swapped) makes both be done again.
+pub fn read(path: &Path) -> (Vec<Text>, Problems) {
+    for _ in 0..TRIES {
+        let (texts, problems, vanished) = read_once(path);
+        if (!vanished || !path.is_dir()) && places(&texts).still() {
+            return (texts, problems);
+        }
+        std::thread::sleep(SETTLING / 2);
+    }
+    let (texts, problems, _) = read_once(path);
+    (texts, problems)
+}
+
+fn read_once(path: &Path) -> (Vec<Text>, Problems, bool) {
     let mut problems = Problems::default();
     let mut texts = Vec::new();
+    let mut vanished = false;
     for path in list_files(path, &mut problems) {
         let Some(language) = language(&path) else {
             let message = "the name ends neither in .toml nor in .json: rename the file";
@@ -62,55 +80,100 @@ pub fn read(path: &Path) -> Result<Vec<Text>, Problems> {
             continue;
         };
         let name = path.display().to_string();
+        let target = path.canonicalize().unwrap_or_default();
         match read_settled(&path, MOST_LIST).map(String::from_utf8) {
-            Ok(Ok(text)) => texts.push(Text { name, path, text, language }),
+            Ok(Ok(text)) => texts.push(Text { name, path, target, text, language }),
             Ok(Err(_)) => problems.error(Place::whole(name), "", "is not UTF-8 text"),
-            Err(error) => problems.error(Place::whole(name), "", unreadable(&error)),
+            Err(error) => {
+                vanished |= error.kind() == io::ErrorKind::NotFound;
+                problems.error(Place::whole(name), "", unreadable(&error));
+            }
         }
     }
-    if problems.errors.is_empty() { Ok(texts) } else { Err(problems) }
+    (texts, problems, vanished)
 }
 
-/// The fingerprint of texts and of the secret files that the list in force names, as they are now.
-pub fn fingerprint<'p>(texts: &[Text], secrets: impl Iterator<Item = &'p PathBuf>) -> Fingerprint {
-    let now = |path: &PathBuf| read_secret(path).map_or([0; 32], |secret| Sha256::digest(secret.expose()).into());
-    fingerprint_of(texts, secrets.map(now))
+/// What each path of a list led to when it was read.
+pub struct Places(Vec<(PathBuf, PathBuf)>);
+
+/// Where texts were read from.
+pub fn places(texts: &[Text]) -> Places {
+    Places(texts.iter().map(|text| (text.path.clone(), text.target.clone())).collect())
 }
 
-fn fingerprint_of(texts: &[Text], secrets: impl Iterator<Item = Fingerprint>) -> Fingerprint {
+impl Places {
+    /// Whether each path still leads there. If not, a mount was swapped meanwhile, and what was read may be half of one
+    /// state and half of another.
+    pub fn still(&self) -> bool {
+        self.0.iter().all(|(path, target)| path.canonicalize().is_ok_and(|now| now == *target))
+    }
+}
+
+/// Everything that a list was made of, as digests.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Seen {
+    /// The texts, and what could not be read.
+    pub texts: Fingerprint,
+    /// The secret files that were named; zeros for one that could not be read.
+    pub secrets: BTreeMap<PathBuf, Fingerprint>,
+}
+
+impl Seen {
+    /// Whether the texts are these, and the secret files they name hold what they held.
+    pub fn is_now(&self, texts: &Fingerprint) -> bool {
+        let now = |path: &PathBuf| read_secret(path).map_or([0; 32], |secret| Sha256::digest(secret.expose()).into());
+        self.texts == *texts && self.secrets.iter().all(|(path, digest)| now(path) == *digest)
+    }
+
+    /// One digest of everything.
+    pub fn fingerprint(&self) -> Fingerprint {
+        let mut hash = Sha256::new_with_prefix(self.texts);
+        self.secrets.values().for_each(|secret| hash.update(secret));
+        hash.finalize().into()
+    }
+}
+
+/// The fingerprint of texts and of what could not be read.
+pub fn fingerprint(texts: &[Text], problems: &Problems) -> Fingerprint {
+    let errors = problems.errors.iter().map(|error| Sha256::digest(error.to_string()).into());
+    fingerprint_of(texts, errors)
+}
+
+fn fingerprint_of(texts: &[Text], more: impl Iterator<Item = Fingerprint>) -> Fingerprint {
     let mut hash = Sha256::new();
     for text in texts {
         hash.update((text.text.len() as u64).to_be_bytes());
         hash.update(text.text.as_bytes());
     }
-    secrets.for_each(|secret| hash.update(secret));
+    more.for_each(|digest| hash.update(digest));
     hash.finalize().into()
 }
 
 /// Parses texts and reads the secret files they name.
-pub fn parse(texts: Vec<Text>) -> (Option<Content>, Problems) {
-    let mut problems = Problems::default();
+pub fn parse(texts: Vec<Text>, problems: &mut Problems) -> Content {
     let mut entries = Vec::new();
-    let mut guarded = !texts.is_empty();
+    let mut guarded = Vec::new();
     for (index, text) in texts.iter().enumerate() {
         let doc = Doc { name: &text.name, text: &text.text };
         let (list, found) = ClientList::parse(doc, text.language, index);
         problems.absorb(found);
         if let Some(list) = list {
-            guarded &= list.end.is_some();
+            if list.end.is_some() {
+                guarded.push(text.name.clone());
+            }
             entries.extend(list.clients);
         }
-        check_mode(&text.path, false, &mut problems);
+        check_mode(&text.path, false, problems);
     }
     let mut content = Content { entries, guarded, files: SecretFiles::new(), secrets: BTreeMap::new(), texts };
-    content.read_secrets(&mut problems);
-    (problems.errors.is_empty().then_some(content), problems)
+    content.read_secrets(problems);
+    content
 }
 
 impl Content {
-    /// The fingerprint of everything it was read from.
-    pub fn fingerprint(&self) -> Fingerprint {
-        fingerprint_of(&self.texts, self.secrets.values().copied())
+    /// The names of the files, so that one that was guarded can be told from one that is gone.
+    pub fn has_file(&self, name: &str) -> bool {
+        self.texts.iter().any(|text| text.name == name)
     }
 
     /// Where an entry stands.
@@ -145,7 +208,17 @@ impl Content {
                     self.secrets.insert(full, Sha256::digest(secret.expose()).into());
                     self.files.insert((spot.file, path), secret);
                 }
-                Err(why) => problems.error(self.place(spot), "", format!("{what}: {} {why}", full.display())),
+                Err(why) => {
+                    // Somebody may have put the secret itself where the name of its file belongs.
+                    let pasted = path.file_name().is_some_and(|name| mint::is_ours(name.as_encoded_bytes()));
+                    let name = if pasted {
+                        "(a generated secret, where a file's name belongs)".to_owned()
+                    } else {
+                        full.display().to_string()
+                    };
+                    problems.error(self.place(spot), "", format!("{what}: {name} {why}"));
+                    self.secrets.insert(full, [0; 32]);
+                }
             }
         }
     }

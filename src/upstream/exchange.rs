@@ -188,7 +188,13 @@ impl Coming {
         match polled {
             Poll::Pending => Poll::Pending,
             Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
-                Ok(data) => Poll::Ready(Some(Ok(data))),
+                Ok(data) => {
+                    // Who knows the length asks no further: the last piece is the end.
+                    if self.incoming.is_end_stream() {
+                        self.give_back();
+                    }
+                    Poll::Ready(Some(Ok(data)))
+                }
                 // Trailers end here: nothing in them is ours to pass on.
                 Err(_trailers) => self.poll_data(cx),
             },
@@ -203,10 +209,12 @@ impl Coming {
         }
     }
 
-    /// The connection may serve others. Whether it really can (still open, nothing more in it than was announced) is
-    /// looked at when it is taken.
+    /// The connection may serve others once it has noticed the end itself, unless more came than was announced. It must
+    /// be driven here: one that notices the end only when it is taken again is not done with it then.
     fn give_back(&mut self) {
-        if let Some(live) = self.live.take() {
+        if let Some(mut live) = self.live.take()
+            && live.is_usable(&mut asleep())
+        {
             self.pool.give_back(live);
         }
     }

@@ -18,12 +18,16 @@
     reason = "a test that cannot go on should stop where it stands, and its deadlines need a clock"
 )]
 
+mod cli;
 mod corpus;
 mod doors;
 mod harness;
 mod house;
 mod mutants;
+mod once;
 mod peers;
+mod pieces;
 mod reload;
+mod shutdown;
 mod storm;
 mod support;

@@ -162,9 +162,14 @@ const DRAIN_TIMEOUT: Duration = Duration::from_secs(25);
 
 impl Settings {
     /// Reads a configuration file's text. `environment` holds the `RELATCH__SECTION__KEY` variables, which win over the
-    /// file; `base` is the folder that relative paths start from.
+    /// file; `base` is the folder that relative paths start from. Settings are given as far as they can be read, so that
+    /// the list they name can be gone over too; they may be used only where there are no errors.
     pub fn parse(name: &str, text: &str, environment: &[(String, String)], base: &Path) -> (Option<Self>, Problems) {
-        let reading = Reading::of(Doc { name, text });
+        let mut reading = Reading::of(Doc { name, text });
+        reading.overridden = environment
+            .iter()
+            .filter_map(|(variable, _)| Some((keys_of(variable)?.join("."), variable.clone())))
+            .collect();
         let node = reading.doc.parse(Language::Toml, &mut reading.problems.borrow_mut());
         let settings = node.map(|mut node| {
             apply_environment(&mut node, environment, &mut reading.problems.borrow_mut());
@@ -173,8 +178,9 @@ impl Settings {
             root.finish();
             settings
         });
-        let problems = reading.problems.into_inner();
-        (settings.flatten().filter(|_| problems.errors.is_empty()), problems)
+        let mut problems = reading.problems.into_inner();
+        problems.sort();
+        (settings.flatten(), problems)
     }
 
     /// Every key of a configuration text with its value, to tell what an edit changed; nothing where it does not parse.
@@ -334,12 +340,16 @@ impl Throttle {
     }
 }
 
+/// The keys that a variable names.
+fn keys_of(variable: &str) -> Option<Vec<String>> {
+    Some(variable.strip_prefix("RELATCH__")?.split("__").map(str::to_ascii_lowercase).collect())
+}
+
 /// Puts `RELATCH__UPSTREAM__URL=...` and the like over the file. Values are TOML where they parse as such (`4`, `true`,
 /// `["a"]`) and strings otherwise.
 fn apply_environment(root: &mut Node, environment: &[(String, String)], problems: &mut Problems) {
     for (variable, text) in environment {
-        let Some(rest) = variable.strip_prefix("RELATCH__") else { continue };
-        let keys: Vec<String> = rest.split("__").map(str::to_ascii_lowercase).collect();
+        let Some(keys) = keys_of(variable) else { continue };
         let parsed = Doc { name: "", text: &format!("v = {text}") }.parse(Language::Toml, &mut Problems::default());
         let value = match parsed.map(|node| node.value) {
             Some(Value::Table(mut entries)) if entries.len() == 1 => entries.pop().map(|(.., node)| node.value),

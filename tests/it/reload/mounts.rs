@@ -13,10 +13,13 @@ use crate::support::leak;
 use crate::support::quick::Quick;
 use crate::support::sidecar::Sidecar;
 
-/// How often the mount is swung over, and the pauses in between, in turn: mostly too
-/// short for a reload to come through untouched, now and then long enough.
-const SWINGS: u32 = 240;
-const PAUSES: [u64; 16] = [20, 20, 20, 20, 20, 20, 20, 20, 20, 20, 20, 20, 110, 60, 3, 90];
+/// Pauses between two swings in milliseconds, in turn. All the time: mostly too short
+/// for a reload to come through untouched, now and then long enough.
+const WITHOUT_REST: &[u64] = &[20, 20, 20, 20, 20, 20, 20, 20, 20, 20, 20, 20, 110, 60, 3, 90];
+/// In bursts that are longer than a reload waits before it looks, and shorter than it looks for a file.
+const IN_BURSTS: &[u64] = &[20, 20, 25, 15, 20, 20, 3, 400];
+/// How long all of it takes, about.
+const ALL: Duration = Duration::from_secs(8);
 
 #[test]
 fn a_mount_that_is_swung_over_under_load_gives_no_wrong_decision() {
@@ -26,7 +29,7 @@ fn a_mount_that_is_swung_over_under_load_gives_no_wrong_decision() {
         let lines = [format!("c1 s1=always-7Hq2{other}"), "c2 s1=other-7Hq2".to_owned()];
         BTreeMap::from([("clients.toml", written(&lines, "clients.toml"))])
     };
-    swing("conf/clients.toml", files, &[("c1", "always-7Hq2"), ("c2", "other-7Hq2")]);
+    swing("conf/clients.toml", WITHOUT_REST, files, &[("c1", "always-7Hq2"), ("c2", "other-7Hq2")]);
 }
 
 #[test]
@@ -38,7 +41,7 @@ fn a_client_that_moves_between_the_files_of_a_mount_is_there_at_every_moment() {
         let other = [format!("{} s1=first-7Hq2", there.replace('.', "-"))];
         BTreeMap::from([(here, written(&one, here)), (there, written(&other, there))])
     };
-    swing("conf", files, &[("mover", "mover-7Hq2"), ("a-toml", "first-7Hq2"), ("b-json", "first-7Hq2")]);
+    swing("conf", WITHOUT_REST, files, &[("mover", "mover-7Hq2"), ("a-toml", "first-7Hq2"), ("b-json", "first-7Hq2")]);
 }
 
 #[test]
@@ -50,12 +53,23 @@ fn a_list_and_the_secret_file_beside_it_are_taken_from_one_state_of_the_mount() 
         let lines = [format!("c1 s1={here}-7Hq2 s2=a.secret,file")];
         BTreeMap::from([("clients.toml", written(&lines, "clients.toml")), ("a.secret", format!("{there}-7Hq2"))])
     };
-    swing("conf/clients.toml", files, &[("c1", "one-7Hq2"), ("c1", "two-7Hq2")]);
+    swing("conf/clients.toml", WITHOUT_REST, files, &[("c1", "one-7Hq2"), ("c1", "two-7Hq2")]);
+}
+
+#[test]
+fn a_file_that_leaves_a_mount_while_it_is_read_is_looked_for_again() {
+    let files = |number: u32| {
+        let other = ["b.toml", "c.toml", "d.json"][number as usize % 3];
+        let lines = |client: &str, secret: &str| [format!("{client} s1={secret}-7Hq2")];
+        let (stays, moves) = (written(&lines("stays", "first"), "a.toml"), written(&lines("moves", "second"), other));
+        BTreeMap::from([("a.toml", stays), (other, moves)])
+    };
+    swing("conf", IN_BURSTS, files, &[("stays", "first-7Hq2"), ("moves", "second-7Hq2")]);
 }
 
 /// Swings the mount `conf` over while callers ask for what every state accepts.
 #[track_caller]
-fn swing(path: &str, files: impl Fn(u32) -> BTreeMap<&'static str, String>, pairs: &[(&str, &str)]) {
+fn swing(path: &str, pauses: &[u64], files: impl Fn(u32) -> BTreeMap<&'static str, String>, pairs: &[(&str, &str)]) {
     let upstream = Quick::start();
     let mut stage = Stage::new();
     stage.mount("conf", &files(0));
@@ -75,9 +89,14 @@ fn swing(path: &str, files: impl Fn(u32) -> BTreeMap<&'static str, String>, pair
         let callers: Vec<_> =
             pairs.iter().map(|(id, secret)| scope.spawn(move || ask_until(done, proxy, id, secret))).collect();
         let invalid = scope.spawn(move || refuse_until(done, proxy, pairs[0].0));
-        for (number, pause) in (1..=SWINGS).zip(PAUSES.into_iter().cycle()) {
+        let mut left = ALL;
+        for (number, pause) in (1..).zip(pauses.iter().cycle().map(|ms| Duration::from_millis(*ms))) {
             stage.mount("conf", &files(number));
-            std::thread::sleep(Duration::from_millis(pause));
+            std::thread::sleep(pause);
+            left = left.saturating_sub(pause);
+            if left.is_zero() {
+                break;
+            }
         }
         done.store(true, Ordering::Relaxed);
         let wrong: Vec<String> = callers.into_iter().flat_map(|caller| caller.join().unwrap()).collect();

@@ -83,7 +83,7 @@ pub(super) enum Content {
     /// A client list in short.
     List(Vec<String>),
     /// Several files.
-    Files(BTreeMap<String, Content>),
+    Files(BTreeMap<String, Self>),
 }
 
 /// One step. What it expects is waited for, together; what is left out is not looked at.

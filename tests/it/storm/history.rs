@@ -72,9 +72,8 @@ impl History {
         };
         let mut dice = Dice::new(seed);
         let mut state = vec![Client { listed: true, enabled: true, records: Vec::new() }; CLIENTS];
-        for client in 0..CLIENTS {
-            let record = history.mint(client);
-            state[client].records.push((record, "active"));
+        for (number, client) in state.iter_mut().enumerate() {
+            client.records.push((history.mint(number), "active"));
         }
         for list in 0..LISTS {
             if list > 0 {

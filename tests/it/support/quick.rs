@@ -5,6 +5,7 @@ use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use super::bytes;
 
@@ -18,8 +19,13 @@ pub(crate) struct Quick {
 }
 
 impl Quick {
-    /// Listens on a free port.
+    /// Listens on a free port, and answers at once.
     pub(crate) fn start() -> Self {
+        Self::with_pause(Duration::ZERO)
+    }
+
+    /// ... or after a pause, so that there is always something in flight.
+    pub(crate) fn with_pause(pause: Duration) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let (answered, stopped) = (Arc::<AtomicUsize>::default(), Arc::<AtomicBool>::default());
@@ -30,7 +36,7 @@ impl Quick {
                     return;
                 }
                 let count = Arc::clone(&count);
-                std::thread::spawn(move || serve(stream, &count));
+                std::thread::spawn(move || serve(stream, &count, pause));
             }
         });
         Self { address, answered, stopped }
@@ -55,7 +61,7 @@ impl Drop for Quick {
     }
 }
 
-fn serve(mut stream: TcpStream, answered: &AtomicUsize) {
+fn serve(mut stream: TcpStream, answered: &AtomicUsize, pause: Duration) {
     _ = stream.set_nodelay(true);
     let head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nCache-Control: no-store";
     let answer = format!("{head}\r\nContent-Length: {}\r\n\r\n{BODY}", BODY.len());
@@ -65,6 +71,9 @@ fn serve(mut stream: TcpStream, answered: &AtomicUsize) {
         while let Some(length) = request(&buffer) {
             buffer.drain(..length);
             answered.fetch_add(1, Ordering::Relaxed);
+            if !pause.is_zero() {
+                std::thread::sleep(pause);
+            }
             if stream.write_all(answer.as_bytes()).is_err() {
                 return;
             }

@@ -77,6 +77,8 @@ impl Sidecar {
             let status = child.try_wait().ok().flatten();
             _ = child.kill();
             _ = child.wait();
+            // Its last words may still be in the pipe.
+            super::poll(Duration::from_secs(2), || (!text(&said).is_empty()).then_some(()));
             return Err(Stillborn { status, log: text(&said) });
         };
         Ok(Self { child, said, proxy, telemetry, parts })
