@@ -10,16 +10,22 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use notify::event::ModifyKind;
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 
 use super::{Reloader, Trigger};
+use crate::domain::clock::instant;
 use crate::log::Log;
 
 /// A write, a rename and a chmod of one edit come within this time.
 const DEBOUNCE: Duration = Duration::from_millis(100);
+
+/// A few reloads may follow each other at once; of many, one in this time, and what is asked meanwhile is one.
+const SPACING: Duration = Duration::from_millis(20);
+/// How many are a few.
+const A_FEW: u32 = 4;
 
 /// Takes triggers. Cheap to clone; never blocks.
 #[derive(Clone)]
@@ -38,12 +44,33 @@ pub fn start(mut reloader: Reloader, poll: Duration, log: Log) -> std::io::Resul
     let mut folders = Folders::new(sender.clone(), log);
     folders.watch(&reloader.paths());
     std::thread::Builder::new().name("relatch-reload".to_owned()).spawn(move || {
+        let mut pace = Pace { credit: A_FEW, since: instant() };
         while let Some(trigger) = next(&triggers, poll) {
             reloader.reload_once(trigger);
             folders.watch(&reloader.paths());
+            pace.step();
         }
     })?;
     Ok(Triggers(sender))
+}
+
+/// Keeps reloads apart when they come in a flood.
+struct Pace {
+    credit: u32,
+    since: Instant,
+}
+
+impl Pace {
+    /// Spends one reload, and waits where there is none left to spend.
+    fn step(&mut self) {
+        let earned = instant().saturating_duration_since(self.since).as_millis() / SPACING.as_millis();
+        self.credit = (self.credit + u32::try_from(earned).unwrap_or(A_FEW).min(A_FEW)).min(A_FEW);
+        self.since = instant();
+        match self.credit.checked_sub(1) {
+            Some(left) => self.credit = left,
+            None => std::thread::sleep(SPACING),
+        }
+    }
 }
 
 /// Waits for a trigger; those that come together are one, and a person's question is not lost among them.
