@@ -201,6 +201,10 @@ fn no_fault_at_any_moment_makes_a_request_arrive_twice() {
                     // A connection in good order, to an upstream that has fallen silent: spend it.
                     ask(&sidecar, &format!("into-silence-{name}"));
                 }
+                if moment == Moment::Answered {
+                    // What comes after the answer must be there before the next request is sent: nobody could know else.
+                    std::thread::sleep(Duration::from_millis(100));
+                }
                 // Whatever it was, the next caller is well.
                 let after = ask(&sidecar, &format!("after-{name}"));
                 if !matches!(&after, Outcome::Reply(reply) if reply.status == 200) {
