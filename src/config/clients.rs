@@ -95,6 +95,12 @@ pub struct SecretEntry {
     pub not_before: Option<Timestamp>,
     /// When its time is over.
     pub expires: Option<Timestamp>,
+    /// A rehearsal of its end: refused until then, and accepted again by the clock alone.
+    pub refused_until: Option<Timestamp>,
+    /// When it was revoked.
+    pub revoked_at: Option<Timestamp>,
+    /// Why, such as `compromised`.
+    pub revoked_reason: Option<String>,
     /// Where it stands.
     pub spot: Spot,
 }
@@ -270,6 +276,7 @@ impl SecretEntry {
         let created = section.take("created", "When it was made");
         let not_before = section.take("not_before", "When its time comes");
         let expires = section.take("expires", "When its time is over");
+        let refused_until = section.take("refused_until", "A rehearsal: refused until then, accepted again after it");
         let revoked_at: Option<Timestamp> = section.take("revoked_at", "When it was revoked");
         let revoked_reason: Option<String> = section.take("revoked_reason", "Why, such as compromised");
         if status != SecretStatus::Revoked && (revoked_at.is_some() || revoked_reason.is_some()) {
@@ -285,7 +292,20 @@ impl SecretEntry {
         }
         let spot = Spot { file, offset: section.offset("id") };
         let (id, material) = (id?, material?);
-        Some(Self { id, name, status, material, hint, created, not_before, expires, spot })
+        Some(Self {
+            id,
+            name,
+            status,
+            material,
+            hint,
+            created,
+            not_before,
+            expires,
+            refused_until,
+            revoked_at,
+            revoked_reason,
+            spot,
+        })
     }
 }
 

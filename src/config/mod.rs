@@ -5,6 +5,7 @@
 //! are read elsewhere.
 
 pub mod clients;
+pub mod edit;
 pub mod problem;
 pub mod reader;
 pub mod schema;

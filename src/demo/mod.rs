@@ -88,6 +88,9 @@ fn entry(client: &DemoClient, now: Timestamp) -> anyhow::Result<ClientEntry> {
             created: Some(Timestamp::from_millis(now.millis() - 86_400_000).plus(age(index))),
             not_before: None,
             expires: None,
+            refused_until: None,
+            revoked_at: None,
+            revoked_reason: None,
             spot: Spot::default(),
         })
     };

@@ -21,6 +21,32 @@ pub fn of(secret: &Secret) -> Digest {
     sha256(secret.expose())
 }
 
+/// What a written hash is verified with.
+#[derive(Clone, Debug)]
+pub enum Kept {
+    /// A SHA-256 of the secret: compared on the token path.
+    Fast(Digest),
+}
+
+/// Why a written hash cannot be used. Quotes nothing of it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unreadable {
+    /// It is in no format that we know, or damaged.
+    #[error("is in no format that relatch knows, or damaged")]
+    Malformed,
+    /// A format that we know and do not verify.
+    #[error("is {0}, which relatch does not verify: give the client a new secret")]
+    Unsupported(&'static str),
+    /// Verifying it would cost too much.
+    #[error("costs too much to verify: {0}")]
+    TooCostly(String),
+}
+
+/// Reads a written hash in any format that can be verified in place.
+pub fn read(text: &str) -> Result<Kept, Unreadable> {
+    parse(text).map(Kept::Fast).ok_or(Unreadable::Malformed)
+}
+
 /// Reads a digest from its written form.
 pub fn parse(text: &str) -> Option<Digest> {
     let encoded = text.strip_prefix(SHA256)?;

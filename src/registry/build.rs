@@ -220,6 +220,9 @@ fn record(entry: SecretEntry, ground: &Ground<'_>, before: Option<&Client>) -> R
         created: entry.created,
         not_before: entry.not_before.unwrap_or(Timestamp::MIN),
         expires: entry.expires.unwrap_or(Timestamp::MAX),
+        refused_until: entry.refused_until.unwrap_or(Timestamp::MIN),
+        revoked_at: entry.revoked_at,
+        revoked_reason: entry.revoked_reason.map(Into::into),
     }
 }
 
@@ -228,7 +231,7 @@ fn slots(records: &[Record], now: Timestamp) -> (Slots, usize) {
     let alive = |record: &Record| record.status == SecretStatus::Active && now < record.expires;
     let slot = |(at, record): (usize, &Record)| Slot {
         digest: record.digest,
-        not_before: record.not_before.millis(),
+        not_before: record.not_before.max(record.refused_until).millis(),
         expires: record.expires.millis(),
         record: u32::try_from(at).unwrap_or(u32::MAX),
     };

@@ -1,21 +1,73 @@
 //! What requests write: atomics on the record they used and on its client. Carried over from snapshot to snapshot.
 
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Mutex, PoisonError};
 
 use crate::domain::clock::Timestamp;
-use crate::domain::oauth::{AuthResult, BasicEncoding};
+use crate::domain::oauth::{AuthMethod, AuthResult, BasicEncoding};
 
-/// When a secret was used.
+/// When a secret was used, and from where. Requests touch the atomics; the rest is sampled, off their path.
 pub struct UseCell {
     tracking_since: Timestamp,
     last_used: AtomicU64,
     uses: AtomicU64,
+    from: Mutex<Vec<Sighting>>,
+    refused: Mutex<Refusals>,
+}
+
+/// Where a secret was presented from, last.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sighting {
+    /// The caller's address.
+    pub address: IpAddr,
+    /// Its User-Agent, cut to [`MAX_USER_AGENT`]; empty where it sent none.
+    pub user_agent: Box<str>,
+    /// How it presented the secret.
+    pub method: AuthMethod,
+    /// When, last.
+    pub at: Timestamp,
+}
+
+/// Bytes of a User-Agent that are kept.
+pub const MAX_USER_AGENT: usize = 120;
+/// Callers of one secret that are kept: the latest.
+pub const MAX_SIGHTINGS: usize = 8;
+
+/// A dead secret that is still presented.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Refusals {
+    /// How often.
+    pub count: u64,
+    /// From where, the latest first.
+    pub from: Vec<Sighting>,
+}
+
+/// What is known of a secret's use at a moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// Since when uses are observed: nothing is known about the time before.
+    pub tracking_since: Timestamp,
+    /// The last successful use; nothing where none was observed.
+    pub last_used: Option<Timestamp>,
+    /// Successful uses since tracking began.
+    pub uses: u64,
+    /// From where, the latest first.
+    pub from: Vec<Sighting>,
+    /// Presented while it was not accepted.
+    pub refused: Refusals,
 }
 
 impl UseCell {
     /// Observed from now on: nothing is known about the time before.
     pub const fn tracked_since(now: Timestamp) -> Self {
-        Self { tracking_since: now, last_used: AtomicU64::new(0), uses: AtomicU64::new(0) }
+        Self {
+            tracking_since: now,
+            last_used: AtomicU64::new(0),
+            uses: AtomicU64::new(0),
+            from: Mutex::new(Vec::new()),
+            refused: Mutex::new(Refusals { count: 0, from: Vec::new() }),
+        }
     }
 
     /// Notes a successful authentication. Never moves back.
@@ -37,6 +89,17 @@ impl UseCell {
     /// How often it was used since tracking began.
     pub fn uses(&self) -> u64 {
         self.uses.load(Relaxed)
+    }
+
+    /// Everything that is known.
+    pub fn seen(&self) -> Seen {
+        Seen {
+            tracking_since: self.tracking_since,
+            last_used: self.last_used(),
+            uses: self.uses(),
+            from: self.from.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            refused: self.refused.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+        }
     }
 }
 

@@ -86,7 +86,8 @@ pub fn diff(old: &Snapshot, new: &Snapshot) -> Diff {
 }
 
 fn same(a: &Record, b: &Record) -> bool {
-    a.status == b.status && a.digest == b.digest && a.not_before == b.not_before && a.expires == b.expires
+    let window = |r: &Record| (r.not_before, r.expires, r.refused_until);
+    a.status == b.status && a.digest == b.digest && window(a) == window(b)
 }
 
 /// Says so when `new` drops more than `share` of the clients or of the living secrets of `old`.

@@ -85,6 +85,12 @@ pub struct Record {
     pub not_before: Timestamp,
     /// When its time is over.
     pub expires: Timestamp,
+    /// A rehearsal of its end: refused until then.
+    pub refused_until: Timestamp,
+    /// When it was revoked, where the list tells it.
+    pub revoked_at: Option<Timestamp>,
+    /// Why it was revoked, where the list tells it.
+    pub revoked_reason: Option<Box<str>>,
     /// When it was used. Bound to the digest.
     pub uses: Arc<UseCell>,
 }
@@ -98,7 +104,7 @@ pub enum SecretState {
     Pending,
     /// Its time is over.
     Expired,
-    /// Switched off.
+    /// Switched off, or refused for a rehearsal.
     Disabled,
     /// Gone for good.
     Revoked,
@@ -207,6 +213,11 @@ impl Client {
 }
 
 impl Record {
+    /// What tells this secret from any other that the same id may come to stand for: use is bound to it.
+    pub const fn identity(&self) -> Digest {
+        self.digest
+    }
+
     /// What it is at a moment.
     pub fn state(&self, now: Timestamp) -> SecretState {
         match self.status {
@@ -214,6 +225,7 @@ impl Record {
             SecretStatus::Disabled => SecretState::Disabled,
             SecretStatus::Active if now >= self.expires => SecretState::Expired,
             SecretStatus::Active if now < self.not_before => SecretState::Pending,
+            SecretStatus::Active if now < self.refused_until => SecretState::Disabled,
             SecretStatus::Active => SecretState::Active,
         }
     }

@@ -75,16 +75,15 @@ pub(super) fn audit(section: &mut Section<'_, '_>) {
     mention(section, &["audit"]);
 }
 
-/// `[admin]`, `[state]` and `[fleet]`.
-pub(super) fn whole_sections(root: &mut Section<'_, '_>) {
-    root.section("admin", |section| {
-        tls(section);
-        mention(section, &["listen", "tokens"]);
-    });
-    root.section("state", |section| mention(section, &["path"]));
-    root.section("fleet", |section| {
-        mention(section, &["instances", "redis", "prometheus", "prefix", "key_file", "max_stale"]);
-    });
+/// `[admin]` keys.
+pub(super) fn admin(section: &mut Section<'_, '_>) {
+    tls(section);
+    mention(section, &["tokens"]);
+}
+
+/// `[fleet]` keys.
+pub(super) fn fleet(section: &mut Section<'_, '_>) {
+    mention(section, &["redis", "prefix", "key_file", "max_stale"]);
 }
 
 /// `auth = "none"` is the egress direction.

@@ -2,6 +2,7 @@
 
 pub mod kinds;
 mod later;
+pub mod operation;
 pub mod upstream;
 
 use std::net::SocketAddr;
@@ -11,6 +12,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use self::kinds::{BasicDecoding, EndpointAuth, LogFormat, LogLevel, QueryPolicy, UnknownClients};
+use self::operation::{Admin, Fleet, State};
 use self::upstream::Upstream;
 use super::problem::{Place, Problems};
 use super::reader::{Reading, Section, Size};
@@ -39,6 +41,12 @@ pub struct Settings {
     pub telemetry: SocketAddr,
     /// `[log]`
     pub log: Log,
+    /// `[admin]`: where commands reach us.
+    pub admin: Admin,
+    /// `[state]`: where last use is kept.
+    pub state: State,
+    /// `[fleet]`: whether we are alone.
+    pub fleet: Fleet,
 }
 
 /// `[proxy]`
@@ -219,9 +227,25 @@ impl Settings {
             section.or("listen", "Where /metrics, /livez, /readyz and /version are", TELEMETRY_LISTEN)
         });
         let log = root.section("log", Log::read);
-        later::whole_sections(root);
+        let admin = root.section("admin", |section| Admin::read(section, base));
+        let state = root.section("state", |section| State::read(section, base));
+        let fleet = root.section("fleet", Fleet::read);
         let (upstream, clients) = (upstream?, clients?);
-        Some(Self { proxy, upstream, endpoints, clients, basic_decoding, limits, throttle, shutdown, telemetry, log })
+        Some(Self {
+            proxy,
+            upstream,
+            endpoints,
+            clients,
+            basic_decoding,
+            limits,
+            throttle,
+            shutdown,
+            telemetry,
+            log,
+            admin,
+            state,
+            fleet,
+        })
     }
 }
 

@@ -1,0 +1,82 @@
+//! `[admin]`, `[state]` and `[fleet]`: what stands around the token path.
+
+use std::path::{Path, PathBuf};
+
+use super::later;
+use super::upstream::Target;
+use crate::config::reader::Section;
+use crate::{from_text, from_words};
+
+/// `[admin]`
+#[derive(Clone, Debug)]
+pub struct Admin {
+    /// The unix socket that commands reach a running instance by.
+    pub socket: PathBuf,
+    /// Whether the file names it: one that is asked for must work, the default one may fail.
+    pub asked_for: bool,
+}
+
+/// `[state]`
+#[derive(Clone, Debug)]
+pub struct State {
+    /// Where last use is kept over restarts.
+    pub path: PathBuf,
+}
+
+/// `[fleet]`
+#[derive(Clone, Debug)]
+pub struct Fleet {
+    /// Whether other instances see uses that this one does not.
+    pub instances: Instances,
+    /// A Prometheus that scrapes all of them.
+    pub prometheus: Option<Target>,
+}
+
+/// `[fleet] instances`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Instances {
+    /// This one sees every use.
+    One,
+    /// Last use is believed only when it comes from all of them.
+    Many,
+}
+from_words!(Instances, "one or many", {"one" => Self::One, "many" => Self::Many});
+
+/// A path after `unix:`.
+struct UnixSocket(PathBuf);
+from_text!(UnixSocket, "\"unix:PATH\" (an address is not in this version: it needs tokens)", |text| {
+    text.strip_prefix("unix:").filter(|path| !path.is_empty()).map(|path| Self(path.into()))
+});
+
+/// Beside the configuration, where the commands that read the same file find it.
+const SOCKET: &str = "relatch.sock";
+const STATE: &str = "relatch.state";
+
+impl Admin {
+    pub(super) fn read(section: &mut Section<'_, '_>, base: &Path) -> Self {
+        later::admin(section);
+        let listen: Option<UnixSocket> = section.take("listen", "unix:PATH, where commands reach a running instance");
+        let asked_for = listen.is_some();
+        Self { socket: base.join(listen.map_or_else(|| SOCKET.into(), |socket| socket.0)), asked_for }
+    }
+}
+
+impl State {
+    pub(super) fn read(section: &mut Section<'_, '_>, base: &Path) -> Self {
+        let path: String = section.or("path", "Where last use is kept over restarts", STATE.to_owned());
+        if path.is_empty() {
+            section.error("path", "expected a file's name");
+        }
+        Self { path: base.join(path) }
+    }
+}
+
+impl Fleet {
+    pub(super) fn read(section: &mut Section<'_, '_>) -> Self {
+        later::fleet(section);
+        Self {
+            instances: section.or("instances", "one, or many that share the list", Instances::One),
+            prometheus: section.take("prometheus", "A Prometheus that scrapes all instances"),
+        }
+    }
+}
