@@ -36,6 +36,7 @@ pub mod extract;
 pub mod forwarded;
 pub mod hash;
 pub mod head;
+pub mod lifecycle;
 pub mod log;
 pub mod metrics;
 pub mod net;

@@ -110,7 +110,30 @@ pub enum SecretState {
     Revoked,
 }
 
+/// When a secret is accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Window {
+    /// When its time comes.
+    pub not_before: Timestamp,
+    /// When its time is over.
+    pub expires: Timestamp,
+    /// A rehearsal of its end: refused until then.
+    pub refused_until: Timestamp,
+}
+
 impl SecretState {
+    /// What a secret is, given what the operator wants of it.
+    pub fn of(status: SecretStatus, window: Window, now: Timestamp) -> Self {
+        match status {
+            SecretStatus::Revoked => Self::Revoked,
+            SecretStatus::Disabled => Self::Disabled,
+            SecretStatus::Active if now >= window.expires => Self::Expired,
+            SecretStatus::Active if now < window.not_before => Self::Pending,
+            SecretStatus::Active if now < window.refused_until => Self::Disabled,
+            SecretStatus::Active => Self::Active,
+        }
+    }
+
     /// All of them, in the order of the metrics.
     pub const ALL: [Self; 5] = [Self::Active, Self::Pending, Self::Expired, Self::Disabled, Self::Revoked];
 
@@ -220,14 +243,8 @@ impl Record {
 
     /// What it is at a moment.
     pub fn state(&self, now: Timestamp) -> SecretState {
-        match self.status {
-            SecretStatus::Revoked => SecretState::Revoked,
-            SecretStatus::Disabled => SecretState::Disabled,
-            SecretStatus::Active if now >= self.expires => SecretState::Expired,
-            SecretStatus::Active if now < self.not_before => SecretState::Pending,
-            SecretStatus::Active if now < self.refused_until => SecretState::Disabled,
-            SecretStatus::Active => SecretState::Active,
-        }
+        let window = Window { not_before: self.not_before, expires: self.expires, refused_until: self.refused_until };
+        SecretState::of(self.status, window, now)
     }
 
     /// The result that presenting it is counted under when it was refused.

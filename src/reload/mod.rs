@@ -20,7 +20,7 @@ use crate::metrics::Metrics;
 use crate::registry::Snapshot;
 use crate::registry::build::{Ground, build};
 use crate::registry::diff::{diff, shrinks, with_revocations};
-use crate::source::file::{self, Content, Fingerprint, Seen, Text};
+use crate::source::file::{self, Content, Fingerprint, Patience, Seen, Text};
 
 /// Why we reload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +31,13 @@ pub enum Trigger {
     Poll,
     /// SIGHUP: somebody asked, and wants to read what came of it.
     Signal,
+    /// A command asked, and waits for what came of it.
+    Command {
+        /// The list may drop as much as it does.
+        allow_shrink: bool,
+        /// We wrote the files ourselves, whole: nobody is still writing to them.
+        written: bool,
+    },
 }
 
 impl Trigger {
@@ -39,12 +46,42 @@ impl Trigger {
             Self::Event => "file event",
             Self::Poll => "poll",
             Self::Signal => "signal",
+            Self::Command { .. } => "command",
+        }
+    }
+
+    /// Whether somebody asked, so that what was refused before is told again.
+    const fn is_asked(self) -> bool {
+        matches!(self, Self::Signal | Self::Command { .. })
+    }
+
+    const fn allows_shrinking(self) -> bool {
+        matches!(self, Self::Command { allow_shrink: true, .. })
+    }
+
+    const fn is_written(self) -> bool {
+        matches!(self, Self::Command { written: true, .. })
+    }
+
+    /// One reload for two triggers.
+    const fn with(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Command { .. }, Self::Command { .. }) => Self::Command {
+                allow_shrink: self.allows_shrinking() || other.allows_shrinking(),
+                written: self.is_written() && other.is_written(),
+            },
+            (Self::Command { allow_shrink, .. }, Self::Signal) | (Self::Signal, Self::Command { allow_shrink, .. }) => {
+                Self::Command { allow_shrink, written: false }
+            }
+            (Self::Command { .. } | Self::Signal, _) => self,
+            (_, Self::Command { .. } | Self::Signal) => other,
+            _ => self,
         }
     }
 }
 
 /// How a reload ended.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// A new list is in force.
     Published,
@@ -94,7 +131,7 @@ pub struct Loaded {
 
 /// Reads and builds the list from nothing, as a start and `config check` do.
 pub fn load(settings: &Settings, clock: &Clock) -> Result<Loaded, ConfigErrors> {
-    let (texts, problems) = file::read(&settings.clients.path);
+    let (texts, problems) = file::read(&settings.clients.path, Patience::Settle);
     let seen = file::fingerprint(&texts, &problems);
     take(texts, problems, seen, settings, None, clock).map_err(|not_taken| match not_taken {
         NotTaken::Refused(problems, _) => ConfigErrors(problems.errors),
@@ -134,7 +171,7 @@ impl Reloader {
             Outcome::Unchanged => {
                 reload.unchanged.inc();
                 self.succeeded();
-                if trigger == Trigger::Signal {
+                if trigger.is_asked() {
                     self.log.info("client list unchanged", &[("trigger", &by)]);
                 }
             }
@@ -152,7 +189,7 @@ impl Reloader {
             Outcome::Held(why) => {
                 reload.held.inc();
                 reload.last_successful.set(0);
-                let next = "restart to apply it, or raise [clients] max_shrink; its revocations are in force";
+                let next = "`relatch reload --allow-shrink` applies it; its revocations are in force";
                 self.log.error(
                     "client list held, the one in force stays",
                     &[("trigger", &by), ("reason", why), ("next", &next)],
@@ -175,7 +212,8 @@ impl Reloader {
 
     /// One look; nothing where the files were swapped meanwhile, unless it is the last.
     fn look(&mut self, trigger: Trigger, last: bool) -> Option<Outcome> {
-        let (texts, problems) = file::read(&self.settings.clients.path);
+        let patience = if trigger.is_written() { Patience::Whole } else { Patience::Settle };
+        let (texts, problems) = file::read(&self.settings.clients.path, patience);
         let places = file::places(&texts);
         let seen = file::fingerprint(&texts, &problems);
         if self.in_force.is_now(&seen) {
@@ -183,11 +221,13 @@ impl Reloader {
             return Some(Outcome::Unchanged);
         }
         let known = self.refused.as_ref().is_some_and(|refused| refused.is_now(&seen));
-        if known && trigger != Trigger::Signal {
+        if known && !trigger.is_asked() {
             return Some(Outcome::StillRefused);
         }
         let current = self.current.load_full();
+        let most = if trigger.allows_shrinking() { None } else { Some(&*current) };
         let taken = take(texts, problems, seen, &self.settings, Some(&current), &self.clock);
+        let taken = taken.and_then(|loaded| loaded.held_against(most, &self.settings, &self.clock));
         if !places.still() && !last {
             return None;
         }
@@ -281,10 +321,17 @@ fn take(
         problems.sort();
         return Err(NotTaken::Refused(problems, seen));
     };
-    let shrunk = previous.and_then(|previous| shrinks(previous, &snapshot, settings.clients.max_shrink, now));
-    match shrunk {
-        Some(why) => Err(NotTaken::Held(why, Box::new(snapshot), seen)),
-        None => Ok(Loaded { snapshot, warnings: problems.warnings, seen }),
+    Ok(Loaded { snapshot, warnings: problems.warnings, seen })
+}
+
+impl Loaded {
+    /// Holds a list that would drop too much of the one in force.
+    fn held_against(self, current: Option<&Snapshot>, settings: &Settings, clock: &Clock) -> Result<Self, NotTaken> {
+        let share = settings.clients.max_shrink;
+        match current.and_then(|current| shrinks(current, &self.snapshot, share, clock.now())) {
+            Some(why) => Err(NotTaken::Held(why, Box::new(self.snapshot), self.seen)),
+            None => Ok(self),
+        }
     }
 }
 

@@ -14,8 +14,9 @@ use std::time::{Duration, Instant};
 
 use notify::event::ModifyKind;
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
+use tokio::sync::oneshot;
 
-use super::{Reloader, Trigger};
+use super::{Outcome, Reloader, Trigger};
 use crate::domain::clock::instant;
 use crate::log::Log;
 
@@ -29,12 +30,25 @@ const A_FEW: u32 = 4;
 
 /// Takes triggers. Cheap to clone; never blocks.
 #[derive(Clone)]
-pub struct Triggers(Sender<Trigger>);
+pub struct Triggers(Sender<Pull>);
+
+/// A trigger, and who wants to hear what came of it.
+struct Pull {
+    trigger: Trigger,
+    tell: Option<oneshot::Sender<Arc<Outcome>>>,
+}
 
 impl Triggers {
     /// Asks for a reload.
     pub fn pull(&self, trigger: Trigger) {
-        let _at_shutdown_nobody_listens = self.0.send(trigger);
+        let _at_shutdown_nobody_listens = self.0.send(Pull { trigger, tell: None });
+    }
+
+    /// Asks for a reload and waits for its outcome; nothing where the reloading has ended.
+    pub async fn reload(&self, trigger: Trigger) -> Option<Arc<Outcome>> {
+        let (tell, told) = oneshot::channel();
+        self.0.send(Pull { trigger, tell: Some(tell) }).ok()?;
+        told.await.ok()
     }
 }
 
@@ -45,8 +59,11 @@ pub fn start(mut reloader: Reloader, poll: Duration, log: Log) -> std::io::Resul
     folders.watch(&reloader.paths());
     std::thread::Builder::new().name("relatch-reload".to_owned()).spawn(move || {
         let mut pace = Pace { credit: A_FEW, since: instant() };
-        while let Some(trigger) = next(&triggers, poll) {
-            reloader.reload_once(trigger);
+        while let Some((trigger, listeners)) = next(&triggers, poll) {
+            let outcome = Arc::new(reloader.reload_once(trigger));
+            for listener in listeners {
+                let _may_have_gone = listener.send(outcome.clone());
+            }
             folders.watch(&reloader.paths());
             pace.step();
         }
@@ -74,17 +91,27 @@ impl Pace {
 }
 
 /// Waits for a trigger; those that come together are one, and a person's question is not lost among them.
-fn next(triggers: &Receiver<Trigger>, poll: Duration) -> Option<Trigger> {
-    let first = match triggers.recv_timeout(poll) {
-        Ok(trigger) => trigger,
-        Err(RecvTimeoutError::Timeout) => return Some(Trigger::Poll),
+fn next(pulls: &Receiver<Pull>, poll: Duration) -> Option<(Trigger, Vec<oneshot::Sender<Arc<Outcome>>>)> {
+    let first = match pulls.recv_timeout(poll) {
+        Ok(pull) => pull,
+        Err(RecvTimeoutError::Timeout) => return Some((Trigger::Poll, Vec::new())),
         Err(RecvTimeoutError::Disconnected) => return None,
     };
-    if first == Trigger::Event {
-        std::thread::sleep(DEBOUNCE);
+    let mut together = vec![first];
+    if together.iter().all(|pull| pull.trigger == Trigger::Event) {
+        // An edit's events are waited out, unless somebody asks meanwhile.
+        let until = instant() + DEBOUNCE;
+        while let Ok(pull) = pulls.recv_timeout(until.saturating_duration_since(instant())) {
+            let asked = pull.trigger.is_asked();
+            together.push(pull);
+            if asked {
+                break;
+            }
+        }
     }
-    let asked = triggers.try_iter().fold(first == Trigger::Signal, |asked, other| asked || other == Trigger::Signal);
-    Some(if asked { Trigger::Signal } else { first })
+    together.extend(pulls.try_iter());
+    let strongest = together.iter().map(|pull| pull.trigger).reduce(Trigger::with)?;
+    Some((strongest, together.into_iter().filter_map(|pull| pull.tell).collect()))
 }
 
 /// The folders that are watched.
@@ -130,13 +157,13 @@ impl Ours {
 }
 
 impl Folders {
-    fn new(triggers: Sender<Trigger>, log: Log) -> Self {
+    fn new(triggers: Sender<Pull>, log: Log) -> Self {
         let ours: Arc<Mutex<Ours>> = Arc::default();
         let known = ours.clone();
         let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
             let known = known.lock().unwrap_or_else(PoisonError::into_inner);
             if event.map_or(true, |event| concerns(&event, &known)) {
-                let _at_shutdown_nobody_listens = triggers.send(Trigger::Event);
+                let _at_shutdown_nobody_listens = triggers.send(Pull { trigger: Trigger::Event, tell: None });
             }
         });
         if let Err(error) = &watcher {

@@ -55,21 +55,30 @@ pub struct Content {
 /// A digest over the bytes of everything that was read.
 pub type Fingerprint = [u8; 32];
 
+/// Whether a file may still be being written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Patience {
+    /// It may: one that was just changed is read again until it stays the same.
+    Settle,
+    /// It may not: it was put in its place whole.
+    Whole,
+}
+
 /// Reads the texts of a list, and tells which files cannot be read. A file that went between the listing of its folder
 /// and its own reading (a mounted Secret was swapped) makes both be done again.
-pub fn read(path: &Path) -> (Vec<Text>, Problems) {
+pub fn read(path: &Path, patience: Patience) -> (Vec<Text>, Problems) {
     for _ in 0..TRIES {
-        let (texts, problems, vanished) = read_once(path);
+        let (texts, problems, vanished) = read_once(path, patience);
         if (!vanished || !path.is_dir()) && places(&texts).still() {
             return (texts, problems);
         }
         std::thread::sleep(SETTLING / 2);
     }
-    let (texts, problems, _) = read_once(path);
+    let (texts, problems, _) = read_once(path, patience);
     (texts, problems)
 }
 
-fn read_once(path: &Path) -> (Vec<Text>, Problems, bool) {
+fn read_once(path: &Path, patience: Patience) -> (Vec<Text>, Problems, bool) {
     let mut problems = Problems::default();
     let mut texts = Vec::new();
     let mut vanished = false;
@@ -81,7 +90,7 @@ fn read_once(path: &Path) -> (Vec<Text>, Problems, bool) {
         };
         let name = path.display().to_string();
         let target = path.canonicalize().unwrap_or_default();
-        match read_settled(&path, MOST_LIST).map(String::from_utf8) {
+        match read_with(&path, MOST_LIST, patience).map(String::from_utf8) {
             Ok(Ok(text)) => texts.push(Text { name, path, target, text, language }),
             Ok(Err(_)) => problems.error(Place::whole(name), "", "is not UTF-8 text"),
             Err(error) => {
@@ -265,10 +274,14 @@ fn language(path: &Path) -> Option<Language> {
 
 /// Reads a file that is not just being written; one that vanished for a moment (a symlink swap) is looked for again.
 fn read_settled(path: &Path, most: u64) -> io::Result<Vec<u8>> {
+    read_with(path, most, Patience::Settle)
+}
+
+fn read_with(path: &Path, most: u64, patience: Patience) -> io::Result<Vec<u8>> {
     let mut last = Err(io::ErrorKind::NotFound.into());
     for _ in 0..TRIES {
         match read_whole(path, most) {
-            Ok((bytes, true)) => return Ok(bytes),
+            Ok((bytes, settled)) if settled || patience == Patience::Whole => return Ok(bytes),
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             other => last = other.map(|(bytes, _)| bytes),
         }
