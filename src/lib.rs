@@ -26,6 +26,7 @@
 //! On floor 3: `telemetry -> proxy`, `cli -> demo`.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing))]
 
+pub mod admin;
 pub mod app;
 pub mod attempt;
 pub mod cli;
@@ -33,6 +34,7 @@ pub mod config;
 pub mod demo;
 pub mod domain;
 pub mod extract;
+pub mod fleet;
 pub mod forwarded;
 pub mod hash;
 pub mod head;
@@ -48,4 +50,5 @@ pub mod source;
 pub mod telemetry;
 pub mod throttle;
 pub mod upstream;
+pub mod usage;
 pub mod verify;

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Subcommand, ValueEnum};
 
-use super::Ready;
+use super::setup::{self, Ready};
 use crate::config::schema;
 use crate::domain::clock::Clock;
 use crate::registry::SecretState;
@@ -53,14 +53,14 @@ pub fn run(path: &Path, command: &Command) -> anyhow::Result<ExitCode> {
 /// The same code as a start, without the start.
 fn check(path: &Path) -> ExitCode {
     let clock = Clock::start();
-    match super::ready(path, &[], &clock) {
+    match setup::ready(path, &[], &clock) {
         Err((errors, warnings)) => {
-            super::warn(&warnings);
-            super::refuse(&errors)
+            setup::warn(&warnings);
+            setup::refuse(&errors)
         }
         Ok(Ready { loaded, warnings, .. }) => {
-            super::warn(&warnings);
-            super::warn(&loaded.warnings);
+            setup::warn(&warnings);
+            setup::warn(&loaded.warnings);
             let list = &loaded.snapshot;
             let records = list.clients.iter().flat_map(|client| &client.records);
             let active = records.filter(|record| record.state(clock.now()) == SecretState::Active).count();

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Bound, Launch, Next};
+use super::{Bound, Launch, Next, setup};
 use crate::demo::{self, DemoClient, server};
 use crate::domain::clock::Clock;
 use crate::hash;
@@ -14,9 +14,9 @@ pub fn run() -> anyhow::Result<Next> {
     let clients = demo::clients()?;
     let known = clients.iter().map(|client| (client.id.to_string(), hash::of(&client.upstream))).collect();
     let server = server::start(known)?;
-    let settings = match demo::settings(server, &super::environment()) {
+    let settings = match demo::settings(server, &setup::environment()) {
         Ok(settings) => settings,
-        Err(errors) => return Ok(Next::Exit(super::refuse(&errors))),
+        Err(errors) => return Ok(Next::Exit(setup::refuse(&errors))),
     };
     let clock = Arc::new(Clock::start());
     let snapshot = demo::snapshot(&clients, &clock)?;

@@ -8,6 +8,8 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 
+use super::setup;
+use crate::admin::answer::REFUSED;
 use crate::config::problem::ConfigErrors;
 use crate::config::settings::Settings;
 
@@ -28,14 +30,14 @@ pub fn run(path: &Path, arguments: &Arguments) -> anyhow::Result<ExitCode> {
                 "error: {} is there already\n  Nothing was written. Move it away, or give another place with --config.\n",
                 file.display()
             ));
-            return Ok(ExitCode::from(super::REFUSED));
+            return Ok(ExitCode::from(REFUSED));
         }
     }
     let (url, endpoint) = split(&arguments.upstream);
     let text = settings_text(url, endpoint);
     let (_, problems) = Settings::parse("--upstream", &text, &[], Path::new(""));
     if !problems.errors.is_empty() {
-        return Ok(super::refuse(&ConfigErrors(problems.errors)));
+        return Ok(setup::refuse(&ConfigErrors(problems.errors)));
     }
     write(path, &text)?;
     if let Err(error) = write(&clients, CLIENTS) {
@@ -43,7 +45,7 @@ pub fn run(path: &Path, arguments: &Arguments) -> anyhow::Result<ExitCode> {
         return Err(error);
     }
     super::talk(&format!(
-        "Wrote {} and {}.\nNext: add a client to {1}, then `relatch config check` and `relatch run`.\n",
+        "Wrote {} and {}.\nNext: `relatch client add ID --upstream-secret-file FILE`, then `relatch run`.\n",
         path.display(),
         clients.display()
     ));

@@ -1,41 +1,87 @@
 //! The commands: one file a verb, each a function from arguments to an exit code.
 //!
 //! Data goes to stdout, talk to stderr. Exit codes: 0 done, 1 failed, 2 usage, 3 refused by a safety rule (nothing was
-//! changed), 4 not found.
+//! changed), 4 not found. What is about clients and secrets goes through the [`door`]: a running instance, or its files.
 
+mod client;
+mod completions;
 pub mod config;
 pub mod demo;
+mod door;
+mod identify;
 pub mod init;
+mod man;
+mod reload;
+mod rotate;
 pub mod run;
+mod secret;
+mod setup;
+mod show;
+mod shown_once;
+mod status;
+mod table;
+mod taking_away;
 
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
 
-use crate::config::problem::{ConfigErrors, Problem, Problems};
+use crate::admin::answer::{FAILED, USAGE};
+use crate::config::problem::Problem;
 use crate::config::settings::Settings;
 use crate::domain::clock::Clock;
-use crate::reload::{self, Loaded};
-
-/// A command ended because a rule protects something; nothing was changed.
-pub const REFUSED: u8 = 3;
+use crate::domain::mint;
+use crate::reload::Loaded;
 
 /// Rotate OAuth client secrets without downtime.
 ///
 /// relatch stands in front of a token endpoint, accepts every active secret of a client, shows when each was last used,
 /// and reloads its client list while it serves.
+///
+/// Exit codes: 0 done, 1 failed, 2 usage, 3 refused by a safety rule (nothing was changed), 4 not found.
 #[derive(Parser)]
 #[command(name = "relatch", version, propagate_version = true, max_term_width = 110)]
 pub struct Cli {
+    #[command(flatten)]
+    globals: Globals,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// What every command takes.
+#[derive(clap::Args)]
+struct Globals {
     /// The configuration file
     #[arg(long, global = true, default_value = "relatch.toml", value_name = "FILE")]
     config: PathBuf,
-    #[command(subcommand)]
-    command: Command,
+    /// A running instance, as unix:PATH; default: the one that the configuration names, if it answers, else the files
+    #[arg(long, global = true, value_name = "ADDRESS", hide_short_help = true)]
+    server: Option<String>,
+    /// A file with the token for an instance that is reached over TCP (not in this version)
+    #[arg(long, global = true, value_name = "FILE", hide = true)]
+    token_file: Option<PathBuf>,
+    /// How data is written
+    #[arg(short, long, global = true, default_value = "table", hide_short_help = true)]
+    output: Output,
+    /// Data only: of a secret that was made, the secret alone
+    #[arg(short, long, global = true, hide_short_help = true)]
+    quiet: bool,
+    /// Ask nothing
+    #[arg(long, global = true, hide_short_help = true)]
+    yes: bool,
+}
+
+/// How data is written.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Output {
+    /// For people
+    Table,
+    /// For programs
+    Json,
 }
 
 #[derive(Subcommand)]
@@ -52,6 +98,22 @@ enum Command {
     /// Look at configuration
     #[command(subcommand)]
     Config(config::Command),
+    /// Clients: add, list, show, remove
+    #[command(subcommand)]
+    Client(client::Command),
+    /// Secrets of a client: add, list, disable, enable, expire, revoke, identify
+    #[command(subcommand)]
+    Secret(secret::Command),
+    /// Give clients a new secret; the old ones go on working until they are revoked
+    Rotate(rotate::Arguments),
+    /// What is in force, and what wants something done
+    Status,
+    /// Put into force what stands in the list, and tell what came of it
+    Reload(reload::Arguments),
+    /// Print the completions of a shell
+    Completions(completions::Arguments),
+    /// Write the manual pages into a folder
+    Man(man::Arguments),
     /// Print the version
     Version,
 }
@@ -101,29 +163,73 @@ pub struct Bound {
 
 /// Runs the command that the arguments name.
 pub fn main() -> anyhow::Result<Next> {
-    let cli = Cli::parse();
-    let done = match cli.command {
+    if let Some(refused) = secret_as_argument() {
+        return Ok(Next::Exit(refused));
+    }
+    let Cli { globals, command } = Cli::parse();
+    let config = &globals.config;
+    let done = match command {
         Command::Demo => return demo::run(),
-        Command::Run(arguments) => return run::run(&cli.config, &arguments),
-        Command::Init(arguments) => init::run(&cli.config, &arguments)?,
-        Command::Config(command) => config::run(&cli.config, &command)?,
+        Command::Run(arguments) => return run::run(config, &arguments),
+        Command::Init(arguments) => init::run(config, &arguments)?,
+        Command::Config(command) => config::run(config, &command)?,
+        Command::Client(command) => client::run(&globals, command)?,
+        Command::Secret(command) => secret::run(&globals, command)?,
+        Command::Rotate(arguments) => rotate::run(&globals, arguments)?,
+        Command::Status => status::run(&globals)?,
+        Command::Reload(arguments) => reload::run(&globals, &arguments)?,
+        Command::Completions(arguments) => completions::run(&mut Cli::command(), &arguments),
+        Command::Man(arguments) => man::run(Cli::command(), &arguments)?,
         Command::Version => {
-            say(&format!("relatch {}\n", env!("CARGO_PKG_VERSION")));
+            say(&format!("relatch {}\n", env!("CARGO_PKG_VERSION")))?;
             ExitCode::SUCCESS
         }
     };
     Ok(Next::Exit(done))
 }
 
+/// A secret on the command line stands in the shell's history and in everybody's process list: refused before anything
+/// could print it once more.
+fn secret_as_argument() -> Option<ExitCode> {
+    let pasted = |argument: std::ffi::OsString| {
+        argument.as_encoded_bytes().split(|byte| !byte.is_ascii_alphanumeric() && *byte != b'_').any(mint::is_ours)
+    };
+    std::env::args_os().skip(1).any(pasted).then(|| {
+        talk(
+            "error: a secret stands on the command line, where history and process lists keep it\n  \
+             Nothing was changed. Give it on stdin (--secret-stdin), and revoke this one if others can read those.\n",
+        );
+        ExitCode::from(USAGE)
+    })
+}
+
+/// Why a command ended, and with which exit code.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+struct Failure {
+    message: String,
+    exit: u8,
+}
+
+impl Failure {
+    fn new(exit: u8, message: impl Into<String>) -> Self {
+        Self { message: message.into(), exit }
+    }
+}
+
 /// Says why a command failed.
 pub fn failed(error: &anyhow::Error) -> ExitCode {
     talk(&format!("error: {error:#}\n"));
-    ExitCode::FAILURE
+    ExitCode::from(error.downcast_ref::<Failure>().map_or(FAILED, |failure| failure.exit))
 }
 
-/// Data, on stdout. A reader that went away is no error.
-fn say(text: &str) {
-    let _closed = std::io::stdout().write_all(text.as_bytes());
+/// Data, on stdout. A reader that went away (`| head`) is told to the caller, who mostly has nothing to add.
+fn say(text: &str) -> std::io::Result<()> {
+    let mut out = std::io::stdout();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        other => other,
+    }
 }
 
 /// Talk, on stderr.
@@ -131,69 +237,16 @@ fn talk(text: &str) {
     let _closed = std::io::stderr().write_all(text.as_bytes());
 }
 
-/// Everything that a start needs.
-struct Ready {
-    settings: Settings,
-    loaded: Loaded,
-    warnings: Vec<Problem>,
-    text: String,
-}
-
-/// Reads both files as a start does. Where either has errors, every error of both is given, and the warnings beside them.
-fn ready(path: &Path, flags: &[(String, String)], clock: &Clock) -> Result<Ready, (ConfigErrors, Vec<Problem>)> {
-    let (settings, problems, text) = settings(path, flags);
-    let Problems { mut errors, warnings } = problems;
-    match settings.map(|settings| (reload::load(&settings, clock), settings)) {
-        Some((Ok(loaded), settings)) if errors.is_empty() => Ok(Ready { settings, loaded, warnings, text }),
-        Some((Err(more), _)) => {
-            errors.extend(more.0);
-            Err((ConfigErrors(errors), warnings))
-        }
-        _ => Err((ConfigErrors(errors), warnings)),
+/// Asks a person before something large, where one is there to answer.
+fn confirm(globals: &Globals, question: &str) -> anyhow::Result<()> {
+    if globals.yes || !std::io::stdin().is_terminal() {
+        return Ok(());
     }
-}
-
-/// The settings of a file, with the environment over it. `flags` win over both.
-fn settings(path: &Path, flags: &[(String, String)]) -> (Option<Settings>, Problems, String) {
-    let name = path.display().to_string();
-    let text = match std::fs::read_to_string(path) {
-        Ok(text) => text,
-        Err(error) => {
-            let mut problems = Problems::default();
-            let why = match error.kind() {
-                std::io::ErrorKind::NotFound => "does not exist: `relatch init --upstream URL` writes one".to_owned(),
-                _ => format!("cannot be read: {error}"),
-            };
-            problems.error(crate::config::problem::Place::whole(name), "", why);
-            return (None, problems, String::new());
-        }
-    };
-    let mut overrides = environment();
-    overrides.extend_from_slice(flags);
-    let base = path.parent().unwrap_or_else(|| Path::new(""));
-    let (settings, problems) = Settings::parse(&name, &text, &overrides, base);
-    (settings, problems, text)
-}
-
-/// The variables that override settings; all others are left alone.
-fn environment() -> Vec<(String, String)> {
-    let ours =
-        std::env::vars_os().filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)));
-    ours.filter(|(key, _)| key.starts_with("RELATCH__")).collect()
-}
-
-/// Every error, a line each, and how many there are.
-fn refuse(errors: &ConfigErrors) -> ExitCode {
-    let count = errors.0.len();
-    for error in &errors.0 {
-        talk(&format!("error: {error}\n"));
-    }
-    talk(&format!("{count} error{}; nothing was started or changed\n", if count == 1 { "" } else { "s" }));
-    ExitCode::FAILURE
-}
-
-fn warn(warnings: &[Problem]) {
-    for warning in warnings {
-        talk(&format!("warning: {warning}\n"));
+    talk(&format!("{question} [y/N] "));
+    let mut answer = String::new();
+    std::io::stdin().read_line(&mut answer)?;
+    match answer.trim() {
+        "y" | "Y" | "yes" => Ok(()),
+        _ => Err(Failure::new(FAILED, "not confirmed\n  Nothing was changed.").into()),
     }
 }

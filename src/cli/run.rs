@@ -3,7 +3,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{Launch, Next, Origin, Ready};
+use super::setup::{self, Ready};
+use super::{Launch, Next, Origin};
 use crate::config::settings::Settings;
 use crate::domain::clock::Clock;
 
@@ -27,11 +28,11 @@ pub fn run(path: &Path, arguments: &Arguments) -> anyhow::Result<Next> {
             .flatten()
             .collect();
     let clock = Arc::new(Clock::start());
-    let Ready { settings, loaded, warnings, text } = match super::ready(path, &flags, &clock) {
+    let Ready { settings, loaded, warnings, text } = match setup::ready(path, &flags, &clock) {
         Ok(ready) => ready,
         Err((errors, warnings)) => {
-            super::warn(&warnings);
-            return Ok(Next::Exit(super::refuse(&errors)));
+            setup::warn(&warnings);
+            return Ok(Next::Exit(setup::refuse(&errors)));
         }
     };
     let origin = Some(Origin { path: path.to_owned(), keys: Settings::keys(&text).unwrap_or_default() });

@@ -35,6 +35,12 @@ impl Timestamp {
         self.0 as f64 / 1000.0
     }
 
+    /// From seconds since the epoch, as Prometheus tells them.
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "what is not a time becomes 0")]
+    pub fn from_seconds(seconds: f64) -> Self {
+        Self((seconds * 1000.0).round() as u64)
+    }
+
     /// This time, later by a duration.
     pub fn plus(self, by: Duration) -> Self {
         Self(self.0.saturating_add(u64::try_from(by.as_millis()).unwrap_or(u64::MAX)))

@@ -47,6 +47,11 @@ pub fn read(text: &str) -> Result<Kept, Unreadable> {
     parse(text).map(Kept::Fast).ok_or(Unreadable::Malformed)
 }
 
+/// stub
+pub fn keep(secret: &Secret, _salt: [u8; 16]) -> String { write(&of(secret)) }
+/// stub
+pub fn identity(text: &str) -> Option<Digest> { parse(text) }
+
 /// Reads a digest from its written form.
 pub fn parse(text: &str) -> Option<Digest> {
     let encoded = text.strip_prefix(SHA256)?;

@@ -13,14 +13,14 @@ mod tests;
 
 use std::time::Duration;
 
-pub use self::guard::Policy;
+pub use self::guard::{Policy, QUIET_FOR};
 pub use self::refused::Refused;
 use crate::config::clients::{ClientEntry, SecretEntry, SecretStatus};
 use crate::config::edit::{Edit, NewClient, NewSecret, Scalar};
 use crate::domain::clock::Timestamp;
 use crate::domain::ids::{ClientId, SecretId};
 use crate::registry::cells::Sighting;
-use crate::registry::{SecretState, Window};
+use crate::registry::{Client, Record, SecretState, Window};
 
 /// A client as the rules see it.
 #[derive(Clone, Debug)]
@@ -115,6 +115,24 @@ impl Holder {
             enabled: entry.enabled,
             max_active: entry.max_active,
             secrets: entry.secrets.iter().map(|secret| Held::of(secret, usage(secret), now)).collect(),
+        }
+    }
+
+    /// As it stands in the list in force.
+    pub fn of_client(client: &Client, usage: impl Fn(&Record) -> Usage, now: Timestamp) -> Self {
+        let held = |record: &Record| Held {
+            id: record.id.clone(),
+            state: record.state(now),
+            created: record.created,
+            expires: Some(record.expires).filter(|end| *end != Timestamp::MAX),
+            refused_until: record.rehearsed(now),
+            usage: usage(record),
+        };
+        Self {
+            id: client.id.clone(),
+            enabled: client.enabled,
+            max_active: client.max_active,
+            secrets: client.records.iter().map(held).collect(),
         }
     }
 

@@ -185,6 +185,7 @@ fn client(
         id: entry.id,
         name: entry.name.into(),
         enabled: entry.enabled,
+        max_active: entry.max_active,
         upstream,
         records: records.into(),
         slots,

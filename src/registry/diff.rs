@@ -159,6 +159,7 @@ impl Client {
             id: self.id.clone(),
             name: self.name.clone(),
             enabled: self.enabled,
+            max_active: self.max_active,
             upstream: self.upstream.clone(),
             cells: self.cells.clone(),
         })

@@ -6,6 +6,7 @@
 pub mod build;
 pub mod cells;
 pub mod diff;
+pub mod expiry;
 mod index;
 
 use std::collections::HashMap;
@@ -43,6 +44,8 @@ pub struct Client {
     pub name: Box<str>,
     /// Whether any secret of it is accepted.
     pub enabled: bool,
+    /// How many secrets may be active at once.
+    pub max_active: usize,
     /// Its identity at the upstream, in replace mode.
     pub upstream: Option<Arc<UpstreamIdentity>>,
     /// Every secret that stands in the list, dead ones included, in the order of the list.
@@ -245,6 +248,11 @@ impl Record {
     pub fn state(&self, now: Timestamp) -> SecretState {
         let window = Window { not_before: self.not_before, expires: self.expires, refused_until: self.refused_until };
         SecretState::of(self.status, window, now)
+    }
+
+    /// Until when it is refused for a rehearsal, while one is under way.
+    pub fn rehearsed(&self, now: Timestamp) -> Option<Timestamp> {
+        Some(self.refused_until).filter(|until| self.status == SecretStatus::Active && now < *until)
     }
 
     /// The result that presenting it is counted under when it was refused.

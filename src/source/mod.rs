@@ -1,3 +1,4 @@
 //! Where client lists come from.
 
 pub mod file;
+pub mod write;

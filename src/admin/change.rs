@@ -1,0 +1,146 @@
+//! Changing the list: what is wished goes through the rules, into the file, into force; one change at a time.
+
+use std::collections::HashSet;
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use super::answer::Fault;
+use super::ground::{Ground, View};
+use crate::config::clients::{ClientEntry, ClientList, SecretEntry};
+use crate::config::edit::Edit;
+use crate::config::tree::Doc;
+use crate::domain::ids::ClientId;
+use crate::hash;
+use crate::lifecycle::{Action, Holder, Policy, Refused, decide};
+use crate::reload::{Outcome, Trigger};
+use crate::source::write::{self, FileEdits, ListFile, WriteFailure};
+
+/// One thing that is wished of one client.
+pub(super) struct Wish {
+    pub(super) client: ClientId,
+    pub(super) action: Action,
+    pub(super) policy: Policy,
+}
+
+/// What became of a wish: whether something changed, or the rule that stands against it.
+pub(super) type Granted = Result<bool, Refused>;
+
+impl Ground {
+    /// Does what is wished as far as the rules allow it, in one write of the list, and waits until it is in force.
+    pub(super) async fn change(&self, view: &Arc<View>, wishes: Vec<Wish>) -> Result<Vec<Granted>, Fault> {
+        let list = self.settings.clients.path.clone();
+        let view = view.clone();
+        let written = tokio::task::spawn_blocking(move || {
+            write::rewrite(&list, |files| {
+                let desk = Desk { view: &view, entries: entries(files), files };
+                Ok::<_, Infallible>(desk.settle(&wishes))
+            })
+        });
+        let written = written.await.map_err(|_| Fault::failed("the change broke off; the list is as it was, or changed whole".to_owned()))?;
+        let written = written.map_err(|failure| fault(&failure))?;
+        if written.value.iter().any(|granted| matches!(granted, Ok(true))) {
+            let trigger = Trigger::Command { allow_shrink: true, written: true };
+            self.in_force(&*self.reload(trigger).await?)?;
+        }
+        Ok(written.value)
+    }
+
+    /// What stands in the files must be in force before it is changed further: else a change would bring in, unseen,
+    /// what was refused.
+    pub(super) async fn catch_up(&self) -> Result<(), Fault> {
+        let outcome = self.reload(Trigger::Command { allow_shrink: false, written: false }).await?;
+        let (what, why) = match &*outcome {
+            Outcome::Published | Outcome::Unchanged => return Ok(()),
+            Outcome::Refused(errors) => ("refused", errors.to_string()),
+            Outcome::Held(why) => ("held", why.clone()),
+            Outcome::StillRefused => ("refused", String::new()),
+        };
+        let next = "Nothing was changed. Mend the list, or see `relatch reload --help`.";
+        let message = format!("the list on disk is not in force: it was {what}\n  {next}\n{why}");
+        Err(Fault::conflict("list_not_in_force", message))
+    }
+
+    fn in_force(&self, outcome: &Outcome) -> Result<(), Fault> {
+        let why = match outcome {
+            Outcome::Published | Outcome::Unchanged => return Ok(()),
+            Outcome::Refused(errors) => errors.to_string(),
+            Outcome::Held(why) => why.clone(),
+            Outcome::StillRefused => String::new(),
+        };
+        let message = format!("the list was written, but it is not in force\n  Look at it, then `relatch reload`.\n{why}");
+        Err(Fault::conflict("not_in_force", message))
+    }
+}
+
+fn fault(failure: &WriteFailure<Infallible>) -> Fault {
+    match failure {
+        WriteFailure::Conflict => Fault::conflict("conflict", failure.to_string()),
+        other => Fault::failed(other.to_string()),
+    }
+}
+
+/// The clients of each file, in order.
+fn entries(files: &[ListFile]) -> Vec<Vec<ClientEntry>> {
+    let parse = |(index, file): (usize, &ListFile)| {
+        let doc = Doc { name: &file.name, text: &file.text };
+        ClientList::parse(doc, file.language, index).0.map_or_else(Vec::new, |list| list.clients)
+    };
+    files.iter().enumerate().map(parse).collect()
+}
+
+/// The list as it was read under its lock, and what is known of the use of its secrets.
+struct Desk<'a> {
+    view: &'a View,
+    files: &'a [ListFile],
+    entries: Vec<Vec<ClientEntry>>,
+}
+
+impl Desk<'_> {
+    /// Each wish on its own: what the rules refuse leaves the others be.
+    fn settle(&self, wishes: &[Wish]) -> (Vec<FileEdits>, Vec<Granted>) {
+        let mut edits: Vec<FileEdits> = Vec::new();
+        let mut named = HashSet::new();
+        let mut granted = Vec::new();
+        for wish in wishes {
+            let settled = if named.insert(&wish.client) { self.settle_one(wish) } else { Err(twice(&wish.client)) };
+            granted.push(settled.map(|(file, plan)| {
+                let changes = !plan.is_empty();
+                match edits.iter_mut().find(|known| known.file == file) {
+                    Some(known) => known.edits.extend(plan),
+                    None if changes => edits.push(FileEdits { file, edits: plan }),
+                    None => {}
+                }
+                changes
+            }));
+        }
+        (edits, granted)
+    }
+
+    fn settle_one(&self, wish: &Wish) -> Result<(usize, Vec<Edit>), Refused> {
+        let found = self.entries.iter().enumerate().find_map(|(file, clients)| {
+            let client = clients.iter().find(|client| client.id == wish.client)?;
+            Some((file, client))
+        });
+        let usage = |secret: &SecretEntry| self.view.usage_of(&wish.client, &secret.id);
+        let holder = found.map(|(_, client)| Holder::of(client, usage, self.view.now));
+        let plan = decide(&wish.client, holder.as_ref(), wish.action.clone(), &wish.policy)?;
+        self.is_another(wish)?;
+        let file = found.map_or_else(|| write::file_for_new_clients(self.files), |(file, _)| file);
+        Ok((file, plan.edits))
+    }
+
+    /// A secret that comes from outside must not be one that the client has, or had.
+    fn is_another(&self, wish: &Wish) -> Result<(), Refused> {
+        let (Action::Add(secret) | Action::Rotate { secret, .. }) = &wish.action else { return Ok(()) };
+        let Some(client) = self.view.snapshot.client(wish.client.as_str().as_bytes()) else { return Ok(()) };
+        let Some(identity) = hash::identity(&secret.hash) else { return Ok(()) };
+        match client.records.iter().find(|record| record.identity() == identity) {
+            Some(record) => Err(Refused::SameSecret(record.id.clone())),
+            None => Ok(()),
+        }
+    }
+}
+
+fn twice(client: &ClientId) -> Refused {
+    Refused::Invalid(format!("client {client} is named twice"))
+}

@@ -1,0 +1,192 @@
+//! What the admin API stands on: a running instance, or, where none answers, the files it would start from. The routes
+//! are the same over both.
+
+use std::collections::HashMap;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use tokio::sync::Mutex;
+
+use super::answer::Fault;
+use super::repeat::Repeats;
+use crate::config::problem::ConfigErrors;
+use crate::config::settings::Settings;
+use crate::config::settings::operation::Instances;
+use crate::domain::clock::{Clock, Timestamp};
+use crate::domain::ids::{ClientId, SecretId};
+use crate::fleet::{self, FleetUse};
+use crate::lifecycle::{Holder, Usage};
+use crate::metrics::Metrics;
+use crate::registry::{Client, Record, Snapshot};
+use crate::reload::watch::Triggers;
+use crate::reload::{self, Outcome, Trigger};
+use crate::usage::{self, State};
+
+/// Brings the counters of the data-plane threads up to date.
+pub type Flush = Box<dyn Fn() -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync>;
+
+/// What there is to look at and to change.
+pub struct Ground {
+    pub(super) settings: Arc<Settings>,
+    pub(super) snapshot: Arc<ArcSwap<Snapshot>>,
+    pub(super) clock: Arc<Clock>,
+    pub(super) hands: Hands,
+    /// One change at a time.
+    pub(super) changing: Mutex<()>,
+    pub(super) repeats: Repeats,
+}
+
+/// How the list gets into force, and who knows of uses.
+pub(super) enum Hands {
+    Instance(Instance),
+    /// No instance answers: the files, and what the last one wrote down of uses.
+    Files(Option<State>),
+}
+
+/// A running instance.
+pub struct Instance {
+    /// Reloads.
+    pub triggers: Triggers,
+    /// Brings the counters up to date.
+    pub flush: Flush,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    /// When it started.
+    pub started: Timestamp,
+}
+
+/// The list and the uses of its secrets, at one moment.
+pub(super) struct View {
+    pub(super) snapshot: Arc<Snapshot>,
+    pub(super) now: Timestamp,
+    book: Book,
+}
+
+/// The uses that every instance of a fleet has seen, together.
+type FleetUses = HashMap<(ClientId, SecretId), FleetUse>;
+
+/// Who knows of uses.
+enum Book {
+    /// The records' own counters.
+    Counters,
+    /// What a state file says; nothing where there is none.
+    Kept(Option<State>),
+    /// Every instance's, beside our own; or why they are not known.
+    Fleet(Result<FleetUses, String>),
+}
+
+impl Ground {
+    /// A running instance.
+    pub fn instance(
+        settings: Arc<Settings>,
+        snapshot: Arc<ArcSwap<Snapshot>>,
+        clock: Arc<Clock>,
+        instance: Instance,
+    ) -> Self {
+        Self::new(settings, snapshot, clock, Hands::Instance(instance))
+    }
+
+    /// The files that the settings name.
+    pub fn files(settings: Settings, clock: Arc<Clock>) -> Result<Self, ConfigErrors> {
+        let loaded = reload::load(&settings, &clock)?;
+        // A state file that cannot be read knows as little as one that is not there.
+        let state = usage::read(&settings.state.path).ok().flatten();
+        let snapshot = Arc::new(ArcSwap::from_pointee(loaded.snapshot));
+        Ok(Self::new(Arc::new(settings), snapshot, clock, Hands::Files(state)))
+    }
+
+    fn new(settings: Arc<Settings>, snapshot: Arc<ArcSwap<Snapshot>>, clock: Arc<Clock>, hands: Hands) -> Self {
+        Self { settings, snapshot, clock, hands, changing: Mutex::new(()), repeats: Repeats::default() }
+    }
+
+    /// The list and the uses of its secrets now; `of` one client, or of all.
+    pub(super) async fn view(&self, of: Option<&ClientId>) -> Arc<View> {
+        let book = match &self.hands {
+            Hands::Instance(instance) => {
+                (instance.flush)().await;
+                Book::Counters
+            }
+            Hands::Files(state) => Book::Kept(state.clone()),
+        };
+        let book = match self.settings.fleet.instances {
+            Instances::One => book,
+            Instances::Many => Book::Fleet(self.fleet(of).await),
+        };
+        Arc::new(View { snapshot: self.snapshot.load_full(), now: self.clock.now(), book })
+    }
+
+    async fn fleet(&self, of: Option<&ClientId>) -> Result<FleetUses, String> {
+        match &self.settings.fleet.prometheus {
+            Some(prometheus) => fleet::uses(prometheus, of).await,
+            None => Err("[fleet] instances = \"many\", and no prometheus is named that knows them all".to_owned()),
+        }
+    }
+
+    /// Puts into force what stands in the files.
+    pub(super) async fn reload(&self, trigger: Trigger) -> Result<Arc<Outcome>, Fault> {
+        match &self.hands {
+            Hands::Instance(instance) => instance.triggers.reload(trigger).await.ok_or_else(|| {
+                Fault::conflict("stopping", "the instance is stopping\n  Nothing was changed. Try again.".to_owned())
+            }),
+            Hands::Files(_) => Ok(Arc::new(match reload::load(&self.settings, &self.clock) {
+                Ok(loaded) => {
+                    self.snapshot.store(Arc::new(loaded.snapshot));
+                    Outcome::Published
+                }
+                Err(errors) => Outcome::Refused(errors),
+            })),
+        }
+    }
+}
+
+impl View {
+    /// A client as the rules see it.
+    pub(super) fn holder(&self, client: &Client) -> Holder {
+        Holder::of_client(client, |record| self.usage(client, record), self.now)
+    }
+
+    /// What is known of the use of a secret, by name.
+    pub(super) fn usage_of(&self, client: &ClientId, secret: &SecretId) -> Usage {
+        let client = self.snapshot.client(client.as_str().as_bytes());
+        let record = client.and_then(|client| Some((client, client.records.iter().find(|r| r.id == *secret)?)));
+        record.map_or_else(
+            || Usage::Unknown("it has just come into the list".to_owned()),
+            |(client, record)| self.usage(client, record),
+        )
+    }
+
+    /// What is known of a secret's use.
+    fn usage(&self, client: &Client, record: &Record) -> Usage {
+        let seen = match &self.book {
+            Book::Counters => Some(record.uses.seen()),
+            Book::Kept(None) => {
+                return Usage::Unknown("no instance answers, and there is no state file that says more".to_owned());
+            }
+            Book::Kept(Some(state)) => state.seen(&client.id, record),
+            Book::Fleet(Err(why)) => return Usage::Unknown(why.clone()),
+            Book::Fleet(Ok(uses)) => {
+                let of_all = uses.get(&(client.id.clone(), record.id.clone()));
+                let Some(of_all) = of_all else {
+                    return Usage::Unknown("Prometheus has not seen it yet".to_owned());
+                };
+                let own = record.uses.seen();
+                return Usage::Seen {
+                    tracking_since: of_all.tracking_since,
+                    last_used: of_all.last_used.max(own.last_used),
+                    uses: of_all.uses.max(own.uses),
+                    from: own.from,
+                };
+            }
+        };
+        seen.map_or_else(
+            || Usage::Unknown("no instance has seen it yet".to_owned()),
+            |seen| Usage::Seen {
+                tracking_since: seen.tracking_since,
+                last_used: seen.last_used,
+                uses: seen.uses,
+                from: seen.from,
+            },
+        )
+    }
+}

@@ -1,0 +1,93 @@
+//! The admin door: a unix socket of mode 0600 by which the commands reach a running instance. The routes stand on a
+//! [`ground::Ground`], which is the instance or, for a command that finds none, its files: one code for both.
+
+pub mod answer;
+mod change;
+pub mod ground;
+pub mod object;
+mod repeat;
+pub mod rotate;
+pub mod routes;
+mod status;
+pub mod wish;
+
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::{Extension, Router};
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::watch;
+
+use self::ground::Ground;
+use self::routes::{Caller, router};
+
+/// A command sends its request at once; one that does not is cut off.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Commands at once; more wait in the backlog.
+const MOST: usize = 32;
+/// How often what waits in memory only is looked through.
+const SWEEP: Duration = Duration::from_secs(10);
+
+/// Listens on a unix socket that only our own user can open. One that a killed instance left behind is replaced; one
+/// that somebody answers on is not.
+pub fn bind(path: &Path) -> io::Result<UnixListener> {
+    if std::os::unix::net::UnixStream::connect(path).is_ok() {
+        return Err(io::Error::new(io::ErrorKind::AddrInUse, "another instance answers there"));
+    }
+    // Bound under another name and given its mode before it gets its own: nobody can connect in between.
+    let hidden = path.with_file_name(format!(".relatch-{}.sock", std::process::id()));
+    let _left_behind = std::fs::remove_file(&hidden);
+    let listener = UnixListener::bind(&hidden)?;
+    let placed = std::fs::set_permissions(&hidden, std::fs::Permissions::from_mode(0o600))
+        .and_then(|()| std::fs::rename(&hidden, path));
+    if let Err(error) = placed {
+        let _nothing_stays = std::fs::remove_file(&hidden);
+        return Err(error);
+    }
+    Ok(listener)
+}
+
+/// Serves until told to stop.
+pub async fn serve(listener: UnixListener, ground: Arc<Ground>, mut stop: watch::Receiver<bool>) {
+    let routes = router(ground.clone());
+    let room = Arc::new(tokio::sync::Semaphore::new(MOST));
+    let mut sweep = tokio::time::interval(SWEEP);
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            _ = sweep.tick() => {
+                ground.repeats.sweep(ground.clock.now());
+                continue;
+            }
+            _ = stop.wait_for(|stop| *stop) => return,
+        };
+        let Ok((stream, _)) = accepted else {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            continue;
+        };
+        let (Ok(place), Some(caller)) = (room.clone().acquire_owned().await, trusted(&stream)) else { continue };
+        let routes: Router = routes.clone().layer(Extension(caller));
+        tokio::task::spawn_local(async move {
+            let mut http = http1::Builder::new();
+            let service = TowerToHyperService::new(routes);
+            let connection = http
+                .timer(TokioTimer::new())
+                .header_read_timeout(PATIENCE)
+                .serve_connection(TokioIo::new(stream), service);
+            let _a_command_went_away = connection.await;
+            drop(place);
+        });
+    }
+}
+
+/// Our own user and root are let in, whatever the mode of the socket has become.
+fn trusted(stream: &UnixStream) -> Option<Caller> {
+    let user = stream.peer_cred().ok()?.uid();
+    (user == 0 || user == rustix::process::geteuid().as_raw()).then_some(Caller(user))
+}

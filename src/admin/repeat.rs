@@ -1,0 +1,82 @@
+//! A rotation that is asked for again: an SDK that lost the answer asks once more, and must not be given a third secret.
+//! The plaintext waits in memory only, for three minutes or until the new secret is first used, and is wiped then.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use crate::domain::clock::Timestamp;
+use crate::domain::ids::{ClientId, SecretId};
+use crate::domain::secret::Secret;
+
+/// Longer than any SDK goes on retrying.
+const REMEMBERED: Duration = Duration::from_secs(180);
+
+/// The rotations of the last minutes.
+#[derive(Default)]
+pub(super) struct Repeats(Mutex<HashMap<ClientId, Rotation>>);
+
+struct Rotation {
+    caller: u32,
+    secret: SecretId,
+    plain: Secret,
+    at: Timestamp,
+}
+
+impl Repeats {
+    /// Remembers a rotation that `caller` (a user id) was answered.
+    pub(super) fn remember(&self, client: ClientId, caller: u32, secret: SecretId, plain: &Secret, at: Timestamp) {
+        let plain = Secret::new(plain.expose().to_vec());
+        self.lock().insert(client, Rotation { caller, secret, plain, at });
+    }
+
+    /// The answer that `caller` had, where it was had lately and `unused` still holds for the secret.
+    pub(super) fn again(
+        &self,
+        client: &ClientId,
+        caller: u32,
+        now: Timestamp,
+        unused: impl Fn(&SecretId) -> bool,
+    ) -> Option<(SecretId, Secret)> {
+        let mut known = self.lock();
+        known.retain(|_, rotation| now.since(rotation.at) < REMEMBERED);
+        let rotation = known.get(client).filter(|rotation| rotation.caller == caller)?;
+        if !unused(&rotation.secret) {
+            known.remove(client);
+            return None;
+        }
+        Some((rotation.secret.clone(), Secret::new(rotation.plain.expose().to_vec())))
+    }
+
+    /// Forgets those whose time is over.
+    pub(super) fn sweep(&self, now: Timestamp) {
+        self.lock().retain(|_, rotation| now.since(rotation.at) < REMEMBERED);
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<ClientId, Rotation>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_caller_is_answered_the_same_until_the_secret_is_used_or_time_is_over() {
+        let repeats = Repeats::default();
+        let client = ClientId::parse("c").unwrap();
+        let secret = SecretId::parse("s").unwrap();
+        let at = Timestamp::from_millis(1_000_000);
+        let remember = || repeats.remember(client.clone(), 7, secret.clone(), &Secret::new(b"x".to_vec()), at);
+        let again = |caller, now: Timestamp, unused: bool| repeats.again(&client, caller, now, |_| unused).is_some();
+        remember();
+        assert!(again(7, at, true));
+        assert!(!again(8, at, true), "another caller");
+        assert!(again(7, at.plus(REMEMBERED / 2), true));
+        assert!(!again(7, at.plus(REMEMBERED), true), "too late");
+        remember();
+        assert!(!again(7, at, false), "it was used");
+        assert!(!again(7, at, true), "and is forgotten");
+    }
+}

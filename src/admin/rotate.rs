@@ -1,0 +1,124 @@
+//! Rotations: one client by its own route, or many in one write of the list.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Extension, Path, State};
+use serde::{Deserialize, Serialize};
+
+use super::answer::{Fault, FaultObject};
+use super::change::Wish;
+use super::ground::{Ground, View};
+use super::object::SecretObject;
+use super::routes::{Body, Caller, client_id, secret_object};
+use super::wish::{Made, RotateWish, SecretWish};
+use crate::domain::ids::{ClientId, SecretId};
+use crate::domain::secret::Secret;
+use crate::lifecycle::Action;
+
+/// What became of each client's rotation.
+#[derive(Debug, Deserialize, Serialize)]
+pub struct RotationsObject {
+    /// One a client, in the order they were asked for.
+    pub results: Vec<RotationObject>,
+}
+
+/// What became of one client's rotation.
+#[derive(Debug, Deserialize, Serialize)]
+pub struct RotationObject {
+    /// The client's id.
+    pub client_id: String,
+    /// Its new secret, with the plaintext.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub secret: Option<SecretObject>,
+    /// Why there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fault: Option<FaultObject>,
+}
+
+pub(super) async fn one(
+    State(ground): State<Arc<Ground>>,
+    Extension(caller): Extension<Caller>,
+    Path(id): Path<String>,
+    Body(wish): Body<RotateWish>,
+) -> Result<Json<SecretObject>, Fault> {
+    let id = client_id(&id)?;
+    let rotated = ground.rotate(caller, vec![id], &wish).await?.into_iter().next();
+    rotated.map_or_else(|| Err(Fault::invalid("no client is named".to_owned())), |(_, result)| result.map(Json))
+}
+
+pub(super) async fn several(
+    State(ground): State<Arc<Ground>>,
+    Extension(caller): Extension<Caller>,
+    Body(wish): Body<RotateWish>,
+) -> Result<Json<RotationsObject>, Fault> {
+    let ids = wish.clients.iter().map(|id| client_id(id)).collect::<Result<Vec<_>, _>>()?;
+    let rotated = ground.rotate(caller, ids, &wish).await?;
+    let object = |(id, result): (ClientId, Result<SecretObject, Fault>)| {
+        let (secret, fault) = match result {
+            Ok(secret) => (Some(secret), None),
+            Err(fault) => (None, Some(fault.object())),
+        };
+        RotationObject { client_id: id.to_string(), secret, fault }
+    };
+    Ok(Json(RotationsObject { results: rotated.into_iter().map(object).collect() }))
+}
+
+impl Ground {
+    async fn rotate(
+        &self,
+        caller: Caller,
+        ids: Vec<ClientId>,
+        wish: &RotateWish,
+    ) -> Result<Vec<(ClientId, Result<SecretObject, Fault>)>, Fault> {
+        let _one_change = self.changing.lock().await;
+        self.catch_up().await?;
+        let view = self.view(if let [one] = &*ids { Some(one) } else { None }).await;
+        let (policy, grace) = (wish.policy(view.now)?, wish.grace()?);
+        let template = SecretWish { name: wish.name.clone(), ..SecretWish::default() };
+        let mut had: HashMap<ClientId, (SecretId, Secret)> = HashMap::new();
+        let mut made: HashMap<ClientId, (SecretId, Option<Secret>)> = HashMap::new();
+        let mut wishes = Vec::new();
+        for client in &ids {
+            let unused = |secret: &SecretId| view.is_unused(client, secret);
+            if let Some(again) = self.repeats.again(client, caller.0, view.now, unused) {
+                had.insert(client.clone(), again);
+                continue;
+            }
+            let Made { secret, plain } = template.make(view.now)?;
+            made.insert(client.clone(), (secret.id.clone(), plain));
+            wishes.push(Wish { client: client.clone(), action: Action::Rotate { secret, grace }, policy });
+        }
+        let asked: Vec<ClientId> = wishes.iter().map(|wish| wish.client.clone()).collect();
+        let granted = if wishes.is_empty() { Vec::new() } else { self.change(&view, wishes).await? };
+        let mut settled: HashMap<ClientId, Result<bool, _>> = asked.into_iter().zip(granted).collect();
+        let view = self.view(if let [one] = &*ids { Some(one) } else { None }).await;
+        let results = ids.into_iter().map(|client| {
+            let result = match (had.get(&client), settled.remove(&client), made.get(&client)) {
+                (Some((secret, plain)), ..) => secret_object(&view, &client, secret, Some(plain)),
+                (None, Some(Ok(_)), Some((secret, plain))) => {
+                    if let Some(plain) = plain {
+                        self.repeats.remember(client.clone(), caller.0, secret.clone(), plain, view.now);
+                    }
+                    secret_object(&view, &client, secret, plain.as_ref())
+                }
+                (None, Some(Err(refused)), _) => Err(refused.into()),
+                _ => Err(Fault::invalid(format!("client {client} is named twice"))),
+            };
+            (client, result)
+        });
+        Ok(results.collect())
+    }
+}
+
+impl View {
+    /// Whether a secret is there, active, and nobody has used it.
+    fn is_unused(&self, client: &ClientId, secret: &SecretId) -> bool {
+        let client = self.snapshot.client(client.as_str().as_bytes());
+        let record = client.and_then(|client| client.records.iter().find(|record| record.id == *secret));
+        record.is_some_and(|record| {
+            record.state(self.now) == crate::registry::SecretState::Active && record.uses.uses() == 0
+        })
+    }
+}

@@ -1,0 +1,347 @@
+//! The routes: what can be looked at and what can be changed. Shaped like the secret resource that existing SDKs know.
+
+use std::sync::Arc;
+
+use axum::extract::rejection::JsonRejection;
+use axum::extract::{FromRequest, Path, Query, Request, State};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use http::StatusCode;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use super::answer::Fault;
+use super::change::Wish;
+use super::ground::{Ground, View};
+use super::object::{ClientObject, SecretObject, StatusObject};
+use super::wish::{ClientWish, Guard, LifecycleWish, Made, duration};
+use super::{rotate, status};
+use crate::domain::ids::{ClientId, SecretId};
+use crate::domain::secret::Secret;
+use crate::lifecycle::{Action, Refused};
+use crate::reload::{Outcome, Trigger};
+
+/// Who is asking: the user id on the other side of the socket.
+#[derive(Clone, Copy, Debug)]
+pub struct Caller(pub u32);
+
+/// A request to the admin API is small: names and times.
+const MOST_BODY: usize = 1 << 20;
+
+/// All routes over one ground.
+pub fn router(ground: Arc<Ground>) -> Router {
+    Router::new()
+        .route("/api/v1/status", get(show_status))
+        .route("/api/v1/clients", get(list_clients).post(add_client))
+        .route("/api/v1/clients/{id}", get(show_client).patch(set_client).delete(remove_client))
+        .route("/api/v1/clients/{id}/secrets", get(list_secrets).post(add_secret))
+        .route("/api/v1/clients/{id}/secrets/{secret}", get(show_secret))
+        .route("/api/v1/clients/{id}/secrets/{secret}/lifecycle/{verb}", post(change_secret))
+        .route("/api/v1/clients/{id}/rotate", post(rotate::one))
+        .route("/api/v1/rotate", post(rotate::several))
+        .route("/-/reload", post(reload))
+        .fallback(|| async { Fault::not_found("there is no such path in the admin API".to_owned()) })
+        .method_not_allowed_fallback(|| async { StatusCode::METHOD_NOT_ALLOWED })
+        .layer(axum::extract::DefaultBodyLimit::max(MOST_BODY))
+        .with_state(ground)
+}
+
+/// A JSON body that may be left out; what is wrong with one is told without quoting it.
+pub(super) struct Body<T>(pub(super) T);
+
+impl<S: Send + Sync, T: DeserializeOwned + Default> FromRequest<S> for Body<T> {
+    type Rejection = Fault;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Fault> {
+        let empty = http_body::Body::is_end_stream(request.body());
+        if empty {
+            return Ok(Self(T::default()));
+        }
+        match Json::from_request(request, state).await {
+            Ok(Json(body)) => Ok(Self(body)),
+            Err(JsonRejection::MissingJsonContentType(_)) => {
+                Err(Fault::invalid("expected Content-Type: application/json".to_owned()))
+            }
+            Err(JsonRejection::JsonDataError(error)) => Err(Fault::invalid(unquoted(&error.body_text()))),
+            Err(_) => Err(Fault::invalid("the body is not valid JSON, or too large".to_owned())),
+        }
+    }
+}
+
+/// The library's message as far as it names keys and not values.
+fn unquoted(message: &str) -> String {
+    let unknown = message.split("unknown field `").nth(1).and_then(|rest| rest.split('`').next());
+    unknown.map_or_else(
+        || "a key of the body has a value of the wrong kind".to_owned(),
+        |key| format!("the body has a key that is not known here: {key}"),
+    )
+}
+
+/// Where a page of a list begins and how long it is.
+#[derive(Deserialize)]
+struct Page {
+    after: Option<String>,
+    limit: Option<usize>,
+}
+
+async fn list_clients(State(ground): State<Arc<Ground>>, Query(page): Query<Page>) -> Response {
+    let view = ground.view(None).await;
+    let all = view.snapshot.clients.iter();
+    let skipped = all.skip_while(|client| page.after.as_deref().is_some_and(|after| client.id.as_str() != after));
+    let rest = skipped.skip(usize::from(page.after.is_some())).take(page.limit.unwrap_or(usize::MAX));
+    let objects: Vec<ClientObject> = rest.map(|client| ClientObject::of(client, &view.holder(client), view.now)).collect();
+    Json(objects).into_response()
+}
+
+async fn show_client(State(ground): State<Arc<Ground>>, Path(id): Path<String>) -> Result<Json<ClientObject>, Fault> {
+    let id = client_id(&id)?;
+    let view = ground.view(Some(&id)).await;
+    Ok(Json(client_object(&view, &id)?))
+}
+
+async fn list_secrets(
+    State(ground): State<Arc<Ground>>,
+    Path(id): Path<String>,
+) -> Result<Json<Vec<SecretObject>>, Fault> {
+    let id = client_id(&id)?;
+    let view = ground.view(Some(&id)).await;
+    Ok(Json(client_object(&view, &id)?.secrets))
+}
+
+async fn show_secret(
+    State(ground): State<Arc<Ground>>,
+    Path((id, secret)): Path<(String, String)>,
+) -> Result<Json<SecretObject>, Fault> {
+    let (id, secret) = (client_id(&id)?, secret_id(&id, &secret)?);
+    let view = ground.view(Some(&id)).await;
+    Ok(Json(secret_object(&view, &id, &secret, None)?))
+}
+
+async fn add_client(
+    State(ground): State<Arc<Ground>>,
+    Body(wish): Body<ClientWish>,
+) -> Result<(StatusCode, Json<ClientObject>), Fault> {
+    let id = ClientId::parse(&wish.id).ok_or_else(|| Fault::invalid("id: expected 1 to 512 bytes".to_owned()))?;
+    let _one_change = ground.changing.lock().await;
+    ground.catch_up().await?;
+    let view = ground.view(Some(&id)).await;
+    let Made { secret, plain } = wish.secret.make(view.now)?;
+    ground.check_upstream_files(&wish.upstream_secret_files)?;
+    let secret_id = secret.id.clone();
+    let action = Action::AddClient(wish.new_client(id.clone(), vec![secret]));
+    ground.change_one(&view, &id, action, Guard::default()).await?;
+    let view = ground.view(Some(&id)).await;
+    let mut object = client_object(&view, &id)?;
+    for shown in object.secrets.iter_mut().filter(|shown| shown.id == secret_id.as_str()) {
+        shown.client_secret = plain.as_ref().and_then(text);
+    }
+    Ok((StatusCode::CREATED, Json(object)))
+}
+
+/// `PATCH /api/v1/clients/{id}`
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ClientPatch {
+    enabled: Option<bool>,
+    #[serde(default)]
+    force: bool,
+    quiet_for: Option<String>,
+}
+
+async fn set_client(
+    State(ground): State<Arc<Ground>>,
+    Path(id): Path<String>,
+    Body(patch): Body<ClientPatch>,
+) -> Result<Json<ClientObject>, Fault> {
+    let id = client_id(&id)?;
+    let _one_change = ground.changing.lock().await;
+    ground.catch_up().await?;
+    let view = ground.view(Some(&id)).await;
+    if let Some(enabled) = patch.enabled {
+        let guard = Guard { force: patch.force, quiet_for: patch.quiet_for };
+        ground.change_one(&view, &id, Action::SetEnabled(enabled), guard).await?;
+    }
+    let view = ground.view(Some(&id)).await;
+    Ok(Json(client_object(&view, &id)?))
+}
+
+async fn remove_client(
+    State(ground): State<Arc<Ground>>,
+    Path(id): Path<String>,
+    Query(guard): Query<Guard>,
+) -> Result<StatusCode, Fault> {
+    let id = client_id(&id)?;
+    let _one_change = ground.changing.lock().await;
+    ground.catch_up().await?;
+    let view = ground.view(Some(&id)).await;
+    ground.change_one(&view, &id, Action::RemoveClient, guard).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn add_secret(
+    State(ground): State<Arc<Ground>>,
+    Path(id): Path<String>,
+    Body(wish): Body<super::wish::SecretWish>,
+) -> Result<(StatusCode, Json<SecretObject>), Fault> {
+    let id = client_id(&id)?;
+    let _one_change = ground.changing.lock().await;
+    ground.catch_up().await?;
+    let view = ground.view(Some(&id)).await;
+    let Made { secret, plain } = wish.make(view.now)?;
+    let secret_id = secret.id.clone();
+    ground.change_one(&view, &id, Action::Add(secret), Guard::default()).await?;
+    let view = ground.view(Some(&id)).await;
+    Ok((StatusCode::CREATED, Json(secret_object(&view, &id, &secret_id, plain.as_ref())?)))
+}
+
+async fn change_secret(
+    State(ground): State<Arc<Ground>>,
+    Path((id, secret, verb)): Path<(String, String, String)>,
+    Body(wish): Body<LifecycleWish>,
+) -> Result<Json<SecretObject>, Fault> {
+    let (id, secret) = (client_id(&id)?, secret_id(&id, &secret)?);
+    let _one_change = ground.changing.lock().await;
+    ground.catch_up().await?;
+    let view = ground.view(Some(&id)).await;
+    let action = action(&verb, secret.clone(), &wish, view.now)?;
+    let policy = wish.policy(view.now)?;
+    let granted = ground.change(&view, vec![Wish { client: id.clone(), action, policy }]).await?;
+    granted.into_iter().collect::<Result<Vec<_>, _>>()?;
+    let view = ground.view(Some(&id)).await;
+    Ok(Json(secret_object(&view, &id, &secret, None)?))
+}
+
+fn action(
+    verb: &str,
+    secret: SecretId,
+    wish: &LifecycleWish,
+    now: crate::domain::clock::Timestamp,
+) -> Result<Action, Fault> {
+    let length = |key: &str, text: &Option<String>| text.as_deref().map(|text| duration(key, text)).transpose();
+    Ok(match verb {
+        "activate" => Action::Enable(secret),
+        "deactivate" => Action::Disable(secret),
+        "expire" => Action::Expire(secret, now.plus(length("in", &wish.in_)?.unwrap_or_default())),
+        "revoke" if wish.compromised => Action::RevokeCompromised(secret),
+        "revoke" => Action::Revoke(secret),
+        "rehearse" => Action::Rehearse(secret, now.plus(length("for", &wish.for_)?.unwrap_or_default())),
+        _ => {
+            let known = "activate, deactivate, expire, revoke, rehearse";
+            return Err(Fault::not_found(format!("there is no such lifecycle step: known are {known}")));
+        }
+    })
+}
+
+/// `POST /-/reload`
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ReloadWish {
+    #[serde(default)]
+    allow_shrink: bool,
+}
+
+async fn reload(
+    State(ground): State<Arc<Ground>>,
+    Body(wish): Body<ReloadWish>,
+) -> Result<Json<serde_json::Value>, Fault> {
+    let trigger = Trigger::Command { allow_shrink: wish.allow_shrink, written: false };
+    let outcome = ground.reload(trigger).await?;
+    let snapshot = ground.snapshot.load();
+    let result = match &*outcome {
+        Outcome::Published => "success",
+        Outcome::Unchanged => "unchanged",
+        Outcome::Refused(errors) => {
+            let message = format!("the list is refused, the one in force stays\n  Nothing was changed.\n{errors}");
+            return Err(Fault::conflict("list_refused", message));
+        }
+        Outcome::StillRefused => return Err(Fault::conflict("list_refused", "the list is refused".to_owned())),
+        Outcome::Held(why) => {
+            let message = format!(
+                "the list is held, the one in force stays: {why}\n  Nothing was changed but that its revocations are \
+                 in force. If this is meant: `relatch reload --allow-shrink`."
+            );
+            return Err(Fault::conflict("list_held", message));
+        }
+    };
+    let clients = snapshot.clients.len();
+    Ok(Json(serde_json::json!({
+        "result": result,
+        "generation": snapshot.generation,
+        "hash": format!("{:012x}", snapshot.hash),
+        "clients": clients,
+        "secrets": snapshot.secrets(),
+    })))
+}
+
+async fn show_status(State(ground): State<Arc<Ground>>) -> Json<StatusObject> {
+    let view = ground.view(None).await;
+    Json(status::of(&ground, &view))
+}
+
+impl Ground {
+    /// One wish of one client, refused or done.
+    pub(super) async fn change_one(
+        &self,
+        view: &Arc<View>,
+        client: &ClientId,
+        action: Action,
+        guard: Guard,
+    ) -> Result<(), Fault> {
+        let wish = Wish { client: client.clone(), action, policy: guard.policy(view.now)? };
+        self.change(view, vec![wish]).await?.into_iter().collect::<Result<Vec<bool>, Refused>>()?;
+        Ok(())
+    }
+
+    /// A list that names a file that cannot be read would be refused: told before it is written.
+    fn check_upstream_files(&self, files: &[String]) -> Result<(), Fault> {
+        let list = &self.settings.clients.path;
+        let folder = if list.is_dir() { Some(&**list) } else { list.parent() };
+        for file in files {
+            let full = folder.map_or_else(|| file.into(), |folder| folder.join(file));
+            if let Err(why) = crate::source::file::read_secret(&full) {
+                let full = full.display();
+                return Err(Fault::conflict("unreadable", format!("{full} {why}\n  Nothing was changed. Put the upstream's secret there first.")));
+            }
+        }
+        Ok(())
+    }
+}
+
+pub(super) fn client_id(text: &str) -> Result<ClientId, Fault> {
+    let shown: String = text.chars().take(64).collect();
+    ClientId::parse(text).ok_or_else(|| Fault::invalid(format!("{shown:?} is no client id: 1 to 512 bytes")))
+}
+
+fn secret_id(client: &str, text: &str) -> Result<SecretId, Fault> {
+    SecretId::parse(text).ok_or_else(|| {
+        // What was typed may be the secret itself: it is not quoted.
+        Fault::not_found(format!(
+            "that is no secret id: those are 1 to 64 of [a-z0-9_]\n  Nothing was changed. \
+             `relatch secret list {client}` shows them."
+        ))
+    })
+}
+
+pub(super) fn client_object(view: &View, id: &ClientId) -> Result<ClientObject, Fault> {
+    let client = view.snapshot.client(id.as_str().as_bytes()).ok_or_else(|| Refused::NoClient(id.clone()))?;
+    Ok(ClientObject::of(client, &view.holder(client), view.now))
+}
+
+pub(super) fn secret_object(
+    view: &View,
+    client: &ClientId,
+    secret: &SecretId,
+    plain: Option<&Secret>,
+) -> Result<SecretObject, Fault> {
+    let mut found = client_object(view, client)?.secrets.into_iter().find(|object| object.id == secret.as_str());
+    if let Some(object) = &mut found {
+        object.client_secret = plain.and_then(text);
+    }
+    found.ok_or_else(|| Refused::NoSecret { client: client.clone(), secret: secret.clone() }.into())
+}
+
+/// A secret of our own making is ASCII.
+pub(super) fn text(secret: &Secret) -> Option<String> {
+    std::str::from_utf8(secret.expose()).ok().map(str::to_owned)
+}

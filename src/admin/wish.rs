@@ -1,0 +1,222 @@
+//! What a caller of the admin API may ask: the bodies of its requests, from JSON to the words of the rules.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+use super::answer::Fault;
+use crate::config::edit::{NewClient, NewSecret};
+use crate::config::values;
+use crate::domain::clock::Timestamp;
+use crate::domain::ids::{ClientId, SecretId};
+use crate::domain::mint;
+use crate::domain::secret::Secret;
+use crate::hash;
+use crate::lifecycle::{Policy, QUIET_FOR};
+
+/// How strict the guard is.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Guard {
+    /// Pass it whatever it says.
+    #[serde(default)]
+    pub force: bool,
+    /// How long a secret must have been quiet, such as `24h`.
+    pub quiet_for: Option<String>,
+}
+
+impl Guard {
+    pub(super) fn policy(&self, now: Timestamp) -> Result<Policy, Fault> {
+        policy(self.force, self.quiet_for.as_deref(), now)
+    }
+}
+
+fn policy(force: bool, quiet_for: Option<&str>, now: Timestamp) -> Result<Policy, Fault> {
+    Ok(Policy { now, force, quiet_for: quiet_for.map_or(Ok(QUIET_FOR), |text| duration("quiet_for", text))? })
+}
+
+/// `POST /api/v1/clients`
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClientWish {
+    /// Its id.
+    pub id: String,
+    /// A name for people.
+    #[serde(default)]
+    pub name: String,
+    /// Files with the upstream's secrets, as the list will name them.
+    #[serde(default)]
+    pub upstream_secret_files: Vec<String>,
+    /// Its first secret; one is made where nothing is said of it.
+    #[serde(default)]
+    pub secret: SecretWish,
+}
+
+/// `POST /api/v1/clients/{id}/secrets`
+#[derive(Clone, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct SecretWish {
+    /// A name for people; the month where nothing is given.
+    pub name: Option<String>,
+    /// When its time comes, RFC 3339.
+    pub not_before: Option<String>,
+    /// When its time is over, RFC 3339.
+    pub expires: Option<String>,
+    /// How long it lives, such as `90d`; in place of `expires`.
+    pub expires_in: Option<String>,
+    /// A hash of a secret that was made elsewhere.
+    pub hash: Option<String>,
+    /// The last characters of that secret.
+    pub hint: Option<String>,
+    /// A secret that was made elsewhere.
+    pub client_secret: Option<Zeroizing<String>>,
+}
+
+/// Without what must not be printed.
+impl std::fmt::Debug for SecretWish {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SecretWish").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+/// `POST /api/v1/clients/{id}/secrets/{sid}/lifecycle/...`
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct LifecycleWish {
+    /// Pass the guard whatever it says.
+    #[serde(default)]
+    pub force: bool,
+    /// How long the secret must have been quiet, such as `24h`.
+    pub quiet_for: Option<String>,
+    /// For `expire`: in how long; at once where nothing is said.
+    #[serde(rename = "in")]
+    pub in_: Option<String>,
+    /// For `rehearse`: for how long.
+    #[serde(rename = "for")]
+    pub for_: Option<String>,
+    /// For `revoke`: somebody has it who should not.
+    #[serde(default)]
+    pub compromised: bool,
+}
+
+impl LifecycleWish {
+    pub(super) fn policy(&self, now: Timestamp) -> Result<Policy, Fault> {
+        policy(self.force, self.quiet_for.as_deref(), now)
+    }
+}
+
+/// `POST /api/v1/rotate` and `POST /api/v1/clients/{id}/rotate`
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct RotateWish {
+    /// Which clients; not for a single client's own route.
+    #[serde(default)]
+    pub clients: Vec<String>,
+    /// A hard end for the old secrets: in how long; `0s` ends them now.
+    pub grace: Option<String>,
+    /// A name for the new ones.
+    pub name: Option<String>,
+    /// Pass the guard whatever it says.
+    #[serde(default)]
+    pub force: bool,
+    /// How long the old ones must have been quiet, such as `24h`.
+    pub quiet_for: Option<String>,
+}
+
+impl RotateWish {
+    pub(super) fn policy(&self, now: Timestamp) -> Result<Policy, Fault> {
+        policy(self.force, self.quiet_for.as_deref(), now)
+    }
+
+    pub(super) fn grace(&self) -> Result<Option<Duration>, Fault> {
+        self.grace.as_deref().map(|text| duration("grace", text)).transpose()
+    }
+}
+
+/// A secret that is to enter the list, and its plaintext where we made it.
+pub(super) struct Made {
+    pub(super) secret: NewSecret,
+    pub(super) plain: Option<Secret>,
+}
+
+impl SecretWish {
+    /// Makes the secret, or takes the one that was given.
+    pub(super) fn make(&self, now: Timestamp) -> Result<Made, Fault> {
+        let (hash, hint, plain) = self.material()?;
+        let time = |key: &str, text: &Option<String>| match text.as_deref() {
+            Some(text) => match values::timestamp(text) {
+                Some(at) => Ok(Some(at.rfc3339())),
+                None => Err(Fault::invalid(format!("{key}: expected a time such as \"2026-11-21T01:30:00Z\""))),
+            },
+            None => Ok(None),
+        };
+        let expires = match (&self.expires, &self.expires_in) {
+            (Some(_), Some(_)) => return Err(Fault::invalid("give either expires or expires_in".to_owned())),
+            (_, Some(length)) => Some(now.plus(duration("expires_in", length)?).rfc3339()),
+            (expires, None) => time("expires", expires)?,
+        };
+        let secret = NewSecret {
+            id: secret_id()?,
+            name: self.name.clone().unwrap_or_else(|| now.rfc3339().chars().take(7).collect()),
+            hash,
+            hint,
+            created: now.rfc3339(),
+            not_before: time("not_before", &self.not_before)?,
+            expires,
+        };
+        Ok(Made { secret, plain })
+    }
+
+    fn material(&self) -> Result<(String, Option<String>, Option<Secret>), Fault> {
+        match (&self.hash, &self.client_secret) {
+            (Some(_), Some(_)) => Err(Fault::invalid("give either hash or client_secret".to_owned())),
+            (Some(hash), None) => match hash::read(hash) {
+                Ok(_) => Ok((hash.clone(), self.hint.clone(), None)),
+                Err(why) => Err(Fault::invalid(format!("the hash {why}"))),
+            },
+            (None, Some(text)) if text.is_empty() => Err(Fault::invalid("the secret is empty".to_owned())),
+            (None, Some(text)) => {
+                let secret = Secret::new(text.as_bytes().to_vec());
+                Ok((hash::keep(&secret, salt()?), secret.hint(), None))
+            }
+            (None, None) => {
+                let mut failed = false;
+                let secret = mint::secret(|bytes| failed |= getrandom::fill(bytes).is_err());
+                if failed {
+                    return Err(no_random());
+                }
+                Ok((hash::write(&hash::of(&secret)), secret.hint(), Some(secret)))
+            }
+        }
+    }
+}
+
+impl ClientWish {
+    pub(super) fn new_client(&self, id: ClientId, secrets: Vec<NewSecret>) -> NewClient {
+        NewClient { id, name: self.name.clone(), upstream_secret_files: self.upstream_secret_files.clone(), secrets }
+    }
+}
+
+fn secret_id() -> Result<SecretId, Fault> {
+    let mut failed = false;
+    let id = mint::secret_id(|bytes| failed |= getrandom::fill(bytes).is_err());
+    SecretId::parse(&id).filter(|_| !failed).ok_or_else(no_random)
+}
+
+fn salt() -> Result<[u8; 16], Fault> {
+    let mut salt = [0; 16];
+    getrandom::fill(&mut salt).map_err(|_| no_random())?;
+    Ok(salt)
+}
+
+fn no_random() -> Fault {
+    Fault::failed("the system's random source failed\n  Nothing was changed.".to_owned())
+}
+
+pub(super) fn duration(key: &str, text: &str) -> Result<Duration, Fault> {
+    if text == "0" {
+        return Ok(Duration::ZERO);
+    }
+    values::duration(text).ok_or_else(|| Fault::invalid(format!("{key}: expected a duration with a unit, such as \"24h\"")))
+}

@@ -1,0 +1,190 @@
+//! The way to the list: a running instance by its socket, or, where none answers, its files by the same routes.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::Extension;
+use http::{Method, Request, Response, header};
+use http_body_util::BodyExt;
+use hyper_util::rt::TokioIo;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::net::UnixStream;
+use tower_service::Service;
+
+use super::{Failure, Globals, setup};
+use crate::admin::answer::{FAILED, FaultObject, USAGE};
+use crate::admin::ground::Ground;
+use crate::admin::routes::{Caller, router};
+use crate::config::problem::Problems;
+use crate::config::settings::Settings;
+use crate::domain::clock::Clock;
+use crate::domain::spoken::plural;
+
+/// The way to the list.
+pub(super) struct Door {
+    hands: Hands,
+    runtime: tokio::runtime::Runtime,
+}
+
+enum Hands {
+    Socket(PathBuf),
+    Files(Router),
+}
+
+/// No body.
+pub(super) const NOTHING: Option<&()> = None;
+
+impl Door {
+    /// Finds the instance that is meant, or opens the files.
+    pub(super) fn open(globals: &Globals) -> anyhow::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        if let Some(server) = &globals.server {
+            let socket = socket(server)?;
+            return match std::os::unix::net::UnixStream::connect(&socket) {
+                Ok(_) => Ok(Self { hands: Hands::Socket(socket), runtime }),
+                Err(error) => Err(Failure::new(
+                    FAILED,
+                    format!("no instance answers at {server}: {error}\n  Nothing was changed."),
+                )
+                .into()),
+            };
+        }
+        let settings = read_settings(&globals.config)?;
+        let socket = settings.admin.socket.clone();
+        if std::os::unix::net::UnixStream::connect(&socket).is_ok() {
+            return Ok(Self { hands: Hands::Socket(socket), runtime });
+        }
+        let ground = Ground::files(settings, Arc::new(Clock::start())).map_err(|errors| {
+            let lines: Vec<String> = errors.0.iter().map(|error| format!("  {error}")).collect();
+            let count = plural(errors.0.len(), "error");
+            Failure::new(FAILED, format!("the list cannot be used\n{}\n  {count}; nothing was changed", lines.join("\n")))
+        })?;
+        let caller = Caller(rustix::process::geteuid().as_raw());
+        Ok(Self { hands: Hands::Files(router(Arc::new(ground)).layer(Extension(caller))), runtime })
+    }
+
+    /// Whether a running instance answers.
+    pub(super) const fn is_instance(&self) -> bool {
+        matches!(self.hands, Hands::Socket(_))
+    }
+
+    /// Asks, and gives the answer; one that refuses is a [`Failure`] with the exit code that belongs to it.
+    pub(super) fn ask<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&impl Serialize>,
+    ) -> anyhow::Result<T> {
+        self.runtime.block_on(self.answer(method, path, body))
+    }
+
+    /// Waits, unless Ctrl-C comes first: then it says so.
+    pub(super) fn pause(&self, length: std::time::Duration) -> Paused {
+        self.runtime.block_on(async {
+            tokio::select! {
+                () = tokio::time::sleep(length) => Paused::Over,
+                _ = tokio::signal::ctrl_c() => Paused::Interrupted,
+            }
+        })
+    }
+
+    async fn answer<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&impl Serialize>,
+    ) -> anyhow::Result<T> {
+        let mut request = Request::builder().method(method).uri(path).header(header::HOST, "relatch");
+        let body = match body {
+            Some(body) => {
+                request = request.header(header::CONTENT_TYPE, "application/json");
+                Body::from(serde_json::to_vec(body)?)
+            }
+            None => Body::empty(),
+        };
+        let request = request.body(body)?;
+        let (status, bytes) = match &self.hands {
+            Hands::Socket(socket) => collect(over_socket(socket, request).await?).await?,
+            Hands::Files(router) => collect(router.clone().call(request).await?).await?,
+        };
+        if !status.is_success() {
+            let fault: FaultObject = serde_json::from_slice(&bytes).map_err(|_| {
+                Failure::new(FAILED, format!("the instance answered {status}: is it of another version?"))
+            })?;
+            return Err(Failure::new(fault.exit, fault.message).into());
+        }
+        // An answer without a body is an answer to those who want none.
+        let bytes = if bytes.is_empty() { b"null".as_slice().into() } else { bytes };
+        serde_json::from_slice(&bytes)
+            .map_err(|error| Failure::new(FAILED, format!("the instance's answer cannot be read: {error}")).into())
+    }
+}
+
+/// How a pause ended.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Paused {
+    /// Its time was over.
+    Over,
+    /// Ctrl-C.
+    Interrupted,
+}
+
+async fn over_socket(socket: &Path, request: Request<Body>) -> anyhow::Result<Response<hyper::body::Incoming>> {
+    let gone = |error: &dyn std::fmt::Display| {
+        let message = format!(
+            "the instance went away: {error}\n  What became of the request is not known: look with `relatch secret list`."
+        );
+        Failure::new(FAILED, message)
+    };
+    let stream = UnixStream::connect(socket).await.map_err(|error| gone(&error))?;
+    let (mut sender, connection) =
+        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|error| gone(&error))?;
+    tokio::spawn(connection);
+    Ok(sender.send_request(request).await.map_err(|error| gone(&error))?)
+}
+
+async fn collect<B>(response: Response<B>) -> anyhow::Result<(http::StatusCode, bytes::Bytes)>
+where
+    B: http_body::Body,
+    B::Error: std::error::Error + Send + Sync + 'static,
+{
+    let status = response.status();
+    Ok((status, response.into_body().collect().await?.to_bytes()))
+}
+
+fn socket(server: &str) -> anyhow::Result<PathBuf> {
+    match server.strip_prefix("unix:") {
+        Some(path) if !path.is_empty() => Ok(path.into()),
+        _ => Err(Failure::new(USAGE, "--server: expected unix:PATH (TCP is not in this version)").into()),
+    }
+}
+
+fn read_settings(path: &Path) -> anyhow::Result<Settings> {
+    let (settings, problems, _) = setup::settings(path, &[]);
+    let Problems { errors, .. } = problems;
+    settings.filter(|_| errors.is_empty()).ok_or_else(|| {
+        let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
+        Failure::new(FAILED, format!("{}\n  Nothing was changed.", lines.join("\nerror: "))).into()
+    })
+}
+
+/// A client's or a secret's path, its id percent-encoded.
+pub(super) fn path(segments: &[&str]) -> String {
+    let mut path = String::from("/api/v1");
+    for segment in segments {
+        path.push('/');
+        for byte in segment.bytes() {
+            match byte {
+                b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => path.push(char::from(byte)),
+                _ => {
+                    use std::fmt::Write;
+                    let _infallible = write!(path, "%{byte:02X}");
+                }
+            }
+        }
+    }
+    path
+}

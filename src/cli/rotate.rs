@@ -1,0 +1,209 @@
+//! `relatch rotate`: a new secret for one client, for several, or for all of them.
+
+use std::collections::HashSet;
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use http::Method;
+
+use super::door::{Door, NOTHING, path};
+use super::secret::Which;
+use super::shown_once::{self, Format, OutFile};
+use super::{Failure, Globals, Output, confirm, say, taking_away, talk};
+use crate::admin::answer::{FAILED, REFUSED, USAGE};
+use crate::admin::object::{ClientObject, SecretObject};
+use crate::admin::rotate::{RotationObject, RotationsObject};
+use crate::admin::wish::RotateWish;
+use crate::domain::spoken::plural;
+
+/// What to rotate.
+#[derive(clap::Args)]
+pub(super) struct Arguments {
+    /// The clients' ids
+    #[arg(required_unless_present = "all")]
+    clients: Vec<String>,
+    /// Every client of the list
+    #[arg(long, conflicts_with = "clients")]
+    all: bool,
+    /// A name for the new secrets; default: the month
+    #[arg(long)]
+    name: Option<String>,
+    /// A hard end for the old secrets: in how long; 0 ends them now
+    #[arg(long, value_name = "DURATION")]
+    grace: Option<String>,
+    /// Give the old ones their end even if they are in use
+    #[arg(long, requires = "grace")]
+    force: bool,
+    /// Wait until the old ones have been quiet for long enough, then revoke them
+    #[arg(long)]
+    wait: bool,
+    /// How long they must have been quiet; default 24h
+    #[arg(long, value_name = "DURATION")]
+    quiet_for: Option<String>,
+    /// Write each secret to a new file of its own, of mode 0600, in this folder
+    #[arg(long, value_name = "DIR")]
+    out_dir: Option<PathBuf>,
+}
+
+/// Clients in one request: each is one write of the list.
+const AT_ONCE: usize = 50;
+
+/// Runs the command.
+pub(super) fn run(globals: &Globals, arguments: Arguments) -> anyhow::Result<ExitCode> {
+    let door = Door::open(globals)?;
+    let clients = clients(globals, &door, &arguments)?;
+    let folder = arguments.out_dir.as_deref();
+    if let Some(folder) = folder {
+        prepare(folder)?;
+    }
+    let several = clients.len() > 1;
+    let mut bar = Bar::new(clients.len(), globals);
+    let mut results: Vec<RotationObject> = Vec::new();
+    for some in clients.chunks(AT_ONCE) {
+        let mut files = some.iter().map(|client| folder.map(|f| OutFile::create(&file(f, client))).transpose());
+        let files = files.by_ref().collect::<anyhow::Result<Vec<_>>>()?;
+        let wish = RotateWish {
+            clients: some.to_vec(),
+            grace: arguments.grace.clone(),
+            name: arguments.name.clone(),
+            force: arguments.force,
+            quiet_for: arguments.quiet_for.clone(),
+        };
+        let rotated: RotationsObject = door.ask(Method::POST, &path(&["rotate"]), Some(&wish))?;
+        for (mut result, file) in rotated.results.into_iter().zip(files) {
+            bar.clear();
+            tell(globals, &mut result, file, several)?;
+            bar.step();
+            results.push(result);
+        }
+    }
+    bar.clear();
+    if globals.output == Output::Json {
+        say(&format!("{}\n", serde_json::to_string_pretty(&results)?))?;
+    }
+    let exit = summary(globals, &results, several);
+    if arguments.wait {
+        results.iter().filter(|r| r.secret.is_some()).try_for_each(|r| end_the_old(globals, &door, r, &arguments))?;
+    }
+    Ok(exit)
+}
+
+fn clients(globals: &Globals, door: &Door, arguments: &Arguments) -> anyhow::Result<Vec<String>> {
+    let mut seen = HashSet::new();
+    if let Some(twice) = arguments.clients.iter().find(|client| !seen.insert(*client)) {
+        return Err(Failure::new(USAGE, format!("client {twice} is named twice\n  Nothing was changed.")).into());
+    }
+    if !arguments.all {
+        return Ok(arguments.clients.clone());
+    }
+    let all: Vec<ClientObject> = door.ask(Method::GET, &path(&["clients"]), NOTHING)?;
+    confirm(globals, &format!("Rotate {}?", plural(all.len(), "client")))?;
+    Ok(all.into_iter().map(|client| client.id).collect())
+}
+
+/// One line a client, as soon as its secret is made.
+fn tell(globals: &Globals, result: &mut RotationObject, file: Option<OutFile>, several: bool) -> anyhow::Result<()> {
+    let Some(secret) = &mut result.secret else {
+        let why = result.fault.as_ref().map_or("", |fault| &fault.message);
+        talk(&format!("error: {}{why}\n", if several { format!("{}: ", result.client_id) } else { String::new() }));
+        return Ok(());
+    };
+    if let Some(file) = file {
+        let path = file.write(secret, Format::Plain)?;
+        secret.client_secret = None;
+        if globals.output == Output::Table {
+            let line = format!("{}: secret {} ({}) written to {}\n", result.client_id, secret.id, secret.name, path.display());
+            return if globals.quiet { Ok(()) } else { Ok(say(&line)?) };
+        }
+    }
+    if globals.output == Output::Json {
+        return Ok(());
+    }
+    show(globals, secret, several)
+}
+
+fn show(globals: &Globals, secret: &SecretObject, several: bool) -> anyhow::Result<()> {
+    match (globals.quiet, several) {
+        (_, false) => shown_once::show(globals.quiet, secret, "The old ones go on working until they are revoked."),
+        (true, true) => {
+            let plain = secret.client_secret.as_deref().unwrap_or_default();
+            Ok(say(&format!("{}\t{}\t{plain}\n", secret.client_id, secret.id))?)
+        }
+        (false, true) => {
+            say(&format!("{}: ", secret.client_id))?;
+            shown_once::show(false, secret, "")
+        }
+    }
+}
+
+/// How it went, and the exit code: that of a refusal where rules alone stood against it.
+fn summary(globals: &Globals, results: &[RotationObject], several: bool) -> ExitCode {
+    let faults: Vec<u8> = results.iter().filter_map(|result| Some(result.fault.as_ref()?.exit)).collect();
+    let rotated = results.len() - faults.len();
+    if several && !globals.quiet {
+        talk(&format!("{} rotated, {} refused.\n", plural(rotated, "client"), faults.len()));
+    }
+    if !several && rotated == 1 && !globals.quiet {
+        let client = results.first().map_or("", |result| &result.client_id);
+        talk(&format!("Next: deploy it, then watch `relatch secret list {client}`.\n"));
+    }
+    match faults.first() {
+        None => ExitCode::SUCCESS,
+        Some(first) if faults.iter().all(|exit| exit == first) => ExitCode::from(*first),
+        Some(_) if faults.iter().all(|exit| *exit >= REFUSED) => ExitCode::from(REFUSED),
+        Some(_) => ExitCode::from(FAILED),
+    }
+}
+
+/// Waits for each old secret of a client to fall silent, and revokes it.
+fn end_the_old(globals: &Globals, door: &Door, result: &RotationObject, arguments: &Arguments) -> anyhow::Result<()> {
+    let new = result.secret.as_ref().map_or("", |secret| &secret.id);
+    let all: Vec<SecretObject> = door.ask(Method::GET, &path(&["clients", &result.client_id, "secrets"]), NOTHING)?;
+    for old in all.into_iter().filter(|secret| secret.id != new && secret.status == "active") {
+        let which = Which { client: result.client_id.clone(), secret_id: old.id };
+        taking_away::finish(globals, door, &which, arguments.quiet_for.as_deref())?;
+    }
+    Ok(())
+}
+
+fn prepare(folder: &Path) -> anyhow::Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|error| {
+        Failure::new(FAILED, format!("{}: cannot be made: {error}\n  Nothing was changed.", folder.display())).into()
+    })
+}
+
+/// `DIR/billing.secret`; letters that a name may not have are percent-encoded.
+fn file(folder: &Path, client: &str) -> PathBuf {
+    let name = path(&[client]).rsplit('/').next().unwrap_or_default().replace("%20", "_");
+    let name = if name.starts_with('.') { format!("_{name}") } else { name };
+    folder.join(format!("{name}.secret"))
+}
+
+/// How far it is, on a terminal.
+struct Bar {
+    of: usize,
+    done: usize,
+    shown: bool,
+}
+
+impl Bar {
+    fn new(of: usize, globals: &Globals) -> Self {
+        Self { of, done: 0, shown: of > 1 && !globals.quiet && std::io::stderr().is_terminal() }
+    }
+
+    fn step(&mut self) {
+        self.done += 1;
+        if self.shown {
+            let filled = self.done * 30 / self.of.max(1);
+            talk(&format!("[{}{}] {}/{}", "#".repeat(filled), ".".repeat(30 - filled), self.done, self.of));
+        }
+    }
+
+    fn clear(&self) {
+        if self.shown {
+            talk("\r\x1b[K");
+        }
+    }
+}

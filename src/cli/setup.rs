@@ -1,0 +1,77 @@
+//! The two files as a command reads them: every error of both at once, the environment over the file.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use super::talk;
+use crate::config::problem::{ConfigErrors, Place, Problem, Problems};
+use crate::config::settings::Settings;
+use crate::domain::clock::Clock;
+use crate::domain::spoken::plural;
+use crate::reload::{self, Loaded};
+
+/// Everything that a start needs.
+pub(super) struct Ready {
+    pub(super) settings: Settings,
+    pub(super) loaded: Loaded,
+    pub(super) warnings: Vec<Problem>,
+    pub(super) text: String,
+}
+
+/// Reads both files as a start does. Where either has errors, every error of both is given, and the warnings beside them.
+pub(super) fn ready(path: &Path, flags: &[(String, String)], clock: &Clock) -> Result<Ready, (ConfigErrors, Vec<Problem>)> {
+    let (settings, problems, text) = settings(path, flags);
+    let Problems { mut errors, warnings } = problems;
+    match settings.map(|settings| (reload::load(&settings, clock), settings)) {
+        Some((Ok(loaded), settings)) if errors.is_empty() => Ok(Ready { settings, loaded, warnings, text }),
+        Some((Err(more), _)) => {
+            errors.extend(more.0);
+            Err((ConfigErrors(errors), warnings))
+        }
+        _ => Err((ConfigErrors(errors), warnings)),
+    }
+}
+
+/// The settings of a file, with the environment over it. `flags` win over both.
+pub(super) fn settings(path: &Path, flags: &[(String, String)]) -> (Option<Settings>, Problems, String) {
+    let name = path.display().to_string();
+    let text = match std::fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) => {
+            let mut problems = Problems::default();
+            let why = match error.kind() {
+                std::io::ErrorKind::NotFound => "does not exist: `relatch init --upstream URL` writes one".to_owned(),
+                _ => format!("cannot be read: {error}"),
+            };
+            problems.error(Place::whole(name), "", why);
+            return (None, problems, String::new());
+        }
+    };
+    let mut overrides = environment();
+    overrides.extend_from_slice(flags);
+    let base = path.parent().unwrap_or_else(|| Path::new(""));
+    let (settings, problems) = Settings::parse(&name, &text, &overrides, base);
+    (settings, problems, text)
+}
+
+/// The variables that override settings; all others are left alone.
+pub(super) fn environment() -> Vec<(String, String)> {
+    let ours =
+        std::env::vars_os().filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)));
+    ours.filter(|(key, _)| key.starts_with("RELATCH__")).collect()
+}
+
+/// Every error, a line each, and how many there are.
+pub(super) fn refuse(errors: &ConfigErrors) -> ExitCode {
+    for error in &errors.0 {
+        talk(&format!("error: {error}\n"));
+    }
+    talk(&format!("{}; nothing was started or changed\n", plural(errors.0.len(), "error")));
+    ExitCode::FAILURE
+}
+
+pub(super) fn warn(warnings: &[Problem]) {
+    for warning in warnings {
+        talk(&format!("warning: {warning}\n"));
+    }
+}

@@ -1,0 +1,214 @@
+//! A secret that was made is shown once, by the command that made it: on stdout, or in a file of its own.
+
+use std::fs::{File, OpenOptions};
+use std::io::{IsTerminal, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use clap::ValueEnum;
+use zeroize::Zeroizing;
+
+use super::{Failure, talk};
+use crate::admin::answer::{FAILED, USAGE};
+use crate::admin::object::SecretObject;
+use crate::admin::wish::SecretWish;
+use crate::domain::mint;
+use crate::domain::secret::Secret;
+use crate::domain::strength::weakness;
+
+/// How a file holds a secret.
+#[derive(Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(super) enum Format {
+    /// The secret and a newline
+    #[default]
+    Plain,
+    /// A Kubernetes Secret manifest
+    K8sSecret,
+    /// CLIENT_ID and CLIENT_SECRET for a shell or a container
+    Env,
+    /// {"client_id": ..., "client_secret": ...}
+    Json,
+}
+
+/// Where a secret is written: opened, new and 0600, before anything is changed, so that a secret is not made and lost.
+pub(super) struct OutFile {
+    path: PathBuf,
+    file: File,
+    written: bool,
+}
+
+impl OutFile {
+    /// Creates the file; one that is there is not written over.
+    pub(super) fn create(path: &Path) -> anyhow::Result<Self> {
+        let opened = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+        let file = opened.map_err(|error| {
+            let path = path.display();
+            let why = match error.kind() {
+                std::io::ErrorKind::AlreadyExists => "is there already: move it away".to_owned(),
+                _ => format!("cannot be written: {error}"),
+            };
+            Failure::new(FAILED, format!("{path} {why}\n  Nothing was changed."))
+        })?;
+        Ok(Self { path: path.to_owned(), file, written: false })
+    }
+
+    /// Writes the secret; where that fails it is shown after all, since it is in the list by now.
+    pub(super) fn write(mut self, secret: &SecretObject, format: Format) -> anyhow::Result<PathBuf> {
+        let text = Zeroizing::new(rendered(secret, format));
+        let written = self.file.write_all(text.as_bytes()).and_then(|()| self.file.sync_all());
+        match written {
+            Ok(()) => {
+                self.written = true;
+                Ok(self.path.clone())
+            }
+            Err(error) => {
+                let plain = secret.client_secret.as_deref().unwrap_or_default();
+                super::say(&format!("{}\t{}\t{plain}\n", secret.client_id, secret.id))?;
+                let path = self.path.display();
+                let message = format!("{path} could not be written ({error}): the secret was shown instead, store it now");
+                Err(Failure::new(FAILED, message).into())
+            }
+        }
+    }
+}
+
+impl Drop for OutFile {
+    fn drop(&mut self) {
+        if !self.written {
+            let _nothing_stays = std::fs::remove_file(&self.path);
+        }
+    }
+}
+
+/// The file's text.
+fn rendered(secret: &SecretObject, format: Format) -> String {
+    let (id, plain) = (&secret.client_id, secret.client_secret.as_deref().unwrap_or_default());
+    let json = |text: &str| serde_json::Value::from(text).to_string();
+    match format {
+        Format::Plain => format!("{plain}\n"),
+        Format::Json => format!("{{\"client_id\": {}, \"client_secret\": {}}}\n", json(id), json(plain)),
+        Format::Env => format!("CLIENT_ID={}\nCLIENT_SECRET={}\n", shell(id), shell(plain)),
+        // A JSON string is a YAML string too.
+        Format::K8sSecret => format!(
+            "apiVersion: v1\nkind: Secret\nmetadata:\n  name: {}\ntype: Opaque\nstringData:\n  client_id: {}\n  \
+             client_secret: {}\n",
+            resource_name(id),
+            json(id),
+            json(plain)
+        ),
+    }
+}
+
+fn shell(text: &str) -> String {
+    let plain = text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_./:@".contains(&b));
+    if plain && !text.is_empty() { text.to_owned() } else { format!("'{}'", text.replace('\'', "'\\''")) }
+}
+
+/// A name as Kubernetes wants it: RFC 1123, up to 253 of `[a-z0-9.-]`.
+fn resource_name(id: &str) -> String {
+    let letter = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' };
+    let name: String = id.chars().map(letter).take(230).collect();
+    let name = name.trim_matches('-');
+    if name.is_empty() { "oauth-client".to_owned() } else { format!("{name}-oauth-client") }
+}
+
+/// Shows the secret on stdout as the command was asked to.
+pub(super) fn show(quiet: bool, secret: &SecretObject, tail: &str) -> anyhow::Result<()> {
+    let plain = secret.client_secret.as_deref().unwrap_or_default();
+    let text = if quiet {
+        format!("{plain}\n")
+    } else {
+        format!("Secret {} ({}): {plain}   This is shown once. {tail}\n", secret.id, secret.name)
+    };
+    let text = Zeroizing::new(text);
+    let mut out = std::io::stdout();
+    out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(|error| {
+        let (client, id) = (&secret.client_id, &secret.id);
+        let message = format!(
+            "the secret could not be shown: {error}\n  It is in the list as {id}, and nobody has it: \
+             `relatch secret revoke {client} {id} --force`, then add another."
+        );
+        Failure::new(FAILED, message).into()
+    })
+}
+
+/// Where a secret comes from when it is not made here.
+#[derive(clap::Args)]
+pub(super) struct Given {
+    /// Take a secret that was made elsewhere, on stdin
+    #[arg(long, conflicts_with = "hash_stdin")]
+    secret_stdin: bool,
+    /// Take the hash of a secret that was made elsewhere, on stdin
+    #[arg(long)]
+    hash_stdin: bool,
+}
+
+/// Longer than any secret or hash.
+const MOST: u64 = 64 << 10;
+
+impl Given {
+    /// Puts what stands on stdin into the wish. The secret itself stays here: only its hash goes on.
+    pub(super) fn into_wish(&self, wish: &mut SecretWish) -> anyhow::Result<()> {
+        if !self.secret_stdin && !self.hash_stdin {
+            return Ok(());
+        }
+        if std::io::stdin().is_terminal() {
+            talk("Type or paste it, then press Ctrl-D:\n");
+        }
+        let mut bytes = Zeroizing::new(Vec::new());
+        std::io::stdin().take(MOST).read_to_end(&mut bytes)?;
+        if bytes.last() == Some(&b'\n') {
+            bytes.pop();
+            if bytes.last() == Some(&b'\r') {
+                bytes.pop();
+            }
+        }
+        if bytes.is_empty() {
+            return Err(Failure::new(USAGE, "nothing stands on stdin\n  Nothing was changed.").into());
+        }
+        if self.hash_stdin {
+            let hash = std::str::from_utf8(&bytes).ok().map(str::to_owned);
+            let not_text = || Failure::new(USAGE, "the hash on stdin is not text\n  Nothing was changed.");
+            wish.hash = Some(hash.ok_or_else(not_text)?);
+            return Ok(());
+        }
+        let secret = Secret::new(std::mem::take(&mut *bytes));
+        if let Some(weakness) = weakness(&secret) {
+            talk(&format!("warning: this secret is weak: {weakness}. A generated one has 256 bits.\n"));
+        }
+        let mut salt = [0; 16];
+        getrandom::fill(&mut salt).map_err(|_| Failure::new(FAILED, "the system's random source failed"))?;
+        wish.hash = Some(crate::hash::keep(&secret, salt));
+        wish.hint = secret.hint();
+        if mint::is_ours(secret.expose()) {
+            talk("note: this is a secret that relatch made; make sure that it is not in use elsewhere\n");
+        }
+        Ok(())
+    }
+
+    /// Whether the secret is one that the caller has already.
+    pub(super) const fn is_given(&self) -> bool {
+        self.secret_stdin || self.hash_stdin
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_format_can_be_read_back() {
+        let secret = SecretObject {
+            client_id: "a b'c".to_owned(),
+            client_secret: Some("rls_x".to_owned()),
+            ..SecretObject::default()
+        };
+        assert_eq!(rendered(&secret, Format::Plain), "rls_x\n");
+        assert_eq!(rendered(&secret, Format::Env), "CLIENT_ID='a b'\\''c'\nCLIENT_SECRET=rls_x\n");
+        let json: serde_json::Value = serde_json::from_str(&rendered(&secret, Format::Json)).unwrap();
+        assert_eq!(json["client_id"], "a b'c");
+        let manifest: serde_json::Value = serde_saphyr::from_str(&rendered(&secret, Format::K8sSecret)).unwrap();
+        assert_eq!(manifest["stringData"]["client_secret"], "rls_x");
+        assert_eq!(manifest["metadata"]["name"], "a-b-c-oauth-client");
+    }
+}
