@@ -3,9 +3,12 @@
 //! Data goes to stdout, talk to stderr. Exit codes: 0 done, 1 failed, 2 usage, 3 refused by a safety rule (nothing was
 //! changed), 4 not found.
 
+pub mod completions;
 pub mod config;
 pub mod demo;
+pub mod import;
 pub mod init;
+pub mod man;
 pub mod run;
 
 use std::io::Write;
@@ -52,6 +55,15 @@ enum Command {
     /// Look at configuration
     #[command(subcommand)]
     Config(config::Command),
+    /// Turn another system's clients into entries for clients.toml
+    ///
+    /// The entries go to standard output: relatch import --from hydra clients.json >> clients.toml. What cannot be
+    /// imported is named with its reason, and the exit code is then 1; the rest is printed all the same.
+    Import(import::Arguments),
+    /// Print the completions for a shell
+    Completions(completions::Arguments),
+    /// Write the manual pages
+    Man(man::Arguments),
     /// Print the version
     Version,
 }
@@ -107,6 +119,9 @@ pub fn main() -> anyhow::Result<Next> {
         Command::Run(arguments) => return run::run(&cli.config, &arguments),
         Command::Init(arguments) => init::run(&cli.config, &arguments)?,
         Command::Config(command) => config::run(&cli.config, &command)?,
+        Command::Import(arguments) => import::run(&arguments)?,
+        Command::Completions(arguments) => completions::run(&arguments)?,
+        Command::Man(arguments) => man::run(&arguments)?,
         Command::Version => {
             say(&format!("relatch {}\n", env!("CARGO_PKG_VERSION")));
             ExitCode::SUCCESS
