@@ -49,6 +49,8 @@ def text_salt(size: int) -> str:
 
 
 def add(form: str, library: str, secret: str, written: str, wrong: str | None = None) -> None:
+    # Of no format in particular: what matters is whether it may pass at all.
+    form = form if secret else "empty"
     wrong = secret[:-1] + ("x" if secret[-1:] != "x" else "y") if wrong is None else wrong
     vectors.append({"format": form, "library": VERSIONS.get(library, library), "secret": secret, "hash": written, "wrong": wrong})
 
@@ -281,7 +283,8 @@ def main() -> None:
         make()
     quoted = lambda text: json.dumps(text, ensure_ascii=False)  # noqa: E731
     print("# Group H: stored secrets of other systems. Written by tests/peers/hash_vectors.py; change that, not this.")
-    print("# `wrong` is a secret that must not pass. bcrypt looks at 72 bytes: format bcrypt-cut is a longer secret.")
+    print("# `wrong` is a secret that must not pass. Two kinds are readable, and no secret passes them: \"empty\" ones, and")
+    print("# \"bcrypt-cut\", a secret beyond the 72 bytes that bcrypt looks at, as many others would pass for it.")
     print("# `why` is what a refusal says: unsupported (known, not verified here), costly or malformed.")
     for vector in vectors:
         print("\n[[vector]]")

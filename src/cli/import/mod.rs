@@ -16,7 +16,7 @@ mod object;
 mod spring;
 mod write;
 
-use std::io::Read;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -66,7 +66,9 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let text = load(&arguments.file)?;
     let mut intake = Intake::at(Clock::start().now());
     read(arguments.from, &text, &mut intake).with_context(|| arguments.file.display().to_string())?;
-    super::say(&write::clients(&intake.clients));
+    // A list that was cut would go unnoticed otherwise: by then it may be appended.
+    let written = std::io::stdout().lock().write_all(write::clients(&intake.clients).as_bytes());
+    written.and_then(|()| std::io::stdout().flush()).context("cannot write the entries: what is there is not whole")?;
     super::talk(&intake.told());
     Ok(if intake.refused == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

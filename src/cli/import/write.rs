@@ -54,6 +54,6 @@ fn secret(secret: &Kept) -> Table {
 
 /// A TOML date; as text where the year has no four digits, which the list's reader then names.
 fn time(at: Timestamp) -> Item {
-    let text = at.rfc3339();
+    let text = at.rfc3339().replace(".000Z", "Z");
     text.parse::<Datetime>().map_or_else(|_| value(text), value)
 }
