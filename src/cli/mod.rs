@@ -9,6 +9,7 @@ pub mod config;
 pub mod demo;
 mod door;
 mod identify;
+mod import;
 pub mod init;
 mod man;
 mod reload;
@@ -28,7 +29,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
+use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::admin::answer::{FAILED, USAGE};
 use crate::config::problem::Problem;
@@ -106,6 +107,8 @@ enum Command {
     Secret(secret::Command),
     /// Give clients a new secret; the old ones go on working until they are revoked
     Rotate(rotate::Arguments),
+    /// Turn another system's client list into entries for clients.toml
+    Import(import::Arguments),
     /// What is in force, and what wants something done
     Status,
     /// Put into force what stands in the list, and tell what came of it
@@ -176,10 +179,11 @@ pub fn main() -> anyhow::Result<Next> {
         Command::Client(command) => client::run(&globals, command)?,
         Command::Secret(command) => secret::run(&globals, command)?,
         Command::Rotate(arguments) => rotate::run(&globals, arguments)?,
+        Command::Import(arguments) => import::run(&arguments)?,
         Command::Status => status::run(&globals)?,
         Command::Reload(arguments) => reload::run(&globals, &arguments)?,
-        Command::Completions(arguments) => completions::run(&mut Cli::command(), &arguments),
-        Command::Man(arguments) => man::run(Cli::command(), &arguments)?,
+        Command::Completions(arguments) => completions::run(&arguments)?,
+        Command::Man(arguments) => man::run(&arguments)?,
         Command::Version => {
             say(&format!("relatch {}\n", env!("CARGO_PKG_VERSION")))?;
             ExitCode::SUCCESS

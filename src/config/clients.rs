@@ -154,7 +154,7 @@ impl FromNode for Clear {
 }
 
 /// What two secrets, one in use and one to come, need.
-const MAX_ACTIVE: usize = 2;
+pub const MAX_ACTIVE: usize = 2;
 /// As many as verification compares, always.
 pub const MOST_ACTIVE: usize = 8;
 

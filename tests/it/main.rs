@@ -23,6 +23,7 @@ mod corpus;
 mod doors;
 mod harness;
 mod house;
+mod import;
 mod mutants;
 mod once;
 mod peers;
