@@ -8,3 +8,4 @@ pub mod ids;
 pub mod mint;
 pub mod oauth;
 pub mod secret;
+pub mod strength;
