@@ -7,6 +7,7 @@ pub mod build;
 pub mod cells;
 pub mod diff;
 mod index;
+pub mod slow;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use subtle::Choice;
 
 use self::cells::{ClientCells, UseCell};
 use self::index::Index;
+use self::slow::{Held, SlowSlot};
 use crate::config::clients::{SecretStatus, UpstreamMethod};
 use crate::domain::clock::Timestamp;
 use crate::domain::ids::{ClientId, SecretId};
@@ -50,6 +52,7 @@ pub struct Client {
     /// What it counts.
     pub cells: Arc<ClientCells>,
     slots: Slots,
+    slow: Box<[SlowSlot]>,
 }
 
 /// A client's own identity at the upstream.
@@ -73,8 +76,8 @@ pub struct Record {
     pub id: SecretId,
     /// A name for people.
     pub name: Box<str>,
-    /// Its digest.
-    pub digest: Digest,
+    /// What it keeps of its secret.
+    pub held: Held,
     /// What the operator wants of it.
     pub status: SecretStatus,
     /// The last characters of the secret.
@@ -91,7 +94,7 @@ pub struct Record {
     pub revoked_at: Option<Timestamp>,
     /// Why it was revoked, where the list tells it.
     pub revoked_reason: Option<Box<str>>,
-    /// When it was used. Bound to the digest.
+    /// When it was used. Bound to [`Self::identity`].
     pub uses: Arc<UseCell>,
 }
 
@@ -213,9 +216,10 @@ impl Client {
 }
 
 impl Record {
-    /// What tells this secret from any other that the same id may come to stand for: use is bound to it.
-    pub const fn identity(&self) -> Digest {
-        self.digest
+    /// What tells this secret from any other that the same id may come to stand for: use is bound to it. It is the SHA-256
+    /// of the secret where the record keeps that, else a digest of the written hash in a domain of its own.
+    pub fn identity(&self) -> Digest {
+        self.held.identity()
     }
 
     /// What it is at a moment.
@@ -224,6 +228,7 @@ impl Record {
             SecretStatus::Revoked => SecretState::Revoked,
             SecretStatus::Disabled => SecretState::Disabled,
             SecretStatus::Active if now >= self.expires => SecretState::Expired,
+            SecretStatus::Active if matches!(self.held, Held::Unusable(_)) => SecretState::Disabled,
             SecretStatus::Active if now < self.not_before => SecretState::Pending,
             SecretStatus::Active if now < self.refused_until => SecretState::Disabled,
             SecretStatus::Active => SecretState::Active,
