@@ -78,7 +78,7 @@ impl Provers {
 }
 
 fn minute(now: Timestamp) -> u64 {
-    now.millis() / 60_000 & u64::from(u32::MAX)
+    (now.millis() / 60_000) & u64::from(u32::MAX)
 }
 
 #[cfg(test)]

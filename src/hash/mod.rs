@@ -79,7 +79,8 @@ pub fn read(text: &str) -> Result<Kept, Unreadable> {
     if let Some(braced) = text.strip_prefix('{') {
         return spring::read(braced);
     }
-    let schemes: [(&[&str], fn(&str) -> Result<Kept, Unreadable>); 4] = [
+    type Scheme = (&'static [&'static str], fn(&str) -> Result<Kept, Unreadable>);
+    let schemes: [Scheme; 4] = [
         (&["$argon2"], argon2::read),
         (&["argon2$"], |text| argon2::read(text.strip_prefix("argon2").unwrap_or(text))),
         (&["$2", "bcrypt_sha256$$2"], bcrypt::read),
