@@ -8,8 +8,8 @@
 //! |---|---|
 //! | 4 | [`app`] (the only wiring), `main` |
 //! | 3 | [`proxy`] (one token request), [`telemetry`] (the door for Prometheus), [`cli`] (the verbs), [`demo`] |
-//! | 2 | [`net`] accept, connections, deadlines · [`upstream`] pool, exchange · [`reload`] triggers · [`source`] lists in files · [`log`] · [`metrics`] |
-//! | 1 | [`config`] · [`head`] · [`extract`] · [`hash`] · [`registry`] the list in force · [`verify`] · [`throttle`] · [`forwarded`] · [`rewrite`] · [`attempt`] |
+//! | 2 | [`net`] accept, connections, deadlines · [`upstream`] pool, exchange · [`reload`] triggers · [`source`] lists in files · [`log`] · [`metrics`] · [`work`] slow hashes |
+//! | 1 | [`config`] · [`head`] · [`extract`] · [`hash`] · [`registry`] the list in force · [`verify`] · [`throttle`] · [`admission`] · [`forwarded`] · [`rewrite`] · [`attempt`] |
 //! | 0 | [`domain`] ids, secrets, OAuth words, clock |
 //!
 //! Floors 0 and 1 are pure and synchronous: no runtime, no sockets, no files, no clock; `now` is an argument.
@@ -21,12 +21,13 @@
 //!
 //! # The map
 //! Sideways on floor 1: `config -> hash`, `extract -> config`, `registry -> config, extract, hash`,
-//! `verify -> config, extract, hash, registry`, `rewrite -> config, extract, forwarded, head, registry, verify`.
+//! `verify -> config, extract, hash, registry`, `admission -> throttle`, `rewrite -> config, extract, forwarded, head, registry, verify`.
 //! On floor 2: `net -> metrics`, `upstream -> metrics, net`, `reload -> source, log, metrics`.
 //! On floor 3: `telemetry -> proxy`, `cli -> demo`.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing))]
 
 pub mod admin;
+pub mod admission;
 pub mod app;
 pub mod attempt;
 pub mod cli;
@@ -52,3 +53,4 @@ pub mod throttle;
 pub mod upstream;
 pub mod usage;
 pub mod verify;
+pub mod work;

@@ -37,14 +37,8 @@ impl Throttle {
 
     /// Counts a failure. Gives the seconds after which the pair counts afresh when it has failed too often.
     pub fn settle(&self, id: &[u8], source: IpAddr, now: Timestamp) -> Option<u32> {
-        let hash = self.hasher.hash_one((id, source));
-        let sets = self.places.len() / WAYS;
-        let set = usize::try_from(hash >> 32).unwrap_or(0) % sets * WAYS;
-        let places = self.places.get(set..set + WAYS)?;
-        let number = (now.millis() / self.window) & WINDOW;
-        let head = (hash & WINDOW) << 40 | number << 16;
-        let key = head >> 40;
-        let own = places.iter().find(|place| place.load(Relaxed) >> 40 == key && place.load(Relaxed) != 0);
+        let (places, head) = self.set(id, source, now)?;
+        let own = own(places, head);
         let stalest =
             || places.iter().min_by_key(|place| (place.load(Relaxed) >> 16 & WINDOW, place.load(Relaxed) & COUNT));
         let place = own.or_else(stalest)?;
@@ -54,14 +48,40 @@ impl Throttle {
         };
         let old = place.fetch_update(Relaxed, Relaxed, next).unwrap_or_default();
         let count = next(old).unwrap_or_default() & COUNT;
+        (count > self.failures).then(|| self.left(now))
+    }
+
+    /// Whether the next failure of the pair would be one too many, without counting one; gives the same seconds.
+    pub fn spent(&self, id: &[u8], source: IpAddr, now: Timestamp) -> Option<u32> {
+        let (places, head) = self.set(id, source, now)?;
+        let count = own(places, head).map(|place| place.load(Relaxed)).filter(|kept| kept >> 16 == head >> 16)? & COUNT;
+        (count >= self.failures).then(|| self.left(now))
+    }
+
+    /// The places that a pair may have, and what its own begins with in this window.
+    fn set(&self, id: &[u8], source: IpAddr, now: Timestamp) -> Option<(&[AtomicU64], u64)> {
+        let hash = self.hasher.hash_one((id, source));
+        let sets = self.places.len() / WAYS;
+        let set = usize::try_from(hash >> 32).unwrap_or(0) % sets * WAYS;
+        let number = (now.millis() / self.window) & WINDOW;
+        Some((self.places.get(set..set + WAYS)?, (hash & WINDOW) << 40 | number << 16))
+    }
+
+    /// Seconds until the next window.
+    fn left(&self, now: Timestamp) -> u32 {
         let left = self.window - now.millis() % self.window;
-        (count > self.failures).then(|| u32::try_from(left.div_ceil(1000)).unwrap_or(u32::MAX))
+        u32::try_from(left.div_ceil(1000)).unwrap_or(u32::MAX)
     }
 
     /// How many places hold a pair: for the metrics.
     pub fn entries(&self) -> usize {
         self.places.iter().filter(|place| place.load(Relaxed) != 0).count()
     }
+}
+
+/// The place that holds a pair, in whatever window.
+fn own(places: &[AtomicU64], head: u64) -> Option<&AtomicU64> {
+    places.iter().find(|place| place.load(Relaxed) >> 40 == head >> 40 && place.load(Relaxed) != 0)
 }
 
 #[cfg(test)]

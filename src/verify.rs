@@ -3,6 +3,11 @@
 //! Each reading is looked up, hashed and compared over eight slots, always; dummies fill the free ones, and an unknown
 //! client has nothing but dummies. Results are folded, not branched on. Why a secret was refused is found out later, on
 //! another thread ([`post_mortem`]), after the same answer went out for every reason.
+//!
+//! Slow hashes are the stated exception: a client that has one not proven yet is answered later ([`slow`]). No decoy is
+//! computed for the others, because a stranger could have it computed at will.
+
+pub mod slow;
 
 use std::sync::Arc;
 
@@ -90,17 +95,21 @@ pub enum Verdict {
     Denied(Denied),
     /// Two readings prove two different clients: a guess would be an authentication bypass.
     Ambiguous,
+    /// Nothing known matches, and a slow record may: it must be computed.
+    Slow(Box<slow::Pending>),
 }
 
 /// Verifies presented credentials against one snapshot.
 pub fn verify(snapshot: &Snapshot, credentials: &Credentials<'_>, now: Timestamp) -> Verdict {
     let mut verified: Option<Verified> = None;
     let mut denied = Denied { client: None, digests: [None; 2] };
+    let mut awaits = false;
     for (reading, kept) in credentials.readings().zip(&mut denied.digests) {
         let client = snapshot.client(reading.id);
         let (digest, proof, record) = compare(client, &reading, now);
         *kept = Some(digest);
         denied.client = denied.client.or_else(|| client.cloned());
+        awaits |= client.is_some_and(|client| client.awaits_proof(now));
         let Some(client) = client.filter(|_| bool::from(proof)) else { continue };
         match &verified {
             Some(first) if first.client.id != client.id => return Verdict::Ambiguous,
@@ -111,7 +120,12 @@ pub fn verify(snapshot: &Snapshot, credentials: &Credentials<'_>, now: Timestamp
             }
         }
     }
-    verified.map_or(Verdict::Denied(denied), Verdict::Verified)
+    match verified {
+        _ if awaits && slow::are_divided(snapshot, credentials) => Verdict::Ambiguous,
+        Some(verified) => Verdict::Verified(verified),
+        None if awaits => slow::pending(snapshot, credentials, denied, now),
+        None => Verdict::Denied(denied),
+    }
 }
 
 /// One pass over eight slots. No early exit, no branch on what a slot holds.
@@ -125,6 +139,11 @@ fn compare(client: Option<&Arc<Client>>, reading: &Reading<'_>, now: Timestamp) 
         record.conditional_assign(&slot.record(), accepted);
         proof |= accepted;
     }
+    if let Some(client) = client.filter(|client| !client.slow().is_empty()) {
+        let (accepted, at) = slow::compare(client, &digest, now);
+        record.conditional_assign(&at, accepted);
+        proof |= accepted;
+    }
     let enabled = Choice::from(u8::from(client.is_some_and(|client| client.enabled)));
     let given = Choice::from(u8::from(!reading.secret.is_empty()));
     (digest, proof & enabled & given, record)
@@ -134,7 +153,7 @@ fn compare(client: Option<&Arc<Client>>, reading: &Reading<'_>, now: Timestamp) 
 /// was one of the client's that is dead, pending or disabled.
 pub fn post_mortem(denied: &Denied, now: Timestamp) -> (AuthResult, Option<SecretId>) {
     let Some(client) = &denied.client else { return (AuthResult::UnknownClient, None) };
-    let presented = |record: &&Record| denied.digests.iter().flatten().any(|digest| record.digest == *digest);
+    let presented = |record: &&Record| denied.digests.iter().flatten().any(|digest| record.held.knows(digest));
     match client.records.iter().find(presented) {
         Some(record) if !client.enabled => (AuthResult::DisabledClient, Some(record.id.clone())),
         Some(record) => (record.why_refused(now), Some(record.id.clone())),
@@ -157,18 +176,17 @@ mod tests {
     use crate::extract::{Presented, Scratch, extract};
     use crate::registry::build::{Ground, SecretFiles, build};
 
-    const NOW: Timestamp = Timestamp::from_millis(1_795_000_000_000);
+    pub(super) const NOW: Timestamp = Timestamp::from_millis(1_795_000_000_000);
 
-    fn snapshot(text: &str) -> Snapshot {
+    pub(super) fn snapshot(text: &str) -> Snapshot {
+        snapshot_after(text, None)
+    }
+
+    pub(super) fn snapshot_after(text: &str, previous: Option<&Snapshot>) -> Snapshot {
         let list = ClientList::parse(Doc { name: "f", text }, Language::Toml, 0).0.unwrap();
         let files = SecretFiles::new();
-        let ground = Ground {
-            files: &files,
-            previous: None,
-            forwards: false,
-            keep_revoked: Duration::ZERO,
-            now: Timestamp::MIN,
-        };
+        let ground =
+            Ground { files: &files, previous, forwards: false, keep_revoked: Duration::ZERO, now: Timestamp::MIN };
         build(list.clients, &ground, 0, Vec::new()).0.unwrap()
     }
 
@@ -214,7 +232,7 @@ mod tests {
                 let (result, record) = post_mortem(&denied, NOW);
                 Err((result, record.map(|id| id.to_string())))
             }
-            Verdict::Ambiguous => panic!("ambiguous"),
+            Verdict::Ambiguous | Verdict::Slow(_) => panic!("neither"),
         }
     }
 

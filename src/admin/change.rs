@@ -133,7 +133,7 @@ impl Desk<'_> {
     fn is_another(&self, wish: &Wish) -> Result<(), Refused> {
         let (Action::Add(secret) | Action::Rotate { secret, .. }) = &wish.action else { return Ok(()) };
         let Some(client) = self.view.snapshot.client(wish.client.as_str().as_bytes()) else { return Ok(()) };
-        let Some(identity) = hash::identity(&secret.hash) else { return Ok(()) };
+        let Ok(identity) = hash::read(&secret.hash).map(|kept| kept.identity()) else { return Ok(()) };
         match client.records.iter().find(|record| record.identity() == identity) {
             Some(record) => Err(Refused::SameSecret(record.id.clone())),
             None => Ok(()),

@@ -13,6 +13,7 @@ use tokio::sync::watch;
 
 use self::signals::Signals;
 
+use crate::admission::Provers;
 use crate::cli::{Bound, Launch};
 use crate::config::settings::Settings;
 use crate::domain::clock::{Clock, WallClock};
@@ -24,6 +25,7 @@ use crate::proxy::route::Routes;
 use crate::reload::{self, Loaded, Reloader};
 use crate::telemetry::{self, Readiness, Telemetry};
 use crate::throttle::Throttle;
+use crate::work;
 
 /// How often our clock is compared with the wall's.
 const CLOCK_CHECK: Duration = Duration::from_secs(5);
@@ -61,9 +63,13 @@ impl App {
 
         let Loaded { snapshot, seen, .. } = loaded;
         let snapshot = Arc::new(ArcSwap::from_pointee(snapshot));
+        // Half the cores, so that a flood of slow hashes leaves the other half to those who are served at once.
+        let threads = std::thread::available_parallelism().map_or(1, |cores| cores.get() / 2);
         let shared = Arc::new(Shared {
             routes: Routes::of(&settings),
             throttle: Throttle::new(settings.throttle.failures, settings.throttle.per, settings.throttle.table_size),
+            provers: Provers::default(),
+            work: work::Pool::start(threads).context("cannot start the threads for slow hashes")?,
             snapshot: snapshot.clone(),
             metrics: metrics.clone(),
             clock: clock.clone(),

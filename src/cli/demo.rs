@@ -22,7 +22,10 @@ pub fn run() -> anyhow::Result<Next> {
     let snapshot = demo::snapshot(&clients, &clock)?;
     let loaded = Loaded { snapshot, warnings: Vec::new(), seen: Seen { texts: [0; 32], secrets: Default::default() } };
     let path = settings.endpoints.first().map_or("/oauth/token", |endpoint| &endpoint.path).to_owned();
-    let announce = Box::new(move |bound: &Bound| super::say(&banner(bound, &path, &clients)));
+    let announce = Box::new(move |bound: &Bound| {
+        // What cannot be shown is in the metrics all the same.
+        let _closed = super::say(&banner(bound, &path, &clients));
+    });
     Ok(Next::Serve(Box::new(Launch {
         settings,
         loaded,

@@ -1,6 +1,7 @@
 //! The client list as it stands in one file: entries, each knowing its place, before any rule about the whole list.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use super::problem::{Place, Problems};
 use super::reader::{FromNode, Reading, Section};
@@ -9,7 +10,7 @@ use crate::domain::clock::Timestamp;
 use crate::domain::ids::{ClientId, SecretId};
 use crate::domain::oauth::BasicEncoding;
 use crate::domain::secret::{Digest, Secret};
-use crate::hash;
+use crate::hash::{self, Kept, Slow, Unreadable};
 use crate::{from_text, from_words};
 
 /// One file of the list.
@@ -123,19 +124,46 @@ from_words!(SecretStatus, "active, disabled or revoked",
 pub enum Material {
     /// A digest that stands in the list.
     Digest(Digest),
+    /// A slow hash that stands in the list.
+    Slow(Arc<Slow>),
+    /// A hash that is not verified: the record stays, and is never accepted.
+    Unusable {
+        /// What tells it from any other hash.
+        identity: Digest,
+        /// Why.
+        why: Unreadable,
+    },
     /// A secret that stands in the list in the clear.
     Plain(Secret),
     /// A file that holds the secret; relative to the list's folder.
     File(PathBuf),
 }
 
-/// A digest in its written form, such as `$sha256$...`.
-struct Written(Digest);
+/// A hash in its written form, such as `$sha256$...`.
+struct Written {
+    material: Material,
+    /// Whether it says that it is no hash at all.
+    clear: bool,
+}
 from_text!(
     Written,
-    "a hash as \"$sha256$\" and 43 characters of unpadded base64url; other formats are not in this version",
-    |text| hash::parse(text).map(Written)
+    "a hash as \"$sha256$\" and 43 characters of unpadded base64url, or a whole one as another system wrote it: \
+     argon2, bcrypt, PBKDF2, SHA-256 or SHA-512",
+    Written::read
 );
+
+impl Written {
+    /// Reads a hash; nothing where it is in no format at all.
+    fn read(text: &str) -> Option<Self> {
+        let material = match hash::read(text) {
+            Ok(Kept::Fast(digest)) => Material::Digest(digest),
+            Ok(Kept::Slow(slow)) => Material::Slow(slow),
+            Err(Unreadable::Malformed) => return None,
+            Err(why) => Material::Unusable { identity: hash::unusable(text), why },
+        };
+        Some(Self { material, clear: ["{noop}", "$plaintext$"].iter().any(|start| text.starts_with(start)) })
+    }
+}
 
 /// A secret in the clear. A type of its own, so that its text can reach no message.
 struct Clear(Secret);
@@ -258,7 +286,7 @@ impl SecretEntry {
         let id: Option<SecretId> = section.must("id", "Unique within the client");
         let name = section.or("name", "For people", String::new());
         let status = section.or("status", "active, disabled or revoked", SecretStatus::Active);
-        let hash: Option<Written> = section.take("hash", "$sha256$...");
+        let hash: Option<Written> = section.take("hash", "$sha256$..., or as another system wrote it");
         let plain: Option<Clear> = section.take("secret", "In the clear, for a first try");
         let from: Option<String> = section.take("secret_file", "A file that holds the secret");
         let given = ["hash", "secret", "secret_file"].iter().filter(|key| section.has(key)).count();
@@ -268,8 +296,11 @@ impl SecretEntry {
         if plain.is_some() {
             section.warn("secret", "stands here in the clear: put hash = \"$sha256$...\" or secret_file in its place");
         }
+        if hash.as_ref().is_some_and(|hash| hash.clear) {
+            section.warn("hash", "stands here in the clear: put hash = \"$sha256$...\" in its place");
+        }
         let material = hash
-            .map(|hash| Material::Digest(hash.0))
+            .map(|hash| hash.material)
             .or_else(|| plain.map(|plain| Material::Plain(plain.0)))
             .or_else(|| from.map(|path| Material::File(path.into())));
         let hint = section.take("hint", "The last characters, to tell two secrets apart");

@@ -9,3 +9,4 @@ pub mod mint;
 pub mod oauth;
 pub mod secret;
 pub mod spoken;
+pub mod strength;

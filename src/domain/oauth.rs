@@ -12,6 +12,8 @@ pub enum Refusal {
     BadFraming,
     /// 429: too many failures of this id from this source. Carries the seconds until the next try counts afresh.
     Throttled(u32),
+    /// 503: a slow hash is to be computed and there is no room for it. Carries the seconds to wait.
+    Busy(u32),
     /// 404: no endpoint of ours.
     NotFound,
     /// 405: an endpoint of ours, not by this method.
@@ -45,7 +47,7 @@ pub enum AuthResult {
     RevokedSecret,
     /// Any secret of a client that is switched off.
     DisabledClient,
-    /// Answered 429 instead of 401.
+    /// Answered 429 instead of 401, or 503 where there was no room to find out.
     Throttled,
     /// No client of that id.
     UnknownClient,

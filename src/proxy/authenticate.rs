@@ -1,4 +1,7 @@
-//! Steps 3 to 7 put together: whose request it is, or why it is refused. Nothing here waits.
+//! Steps 3 to 7 put together: whose request it is, or why it is refused. Nothing here waits; what must is told so, and
+//! waited for in [`super::prove`].
+
+use std::net::IpAddr;
 
 use super::Proxy;
 use super::report::Notes;
@@ -6,10 +9,11 @@ use crate::config::settings::kinds::EndpointAuth;
 use crate::domain::clock::Timestamp;
 use crate::domain::oauth::{AuthResult, Refusal};
 use crate::extract::form::Form;
-use crate::extract::{Credentials, Presented, Scratch, Unreadable, extract};
+use crate::extract::{Presented, Scratch, Unreadable, extract};
 use crate::forwarded::Caller;
 use crate::head::Head;
 use crate::rewrite::Passage;
+use crate::verify::slow::Pending;
 use crate::verify::{Carried, Denied, Verdict, Verified, verify};
 
 /// A request that may go on.
@@ -18,6 +22,14 @@ pub enum Cleared {
     Verified(Verified),
     /// It passes with what it carries.
     Carried(Carried),
+}
+
+/// How far authentication came at once.
+pub enum Decision {
+    /// To its end.
+    Cleared(Cleared),
+    /// A slow hash must be computed.
+    Pending(Box<Pending>),
 }
 
 impl Cleared {
@@ -40,13 +52,14 @@ impl Proxy {
         caller: &Caller,
         now: Timestamp,
         notes: &mut Notes,
-    ) -> Result<Cleared, Refusal> {
+    ) -> Result<Decision, Refusal> {
         let mut scratch = Scratch::default();
         let presented = extract(head.authorization, form, self.shared.settings.basic_decoding, &mut scratch);
         let credentials = match presented.map_err(|unreadable| self.unreadable(unreadable, notes))? {
             Presented::Secret(credentials) => credentials,
             Presented::Nothing => {
-                return Carried::without_secret(auth).map(Cleared::Carried).ok_or_else(|| {
+                let carried = Carried::without_secret(auth).map(Cleared::Carried);
+                return carried.map(Decision::Cleared).ok_or_else(|| {
                     self.count_nobody(AuthResult::MissingCredentials, notes);
                     Refusal::InvalidClient
                 });
@@ -54,19 +67,30 @@ impl Proxy {
         };
         let snapshot = self.shared.snapshot.load();
         let verdict = verify(&snapshot, &credentials, now);
+        if let Verdict::Slow(pending) = verdict {
+            return Ok(Decision::Pending(pending));
+        }
         notes.decided(&self.shared.metrics);
-        match verdict {
-            Verdict::Verified(verified) => {
-                verified.note_use(now);
-                notes.verified(&verified);
-                Ok(Cleared::Verified(verified))
-            }
-            Verdict::Ambiguous => Err(self.unreadable(Unreadable::Malformed, notes)),
+        let cleared = match verdict {
+            Verdict::Verified(verified) => Ok(self.accept(verified, caller.address, now, notes)),
+            Verdict::Ambiguous | Verdict::Slow(_) => Err(self.unreadable(Unreadable::Malformed, notes)),
             Verdict::Denied(denied) => match Carried::unknown(self.shared.settings.clients.unknown, &denied) {
                 Some(carried) => Ok(Cleared::Carried(carried)),
-                None => Err(self.settle(&credentials, denied, caller, now, notes)),
+                None => Err(self.settle(credentials.id(), denied, caller.address, now, notes)),
             },
+        };
+        cleared.map(Decision::Cleared)
+    }
+
+    /// Step 7: notes the use; and the source, where it may one day have to be told from those who guess.
+    pub(super) fn accept(&self, verified: Verified, source: IpAddr, now: Timestamp, notes: &mut Notes) -> Cleared {
+        verified.note_use(now);
+        let client = verified.client();
+        if client.awaits_proof(now) {
+            self.shared.provers.note(client.id.as_str().as_bytes(), source, now);
         }
+        notes.verified(&verified);
+        Cleared::Verified(verified)
     }
 
     /// Counts a request that could not be read in one way.
@@ -76,25 +100,21 @@ impl Proxy {
     }
 
     /// A failure is answered 401, or 429 after too many of this id from this source.
-    fn settle(
+    pub(super) fn settle(
         &self,
-        credentials: &Credentials<'_>,
+        id: &[u8],
         denied: Denied,
-        caller: &Caller,
+        source: IpAddr,
         now: Timestamp,
         notes: &mut Notes,
     ) -> Refusal {
-        let Some(seconds) = self.shared.throttle.settle(credentials.id(), caller.address, now) else {
-            notes.denied = Some(denied);
-            return Refusal::InvalidClient;
-        };
-        match &denied.client {
-            Some(client) => client.cells.count(AuthResult::Throttled),
-            None => self.shared.metrics.count_nobody(AuthResult::Throttled),
+        match self.shared.throttle.settle(id, source, now) {
+            Some(seconds) => self.throttled(denied, Refusal::Throttled(seconds), notes),
+            None => {
+                notes.denied = Some(denied);
+                Refusal::InvalidClient
+            }
         }
-        notes.client = denied.client;
-        notes.result = Some(AuthResult::Throttled);
-        Refusal::Throttled(seconds)
     }
 
     fn count_nobody(&self, result: AuthResult, notes: &mut Notes) {

@@ -5,6 +5,7 @@
 //! -> respond ([`respond`])
 
 pub mod authenticate;
+mod prove;
 pub mod read;
 pub mod report;
 pub mod respond;
@@ -20,10 +21,11 @@ use http::request::Parts;
 use hyper::body::Incoming;
 use hyper::{Method, Request, Response};
 
-use self::authenticate::Cleared;
+use self::authenticate::{Cleared, Decision};
 use self::report::{Notes, Reporter};
 use self::respond::{Failure, Reply};
 use self::route::Routes;
+use crate::admission::Provers;
 use crate::attempt::{self, Attempts};
 use crate::config::settings::Settings;
 use crate::config::settings::kinds::EndpointAuth;
@@ -41,6 +43,8 @@ use crate::throttle::Throttle;
 use crate::upstream::UpstreamError;
 use crate::upstream::exchange::{Answer, AnswerBody, exchange};
 use crate::upstream::pool::Pool;
+use crate::verify::slow::Work;
+use crate::work;
 
 /// What all data-plane threads share. Nothing in it is locked by a request.
 pub struct Shared {
@@ -50,6 +54,10 @@ pub struct Shared {
     pub snapshot: Arc<ArcSwap<Snapshot>>,
     /// Failures by id and source.
     pub throttle: Throttle,
+    /// Who proved a secret lately, of the clients where that matters.
+    pub provers: Provers,
+    /// The threads that compute slow hashes.
+    pub work: work::Pool<Work>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// The time of windows.
@@ -111,7 +119,10 @@ impl Proxy {
         conn.enter(Phase::Upstream);
         let form = self.form(&head, &body, notes)?;
         let now = self.now(notes);
-        let cleared = self.authenticate(&head, &form, route.endpoint.auth, &caller, now, notes)?;
+        let cleared = match self.authenticate(&head, &form, route.endpoint.auth, &caller, now, notes)? {
+            Decision::Cleared(cleared) => cleared,
+            Decision::Pending(pending) => Box::pin(self.prove(conn, *pending, caller.address, now, notes)).await?,
+        };
         match &cleared {
             Cleared::Verified(verified) => match &verified.client().upstream {
                 Some(identity) => self.send_replaced(conn, &original, &form, &cleared, identity).await,

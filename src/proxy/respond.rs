@@ -83,6 +83,7 @@ fn refuse(refusal: Refusal) -> Response<Reply> {
         ),
         Refusal::InvalidRequest | Refusal::BadFraming => (StatusCode::BAD_REQUEST, INVALID_REQUEST),
         Refusal::Throttled(_) => (StatusCode::TOO_MANY_REQUESTS, UNAVAILABLE),
+        Refusal::Busy(_) => (StatusCode::SERVICE_UNAVAILABLE, UNAVAILABLE),
         Refusal::NotFound => (StatusCode::NOT_FOUND, r#"{"error":"not_found"}"#),
         Refusal::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, r#"{"error":"method_not_allowed"}"#),
         Refusal::BodyTimeout => (StatusCode::REQUEST_TIMEOUT, INVALID_REQUEST),
@@ -98,7 +99,7 @@ fn refuse(refusal: Refusal) -> Response<Reply> {
             let challenge = HeaderValue::from_static("Basic realm=\"relatch\", charset=\"UTF-8\"");
             headers.insert(header::WWW_AUTHENTICATE, challenge);
         }
-        Refusal::Throttled(seconds) => {
+        Refusal::Throttled(seconds) | Refusal::Busy(seconds) => {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
         Refusal::MethodNotAllowed => {
@@ -185,6 +186,7 @@ mod tests {
             (Refusal::InvalidRequest, 400),
             (Refusal::BadFraming, 400),
             (Refusal::Throttled(7), 429),
+            (Refusal::Busy(2), 503),
             (Refusal::NotFound, 404),
             (Refusal::MethodNotAllowed, 405),
             (Refusal::BodyTimeout, 408),
@@ -198,7 +200,7 @@ mod tests {
             assert_eq!(response.headers()["cache-control"], "no-store");
             assert_eq!(response.headers()["pragma"], "no-cache");
             assert_eq!(response.headers().contains_key("www-authenticate"), status == 401);
-            assert_eq!(response.headers().contains_key("retry-after"), status == 429);
+            assert_eq!(response.headers().contains_key("retry-after"), [429, 503].contains(&status));
             let Reply::Whole(Some(body)) = response.into_body() else { panic!() };
             let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
             let text = body.as_object().unwrap().values().map(|v| v.as_str().unwrap()).collect::<String>();

@@ -10,6 +10,7 @@ use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use super::cells::{ClientCells, UseCell};
+use super::slow::{Held, SlowSlot};
 use super::{Client, Grave, Graveyard, Index, Record, Slot, Slots, Snapshot, UpstreamIdentity};
 use crate::config::clients::{ClientEntry, MOST_ACTIVE, Material, SecretEntry, SecretStatus, Spot};
 use crate::domain::clock::Timestamp;
@@ -122,11 +123,14 @@ fn client(
     let mut records: Vec<Record> = Vec::with_capacity(entry.secrets.len());
     for secret in entry.secrets {
         let spot = secret.spot;
+        if let Material::Unusable { why, .. } = &secret.material {
+            findings.warn(spot, format!("client {:?}: secret {} is refused: its hash {why}", entry.id, secret.id));
+        }
         let record = record(secret, ground, before.map(|client| &**client));
         for earlier in &records {
             if earlier.id == record.id {
                 findings.error(spot, format!("secret {} of client {:?} stands twice: keep one", record.id, entry.id));
-            } else if earlier.digest == record.digest {
+            } else if earlier.identity() == record.identity() {
                 let message =
                     format!("secrets {} and {} of client {:?} are the same secret", earlier.id, record.id, entry.id);
                 findings.error(spot, message);
@@ -140,7 +144,7 @@ fn client(
             );
             findings.error(spot, message);
         }
-        match owners.insert(record.digest, entry.id.clone()) {
+        match owners.insert(record.identity(), entry.id.clone()) {
             Some(other) if other != entry.id => {
                 findings.warn(spot, format!("clients {other:?} and {:?} have the same secret", entry.id));
             }
@@ -148,7 +152,7 @@ fn client(
         }
         records.push(record);
     }
-    let (slots, active) = slots(&records, ground.now);
+    let (slots, slow, active) = slots(&records, ground.now);
     if active > MOST_ACTIVE {
         let message = format!("client {:?} has {active} active secrets, and 8 is the most: revoke some", entry.id);
         findings.error(entry.spot, message);
@@ -189,6 +193,7 @@ fn client(
         upstream,
         records: records.into(),
         slots,
+        slow,
     }
 }
 
@@ -203,19 +208,25 @@ fn working(before: Option<&UpstreamIdentity>, secrets: &[Secret]) -> Arc<AtomicU
 
 fn record(entry: SecretEntry, ground: &Ground<'_>, before: Option<&Client>) -> Record {
     let from_file = |path: &PathBuf| ground.files.get(&(entry.spot.file, path.clone()));
-    let (digest, hint) = match &entry.material {
-        Material::Digest(digest) => (*digest, None),
-        Material::Plain(secret) => (hash::of(secret), secret.hint()),
+    let of = |secret: &Secret| (Held::Fast(hash::of(secret)), secret.hint());
+    let (held, hint) = match &entry.material {
+        Material::Digest(digest) => (Held::Fast(*digest), None),
+        Material::Slow(slow) => (Held::Slow(slow.clone(), Arc::default()), None),
+        Material::Unusable { identity, .. } => (Held::Unusable(*identity), None),
+        Material::Plain(secret) => of(secret),
         // One that cannot be read refuses the list elsewhere; until then it is like no other.
-        Material::File(path) => from_file(path)
-            .map_or_else(|| (hash::sha256(path.as_os_str().as_encoded_bytes()), None), |s| (hash::of(s), s.hint())),
+        Material::File(path) => {
+            from_file(path).map_or_else(|| (Held::Fast(hash::sha256(path.as_os_str().as_encoded_bytes())), None), of)
+        }
     };
-    let known = before.and_then(|client| client.records.iter().find(|old| old.id == entry.id && old.digest == digest));
+    let same = |old: &&Record| old.id == entry.id && old.identity() == held.identity();
+    let known = before.and_then(|client| client.records.iter().find(same));
     Record {
         uses: known.map_or_else(|| Arc::new(UseCell::tracked_since(ground.now)), |old| old.uses.clone()),
         id: entry.id,
         name: entry.name.into(),
-        digest,
+        // With who proved it: bound to the same id and the same hash.
+        held: known.map_or(held, |old| old.held.clone()),
         status: entry.status,
         hint: entry.hint.or(hint).map(Into::into),
         created: entry.created,
@@ -228,15 +239,22 @@ fn record(entry: SecretEntry, ground: &Ground<'_>, before: Option<&Client>) -> R
 }
 
 /// The records that can be accepted now or later.
-fn slots(records: &[Record], now: Timestamp) -> (Slots, usize) {
+fn slots(records: &[Record], now: Timestamp) -> (Slots, Box<[SlowSlot]>, usize) {
     let alive = |record: &Record| record.status == SecretStatus::Active && now < record.expires;
-    let slot = |(at, record): (usize, &Record)| Slot {
-        digest: record.digest,
-        not_before: record.not_before.max(record.refused_until).millis(),
-        expires: record.expires.millis(),
-        record: u32::try_from(at).unwrap_or(u32::MAX),
+    let slot = |(at, record): (usize, &Record)| {
+        let Held::Fast(digest) = record.held else { return None };
+        Some(Slot {
+            digest,
+            not_before: record.not_before.max(record.refused_until).millis(),
+            expires: record.expires.millis(),
+            record: u32::try_from(at).unwrap_or(u32::MAX),
+        })
     };
-    Slots::of(records.iter().enumerate().filter(|(_, record)| alive(record)).map(slot))
+    let living = || records.iter().enumerate().filter(|(_, record)| alive(record));
+    let (slots, fast) = Slots::of(living().filter_map(slot));
+    let slow: Box<[SlowSlot]> = living().filter_map(|(at, record)| SlowSlot::of(at, record)).collect();
+    let active = fast + slow.len();
+    (slots, slow, active)
 }
 
 /// The graves of before that are still kept, and one for each revoked record of the new list.
@@ -258,8 +276,8 @@ impl Client {
     pub(super) fn bury(&self, graves: &mut Graveyard, now: Timestamp) {
         for record in self.records.iter().filter(|record| record.status == SecretStatus::Revoked) {
             let known = graves.entry(self.id.clone()).or_default();
-            if !known.iter().any(|grave| grave.secret == record.id && grave.digest == record.digest) {
-                known.push(Grave { secret: record.id.clone(), digest: record.digest, buried: now });
+            if !known.iter().any(|grave| grave.secret == record.id && grave.digest == record.identity()) {
+                known.push(Grave { secret: record.id.clone(), digest: record.identity(), buried: now });
             }
         }
     }
@@ -269,7 +287,7 @@ impl Snapshot {
     /// The grave that a record would rise from.
     fn revived(&self, client: &ClientId, record: &Record) -> Option<&Grave> {
         let graves = self.graveyard.get(client).filter(|_| record.status != SecretStatus::Revoked)?;
-        graves.iter().find(|grave| grave.secret == record.id || grave.digest == record.digest)
+        graves.iter().find(|grave| grave.secret == record.id || grave.digest == record.identity())
     }
 }
 

@@ -87,7 +87,7 @@ pub fn diff(old: &Snapshot, new: &Snapshot) -> Diff {
 
 fn same(a: &Record, b: &Record) -> bool {
     let window = |r: &Record| (r.not_before, r.expires, r.refused_until);
-    a.status == b.status && a.digest == b.digest && window(a) == window(b)
+    a.status == b.status && a.identity() == b.identity() && window(a) == window(b)
 }
 
 /// Says so when `new` drops more than `share` of the clients or of the living secrets of `old`.
@@ -100,7 +100,8 @@ pub fn shrinks(old: &Snapshot, new: &Snapshot, share: f64, now: Timestamp) -> Op
         let alive = client.records.iter().filter(|r| r.status != SecretStatus::Revoked && now < r.expires);
         for record in alive {
             living += 1;
-            let stays = |new: &Arc<Client>| new.records.iter().any(|r| r.id == record.id || r.digest == record.digest);
+            let stays =
+                |new: &Arc<Client>| new.records.iter().any(|r| r.id == record.id || r.identity() == record.identity());
             secrets_gone += usize::from(!after(client).is_some_and(stays));
         }
     }
@@ -127,7 +128,7 @@ pub fn with_revocations(current: &Snapshot, held: &Snapshot, now: Timestamp) -> 
     let mut changed = false;
     let clients = current.clients.iter().map(|client| {
         let dead = revoked.get(client.id.as_str()).map_or(&[][..], Vec::as_slice);
-        match client.revoking(|record| dead.iter().any(|r| r.id == record.id || r.digest == record.digest)) {
+        match client.revoking(|record| dead.iter().any(|r| r.id == record.id || r.identity() == record.identity())) {
             Some(next) => {
                 changed = true;
                 next.bury(&mut graveyard, now);
@@ -150,11 +151,11 @@ impl Client {
         }
         let status = |record: &Record| if dies(record) { SecretStatus::Revoked } else { record.status };
         let records: Box<[Record]> = self.records.iter().map(|r| Record { status: status(r), ..r.clone() }).collect();
-        let alive = |slot: &&super::Slot| {
-            records.get(slot.record() as usize).is_some_and(|record| record.status == SecretStatus::Active)
-        };
+        let is_active = |at: u32| records.get(at as usize).is_some_and(|record| record.status == SecretStatus::Active);
+        let alive = |slot: &&super::Slot| is_active(slot.record());
         Some(Self {
             slots: Slots::of(self.slots.iter().filter(alive).cloned()).0,
+            slow: self.slow.iter().filter(|slot| is_active(slot.record())).cloned().collect(),
             records,
             id: self.id.clone(),
             name: self.name.clone(),

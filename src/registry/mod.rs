@@ -8,6 +8,7 @@ pub mod cells;
 pub mod diff;
 pub mod expiry;
 mod index;
+pub mod slow;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use subtle::Choice;
 
 use self::cells::{ClientCells, UseCell};
 use self::index::Index;
+use self::slow::{Held, SlowSlot};
 use crate::config::clients::{SecretStatus, UpstreamMethod};
 use crate::domain::clock::Timestamp;
 use crate::domain::ids::{ClientId, SecretId};
@@ -53,6 +55,7 @@ pub struct Client {
     /// What it counts.
     pub cells: Arc<ClientCells>,
     slots: Slots,
+    slow: Box<[SlowSlot]>,
 }
 
 /// A client's own identity at the upstream.
@@ -76,8 +79,8 @@ pub struct Record {
     pub id: SecretId,
     /// A name for people.
     pub name: Box<str>,
-    /// Its digest.
-    pub digest: Digest,
+    /// What it keeps of its secret.
+    pub held: Held,
     /// What the operator wants of it.
     pub status: SecretStatus,
     /// The last characters of the secret.
@@ -94,7 +97,7 @@ pub struct Record {
     pub revoked_at: Option<Timestamp>,
     /// Why it was revoked, where the list tells it.
     pub revoked_reason: Option<Box<str>>,
-    /// When it was used. Bound to the digest.
+    /// When it was used. Bound to [`Self::identity`].
     pub uses: Arc<UseCell>,
 }
 
@@ -239,13 +242,17 @@ impl Client {
 }
 
 impl Record {
-    /// What tells this secret from any other that the same id may come to stand for: use is bound to it.
-    pub const fn identity(&self) -> Digest {
-        self.digest
+    /// What tells this secret from any other that the same id may come to stand for: use is bound to it. It is the SHA-256
+    /// of the secret where the record keeps that, else a digest of the written hash in a domain of its own.
+    pub fn identity(&self) -> Digest {
+        self.held.identity()
     }
 
     /// What it is at a moment.
     pub fn state(&self, now: Timestamp) -> SecretState {
+        if matches!(self.held, Held::Unusable(_)) && self.status == SecretStatus::Active && now < self.expires {
+            return SecretState::Disabled;
+        }
         let window = Window { not_before: self.not_before, expires: self.expires, refused_until: self.refused_until };
         SecretState::of(self.status, window, now)
     }

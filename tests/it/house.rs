@@ -5,18 +5,31 @@ use std::path::{Path, PathBuf};
 
 const FLOORS: [&[&str]; 5] = [
     &["domain"],
-    &["attempt", "config", "extract", "forwarded", "hash", "head", "registry", "rewrite", "throttle", "verify"],
-    &["log", "metrics", "net", "reload", "source", "upstream"],
+    &[
+        "admission",
+        "attempt",
+        "config",
+        "extract",
+        "forwarded",
+        "hash",
+        "head",
+        "registry",
+        "rewrite",
+        "throttle",
+        "verify",
+    ],
+    &["log", "metrics", "net", "reload", "source", "upstream", "work"],
     &["cli", "demo", "proxy", "telemetry"],
     &["app", "main", "lib"],
 ];
 
 /// What lib.rs's map says.
-const SIDEWAYS: [(&str, &[&str]); 10] = [
+const SIDEWAYS: [(&str, &[&str]); 11] = [
     ("config", &["hash"]),
     ("extract", &["config"]),
     ("registry", &["config", "extract", "hash"]),
     ("verify", &["config", "extract", "hash", "registry"]),
+    ("admission", &["throttle"]),
     ("rewrite", &["config", "extract", "forwarded", "head", "registry", "verify"]),
     ("net", &["metrics"]),
     ("upstream", &["metrics", "net"]),

@@ -30,5 +30,6 @@ mod peers;
 mod pieces;
 mod reload;
 mod shutdown;
+mod slow;
 mod storm;
 mod support;

@@ -5,6 +5,8 @@ use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
+use socket2::{Domain, Socket, Type};
+
 use super::{PATIENCE, bytes, form};
 
 /// One complete answer.
@@ -86,7 +88,19 @@ impl Wire {
     /// Connects; nothing is sent yet.
     #[track_caller]
     pub(crate) fn connect(address: SocketAddr) -> Self {
-        let stream = TcpStream::connect(address).expect("connect to the proxy");
+        Self::over(TcpStream::connect(address).expect("connect to the proxy"))
+    }
+
+    /// Connects from 127.0.0.`source`: another caller on this machine.
+    #[track_caller]
+    pub(crate) fn connect_from(source: u8, address: SocketAddr) -> Self {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        socket.bind(&SocketAddr::from(([127, 0, 0, source], 0)).into()).expect("an address of this machine");
+        socket.connect(&address.into()).expect("connect to the proxy");
+        Self::over(socket.into())
+    }
+
+    fn over(stream: TcpStream) -> Self {
         stream.set_nodelay(true).unwrap();
         // Whoever stops reading must not hang the test.
         stream.set_write_timeout(Some(PATIENCE)).unwrap();

@@ -1,0 +1,115 @@
+//! Leave to have a slow hash computed. Guessers of a client are refused it, those who lately proved a secret of it are not.
+//!
+//! The budget is the throttle's: who failed too often for a client within a window has nothing computed for it in that
+//! window. How much one source may have waiting at once is bounded where the work waits.
+
+use std::hash::{BuildHasher, RandomState};
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+use crate::domain::clock::Timestamp;
+use crate::throttle::Throttle;
+
+/// Proof that a source may have work done. Only [`admit`] gives one.
+pub struct Admission(IpAddr);
+
+impl Admission {
+    /// Who it was given to.
+    pub const fn source(&self) -> IpAddr {
+        self.0
+    }
+}
+
+/// Admits a source that has not failed too often for this id, or that lately proved a secret of it. Else gives the seconds
+/// after which it counts afresh.
+pub fn admit(
+    throttle: &Throttle,
+    provers: &Provers,
+    id: &[u8],
+    source: IpAddr,
+    now: Timestamp,
+) -> Result<Admission, u32> {
+    match throttle.spent(id, source, now) {
+        Some(seconds) if !provers.lately(id, source, now) => Err(seconds),
+        _ => Ok(Admission(source)),
+    }
+}
+
+/// Sources that proved a secret, in a table of fixed size: each (id, source) has one place, and the last one keeps it. Only
+/// who knows a right secret can write here, so a guesser can neither fill it nor push anybody out.
+pub struct Provers {
+    places: Box<[AtomicU64]>,
+    hasher: RandomState,
+}
+
+const PLACES: usize = 4096;
+/// A pod that fetches a token each hour stays known.
+const LATELY: Duration = Duration::from_secs(2 * 3600);
+/// Each place holds so many bits of key, then the minute.
+const MINUTE_BITS: u32 = 32;
+
+impl Default for Provers {
+    fn default() -> Self {
+        Self { places: (0..PLACES).map(|_| AtomicU64::new(0)).collect(), hasher: RandomState::new() }
+    }
+}
+
+impl Provers {
+    /// Notes that a secret of this id was proven from there.
+    pub fn note(&self, id: &[u8], source: IpAddr, now: Timestamp) {
+        if let Some((place, key)) = self.place(id, source) {
+            place.store(key << MINUTE_BITS | minute(now), Relaxed);
+        }
+    }
+
+    fn lately(&self, id: &[u8], source: IpAddr, now: Timestamp) -> bool {
+        let Some((place, key)) = self.place(id, source) else { return false };
+        let kept = place.load(Relaxed);
+        let age = minute(now).saturating_sub(kept & u64::from(u32::MAX));
+        kept != 0 && kept >> MINUTE_BITS == key && age <= LATELY.as_secs() / 60
+    }
+
+    fn place(&self, id: &[u8], source: IpAddr) -> Option<(&AtomicU64, u64)> {
+        let hash = self.hasher.hash_one((id, source));
+        let at = usize::try_from(hash & u64::from(u32::MAX)).unwrap_or(0) % PLACES;
+        self.places.get(at).map(|place| (place, hash >> MINUTE_BITS))
+    }
+}
+
+fn minute(now: Timestamp) -> u64 {
+    (now.millis() / 60_000) & u64::from(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+    const THERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(127, 0, 0, 2));
+
+    fn at(seconds: u64) -> Timestamp {
+        Timestamp::from_millis(1_795_000_020_000 + seconds * 1000)
+    }
+
+    #[test]
+    fn guessers_are_refused_work_and_provers_are_not() {
+        let throttle = Throttle::new(10, Duration::from_secs(60), 1024);
+        let provers = Provers::default();
+        let admitted = |source, seconds| admit(&throttle, &provers, b"c1", source, at(seconds));
+        for _ in 0..9 {
+            throttle.settle(b"c1", HERE, at(0));
+        }
+        assert_eq!(admitted(HERE, 0).map(|admission| admission.source()).ok(), Some(HERE));
+        throttle.settle(b"c1", HERE, at(0));
+        assert_eq!(admitted(HERE, 15).err(), Some(45), "as many as are answered plainly have been computed");
+        assert!(admitted(THERE, 0).is_ok(), "another source");
+        assert!(admit(&throttle, &provers, b"c2", HERE, at(0)).is_ok(), "another client");
+        assert!(admitted(HERE, 60).is_ok(), "the next minute");
+        provers.note(b"c1", THERE, at(0));
+        assert!(admitted(HERE, 0).is_err(), "another source proved one");
+        provers.note(b"c1", HERE, at(0));
+        assert!(admitted(HERE, 0).is_ok());
+        assert!(provers.lately(b"c1", HERE, at(7200)) && !provers.lately(b"c1", HERE, at(7300)));
+    }
+}
