@@ -1,5 +1,6 @@
 //! The only wiring: settings -> load, bind, start -> serve until told to stop -> drain.
 
+mod notices;
 mod planes;
 mod signals;
 
@@ -108,6 +109,7 @@ impl App {
         let shown =
             Telemetry { shared: shared.clone(), readiness: readiness.clone(), flush: move || flushed.clone().flush() };
         tokio::task::spawn_local(telemetry::serve(door, Arc::new(shown), telemetry_runs));
+        tokio::task::spawn_local(notices::follow(shared.snapshot.clone(), clock.clone(), log.clone()));
         tokio::task::spawn_local(follow_clock(clock, log.clone()));
 
         for address in &addresses.proxy {

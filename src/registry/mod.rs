@@ -6,6 +6,7 @@
 pub mod build;
 pub mod cells;
 pub mod diff;
+pub mod expiry;
 mod index;
 
 use std::collections::HashMap;
@@ -191,6 +192,11 @@ impl Snapshot {
     /// The client of that id, compared byte for byte.
     pub fn client(&self, id: &[u8]) -> Option<&Arc<Client>> {
         self.index.get(id)
+    }
+
+    /// The revoked record of a client that `presented` names by its digest, though it may have left the list.
+    pub fn buried(&self, client: &ClientId, presented: impl Fn(&Digest) -> bool) -> Option<&SecretId> {
+        self.graveyard.get(client)?.iter().find(|grave| presented(&grave.digest)).map(|grave| &grave.secret)
     }
 
     /// How many secrets stand in the list.
