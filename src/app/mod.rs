@@ -25,9 +25,13 @@ use crate::proxy::route::Routes;
 use crate::reload::{self, Loaded, Reloader};
 use crate::telemetry::{self, Readiness, Telemetry};
 use crate::throttle::Throttle;
+use crate::usage::{self, Usage};
 
 /// How often our clock is compared with the wall's.
 const CLOCK_CHECK: Duration = Duration::from_secs(5);
+
+/// How long the end waits for what the data-plane threads still hold.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// An instance that is about to serve.
 pub struct App(pub Launch);
@@ -62,6 +66,14 @@ impl App {
 
         let Loaded { snapshot, seen, .. } = loaded;
         let snapshot = Arc::new(ArcSwap::from_pointee(snapshot));
+        let usage = Usage::start(usage::Start {
+            // A demonstration saves nothing.
+            path: origin.is_some().then(|| settings.state.path.clone()),
+            keep_gone: settings.clients.keep_revoked,
+            snapshot: snapshot.clone(),
+            clock: clock.clone(),
+            log: log.clone(),
+        })?;
         let shared = Arc::new(Shared {
             routes: Routes::of(&settings),
             throttle: Throttle::new(settings.throttle.failures, settings.throttle.per, settings.throttle.table_size),
@@ -81,7 +93,8 @@ impl App {
                     metrics.clone(),
                     clock.clone(),
                     log.clone(),
-                );
+                )
+                .before_publish(usage.on_publish());
                 Some(reload::watch::start(reloader, settings.clients.poll_interval, log.clone())?)
             }
             None => {
@@ -150,6 +163,9 @@ impl App {
             () = signals.stop() => Err("a second signal"),
         };
         let _all_stop = stop_telemetry.send(true);
+        // What the last requests left is settled first; a thread that hangs has nothing more to say.
+        let _hangs = tokio::time::timeout(LAST_WORDS, planes.flush()).await;
+        usage.finish();
         match outcome {
             Ok(()) => log.info("stopped", &[]),
             Err(reason) => {

@@ -1,10 +1,8 @@
 //! What requests write: atomics on the record they used and on its client. Carried over from snapshot to snapshot.
 
 use std::net::IpAddr;
-use std::sync::atomic::{
-    AtomicBool, AtomicU64,
-    Ordering::{Acquire, Relaxed, Release},
-};
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::domain::clock::Timestamp;
@@ -21,8 +19,10 @@ pub struct UseCell {
     sampled: AtomicU64,
     /// [`UseCell::revision`] as it was kept last.
     kept: AtomicU64,
-    restored: AtomicBool,
 }
+
+/// A cell of which nothing has been kept, not even its beginning.
+const NEVER: u64 = u64::MAX;
 
 /// Where a secret was presented from, last.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -128,9 +128,7 @@ impl UseCell {
             from: Mutex::new(Vec::new()),
             refused: Mutex::new(Refusals { count: 0, from: Vec::new() }),
             sampled: AtomicU64::new(0),
-            // Not even the beginning has been kept.
-            kept: AtomicU64::new(u64::MAX),
-            restored: AtomicBool::new(false),
+            kept: AtomicU64::new(NEVER),
         }
     }
 
@@ -150,7 +148,7 @@ impl UseCell {
     /// Notes that the secret was presented while it was not accepted.
     pub fn refuse(&self, sighting: Sighting) {
         let mut refused = locked(&self.refused);
-        refused.count += 1;
+        refused.count = refused.count.saturating_add(1);
         note(&mut refused.from, sighting);
         self.sampled.fetch_add(1, Release);
     }
@@ -181,18 +179,15 @@ impl UseCell {
         }
     }
 
-    /// Takes over what was known before this cell was made, once; what it has noted since is added to that.
+    /// Takes over what was known before this cell was made. Taken over twice it is the same.
     pub fn restore(&self, before: Seen) {
-        if self.restored.swap(true, Relaxed) {
-            return;
-        }
         self.tracking_since.fetch_min(before.tracking_since.millis(), Relaxed);
         self.last_used.fetch_max(before.last_used.unwrap_or(Timestamp::MIN).millis(), Relaxed);
-        self.uses.fetch_add(before.uses, Relaxed);
+        self.uses.fetch_max(before.uses, Release);
         let mut from = locked(&self.from);
         before.from.into_iter().for_each(|sighting| note(&mut from, sighting));
         let mut refused = locked(&self.refused);
-        refused.count += before.refused.count;
+        refused.count = refused.count.max(before.refused.count);
         before.refused.from.into_iter().for_each(|sighting| note(&mut refused.from, sighting));
     }
 
@@ -204,6 +199,11 @@ impl UseCell {
     /// Whether there is something that was not kept.
     pub fn has_news(&self) -> bool {
         self.revision() != self.kept.load(Relaxed)
+    }
+
+    /// Whether nothing of it was ever kept: its record has just entered the list.
+    pub fn is_new(&self) -> bool {
+        self.kept.load(Relaxed) == NEVER
     }
 
     /// What was known at that revision has been kept.
@@ -290,10 +290,8 @@ mod tests {
     }
 
     #[test]
-    fn what_was_known_before_is_taken_over_once_and_added_to() {
+    fn what_was_known_before_is_taken_over_and_twice_is_the_same() {
         let cell = UseCell::tracked_since(Timestamp::from_millis(100));
-        cell.note(Timestamp::from_millis(110));
-        cell.refuse(sighting(1, "a", 111));
         let before = Seen {
             last_used: Some(Timestamp::from_millis(90)),
             uses: 7,
@@ -302,6 +300,9 @@ mod tests {
             ..Seen::since(Timestamp::from_millis(10))
         };
         cell.restore(before.clone());
+        assert_eq!(cell.seen(), before);
+        cell.note(Timestamp::from_millis(110));
+        cell.refuse(sighting(1, "a", 111));
         cell.restore(before);
         let seen = cell.seen();
         assert_eq!((seen.tracking_since.millis(), seen.uses, seen.refused.count), (10, 8, 3));

@@ -6,13 +6,13 @@ use std::path::{Path, PathBuf};
 const FLOORS: [&[&str]; 5] = [
     &["domain"],
     &["attempt", "config", "extract", "forwarded", "hash", "head", "registry", "rewrite", "throttle", "verify"],
-    &["log", "metrics", "net", "reload", "source", "upstream"],
+    &["log", "metrics", "net", "reload", "source", "upstream", "usage"],
     &["cli", "demo", "proxy", "telemetry"],
     &["app", "main", "lib"],
 ];
 
 /// What lib.rs's map says.
-const SIDEWAYS: [(&str, &[&str]); 10] = [
+const SIDEWAYS: [(&str, &[&str]); 11] = [
     ("config", &["hash"]),
     ("extract", &["config"]),
     ("registry", &["config", "extract", "hash"]),
@@ -21,6 +21,7 @@ const SIDEWAYS: [(&str, &[&str]); 10] = [
     ("net", &["metrics"]),
     ("upstream", &["metrics", "net"]),
     ("reload", &["source", "log", "metrics"]),
+    ("usage", &["log"]),
     ("telemetry", &["proxy"]),
     ("cli", &["demo"]),
 ];
