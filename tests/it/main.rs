@@ -31,3 +31,4 @@ mod reload;
 mod shutdown;
 mod storm;
 mod support;
+mod usage;
