@@ -79,8 +79,8 @@ impl Seen {
         self.last_used = self.last_used.max(other.last_used);
         self.uses = self.uses.max(other.uses);
         self.refused.count = self.refused.count.max(other.refused.count);
-        other.from.into_iter().for_each(|sighting| note(&mut self.from, sighting));
-        other.refused.from.into_iter().for_each(|sighting| note(&mut self.refused.from, sighting));
+        other.from.into_iter().rev().for_each(|sighting| note(&mut self.from, sighting));
+        other.refused.from.into_iter().rev().for_each(|sighting| note(&mut self.refused.from, sighting));
     }
 
     /// The same without a time that has not come: one that a clock wrote down which has since been set back.
@@ -95,7 +95,8 @@ impl Seen {
     }
 }
 
-/// Puts a sighting among those that are kept: the latest first, one for each caller, no more than are kept.
+/// Puts a sighting among those that are kept: the latest first, one for each caller, no more than are kept. Of two at
+/// one time the one that comes later stands first.
 fn note(kept: &mut Vec<Sighting>, mut new: Sighting) {
     let same =
         |old: &Sighting| old.address == new.address && old.method == new.method && old.user_agent == new.user_agent;
@@ -185,10 +186,10 @@ impl UseCell {
         self.last_used.fetch_max(before.last_used.unwrap_or(Timestamp::MIN).millis(), Relaxed);
         self.uses.fetch_max(before.uses, Release);
         let mut from = locked(&self.from);
-        before.from.into_iter().for_each(|sighting| note(&mut from, sighting));
+        before.from.into_iter().rev().for_each(|sighting| note(&mut from, sighting));
         let mut refused = locked(&self.refused);
         refused.count = refused.count.max(before.refused.count);
-        before.refused.from.into_iter().for_each(|sighting| note(&mut refused.from, sighting));
+        before.refused.from.into_iter().rev().for_each(|sighting| note(&mut refused.from, sighting));
     }
 
     /// Changes with everything that is noted.

@@ -235,3 +235,6 @@ impl Keeper {
         self.trouble = Some(trouble);
     }
 }
+
+#[cfg(test)]
+mod tests;
