@@ -8,7 +8,7 @@
 //! |---|---|
 //! | 4 | [`app`] (the only wiring), `main` |
 //! | 3 | [`proxy`] (one token request), [`telemetry`] (the door for Prometheus), [`cli`] (the verbs), [`demo`] |
-//! | 2 | [`net`] accept, connections, deadlines · [`upstream`] pool, exchange · [`reload`] triggers · [`source`] lists in files · [`usage`] last use over restarts · [`log`] · [`metrics`] |
+//! | 2 | [`net`] accept, connections, deadlines · [`upstream`] pool, exchange · [`reload`] triggers · [`source`] lists in files · [`usage`] last use over restarts · [`fleet`] and over instances · [`log`] · [`metrics`] |
 //! | 1 | [`config`] · [`head`] · [`extract`] · [`hash`] · [`registry`] the list in force · [`verify`] · [`throttle`] · [`forwarded`] · [`rewrite`] · [`attempt`] |
 //! | 0 | [`domain`] ids, secrets, OAuth words, clock |
 //!
@@ -34,6 +34,7 @@ pub mod config;
 pub mod demo;
 pub mod domain;
 pub mod extract;
+pub mod fleet;
 pub mod forwarded;
 pub mod hash;
 pub mod head;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 const FLOORS: [&[&str]; 5] = [
     &["domain"],
     &["attempt", "config", "extract", "forwarded", "hash", "head", "registry", "rewrite", "throttle", "verify"],
-    &["log", "metrics", "net", "reload", "source", "upstream", "usage"],
+    &["fleet", "log", "metrics", "net", "reload", "source", "upstream", "usage"],
     &["cli", "demo", "proxy", "telemetry"],
     &["app", "main", "lib"],
 ];
