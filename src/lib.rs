@@ -8,7 +8,7 @@
 //! |---|---|
 //! | 4 | [`app`] (the only wiring), `main` |
 //! | 3 | [`proxy`] (one token request), [`telemetry`] (the door for Prometheus), [`cli`] (the verbs), [`demo`] |
-//! | 2 | [`net`] accept, connections, deadlines · [`upstream`] pool, exchange · [`reload`] triggers · [`source`] lists in files · [`log`] · [`metrics`] · [`work`] slow hashes |
+//! | 2 | [`net`] accept, connections, deadlines · [`upstream`] pool, exchange · [`reload`] triggers · [`source`] lists in files · [`usage`] last use over restarts · [`fleet`] and over instances · [`log`] · [`metrics`] · [`work`] slow hashes |
 //! | 1 | [`config`] · [`head`] · [`extract`] · [`hash`] · [`registry`] the list in force · [`verify`] · [`throttle`] · [`admission`] · [`forwarded`] · [`rewrite`] · [`attempt`] |
 //! | 0 | [`domain`] ids, secrets, OAuth words, clock |
 //!
@@ -22,7 +22,8 @@
 //! # The map
 //! Sideways on floor 1: `config -> hash`, `extract -> config`, `registry -> config, extract, hash`,
 //! `verify -> config, extract, hash, registry`, `admission -> throttle`, `rewrite -> config, extract, forwarded, head, registry, verify`.
-//! On floor 2: `net -> metrics`, `upstream -> metrics, net`, `reload -> source, log, metrics`.
+//! On floor 2: `net -> metrics`, `upstream -> metrics, net`, `reload -> source, log, metrics`,
+//! `usage -> log`.
 //! On floor 3: `telemetry -> proxy`, `cli -> demo`.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing))]
 

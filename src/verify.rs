@@ -68,6 +68,8 @@ impl Verified {
 pub struct Denied {
     /// The known client among the readings.
     pub client: Option<Arc<Client>>,
+    /// How they were presented.
+    pub method: AuthMethod,
     digests: [Option<Digest>; 2],
 }
 
@@ -102,7 +104,7 @@ pub enum Verdict {
 /// Verifies presented credentials against one snapshot.
 pub fn verify(snapshot: &Snapshot, credentials: &Credentials<'_>, now: Timestamp) -> Verdict {
     let mut verified: Option<Verified> = None;
-    let mut denied = Denied { client: None, digests: [None; 2] };
+    let mut denied = Denied { client: None, method: credentials.method, digests: [None; 2] };
     let mut awaits = false;
     for (reading, kept) in credentials.readings().zip(&mut denied.digests) {
         let client = snapshot.client(reading.id);
@@ -151,14 +153,24 @@ fn compare(client: Option<&Arc<Client>>, reading: &Reading<'_>, now: Timestamp) 
 
 /// Why credentials were refused: for counters and logs only, on the control thread. The record is named when the secret
 /// was one of the client's that is dead, pending or disabled.
-pub fn post_mortem(denied: &Denied, now: Timestamp) -> (AuthResult, Option<SecretId>) {
+pub fn post_mortem(denied: &Denied, now: Timestamp) -> (AuthResult, Option<&Record>) {
     let Some(client) = &denied.client else { return (AuthResult::UnknownClient, None) };
-    let presented = |record: &&Record| denied.digests.iter().flatten().any(|digest| record.held.knows(digest));
-    match client.records.iter().find(presented) {
-        Some(record) if !client.enabled => (AuthResult::DisabledClient, Some(record.id.clone())),
-        Some(record) => (record.why_refused(now), Some(record.id.clone())),
+    match client.records.iter().find(|record| denied.digests.iter().flatten().any(|digest| record.held.knows(digest))) {
+        Some(record) if !client.enabled => (AuthResult::DisabledClient, Some(record)),
+        Some(record) => (record.why_refused(now), Some(record)),
         None if !client.enabled => (AuthResult::DisabledClient, None),
         None => (AuthResult::InvalidSecret, None),
+    }
+}
+
+/// The secret that it would have been, where it was revoked and has left the list since.
+pub fn tombstone<'s>(denied: &Denied, snapshot: &'s Snapshot) -> Option<&'s SecretId> {
+    snapshot.buried(&denied.client.as_ref()?.id, |digest| denied.presented(digest))
+}
+
+impl Denied {
+    fn presented(&self, digest: &Digest) -> bool {
+        self.digests.iter().flatten().any(|presented| presented == digest)
     }
 }
 
@@ -230,7 +242,7 @@ mod tests {
             Verdict::Verified(verified) => Ok(verified.record().unwrap().id.to_string()),
             Verdict::Denied(denied) => {
                 let (result, record) = post_mortem(&denied, NOW);
-                Err((result, record.map(|id| id.to_string())))
+                Err((result, record.map(|record| record.id.to_string())))
             }
             Verdict::Ambiguous | Verdict::Slow(_) => panic!("neither"),
         }

@@ -15,7 +15,7 @@ use crate::config::settings::Settings;
 use crate::config::settings::operation::Instances;
 use crate::domain::clock::{Clock, Timestamp};
 use crate::domain::ids::{ClientId, SecretId};
-use crate::fleet::{self, FleetUse};
+use crate::fleet::{ClientUse, Prometheus};
 use crate::lifecycle::{Holder, Usage};
 use crate::metrics::Metrics;
 use crate::registry::{Client, Record, Snapshot};
@@ -41,7 +41,7 @@ pub struct Ground {
 pub(super) enum Hands {
     Instance(Instance),
     /// No instance answers: the files, and what the last one wrote down of uses.
-    Files(Option<State>),
+    Files(Option<Arc<State>>),
 }
 
 /// A running instance.
@@ -64,14 +64,14 @@ pub(super) struct View {
 }
 
 /// The uses that every instance of a fleet has seen, together.
-type FleetUses = HashMap<(ClientId, SecretId), FleetUse>;
+type FleetUses = HashMap<ClientId, ClientUse>;
 
 /// Who knows of uses.
 enum Book {
     /// The records' own counters.
     Counters,
     /// What a state file says; nothing where there is none.
-    Kept(Option<State>),
+    Kept(Option<Arc<State>>),
     /// Every instance's, beside our own; or why they are not known.
     Fleet(Result<FleetUses, String>),
 }
@@ -91,7 +91,7 @@ impl Ground {
     pub fn files(settings: Settings, clock: Arc<Clock>) -> Result<Self, ConfigErrors> {
         let loaded = reload::load(&settings, &clock)?;
         // A state file that cannot be read knows as little as one that is not there.
-        let state = usage::read(&settings.state.path).ok().flatten();
+        let state = usage::read(&settings.state.path).ok().flatten().map(Arc::new);
         let snapshot = Arc::new(ArcSwap::from_pointee(loaded.snapshot));
         Ok(Self::new(Arc::new(settings), snapshot, clock, Hands::Files(state)))
     }
@@ -117,9 +117,10 @@ impl Ground {
     }
 
     async fn fleet(&self, of: Option<&ClientId>) -> Result<FleetUses, String> {
-        match &self.settings.fleet.prometheus {
-            Some(prometheus) => fleet::uses(prometheus, of).await,
-            None => Err("[fleet] instances = \"many\", and no prometheus is named that knows them all".to_owned()),
+        match (Prometheus::of(&self.settings.fleet), of) {
+            (Some(prometheus), Some(client)) => Ok([(client.clone(), prometheus.client(client).await?)].into()),
+            (Some(prometheus), None) => prometheus.clients().await,
+            (None, _) => Err("[fleet] instances = \"many\", and no prometheus is named that knows them all".to_owned()),
         }
     }
 
@@ -166,7 +167,7 @@ impl View {
             Book::Kept(Some(state)) => state.seen(&client.id, record),
             Book::Fleet(Err(why)) => return Usage::Unknown(why.clone()),
             Book::Fleet(Ok(uses)) => {
-                let of_all = uses.get(&(client.id.clone(), record.id.clone()));
+                let of_all = uses.get(&client.id).and_then(|uses| uses.get(&record.id));
                 let Some(of_all) = of_all else {
                     return Usage::Unknown("Prometheus has not seen it yet".to_owned());
                 };

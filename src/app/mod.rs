@@ -1,5 +1,6 @@
 //! The only wiring: settings -> load, bind, start -> serve until told to stop -> drain.
 
+mod notices;
 mod planes;
 mod signals;
 
@@ -25,10 +26,14 @@ use crate::proxy::route::Routes;
 use crate::reload::{self, Loaded, Reloader};
 use crate::telemetry::{self, Readiness, Telemetry};
 use crate::throttle::Throttle;
+use crate::usage::{self, Usage};
 use crate::work;
 
 /// How often our clock is compared with the wall's.
 const CLOCK_CHECK: Duration = Duration::from_secs(5);
+
+/// How long the end waits for what the data-plane threads still hold.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// An instance that is about to serve.
 pub struct App(pub Launch);
@@ -65,6 +70,14 @@ impl App {
         let snapshot = Arc::new(ArcSwap::from_pointee(snapshot));
         // Half the cores, so that a flood of slow hashes leaves the other half to those who are served at once.
         let threads = std::thread::available_parallelism().map_or(1, |cores| cores.get() / 2);
+        let usage = Usage::start(usage::Start {
+            // A demonstration saves nothing.
+            path: origin.is_some().then(|| settings.state.path.clone()),
+            keep_gone: settings.clients.keep_revoked,
+            snapshot: snapshot.clone(),
+            clock: clock.clone(),
+            log: log.clone(),
+        })?;
         let shared = Arc::new(Shared {
             routes: Routes::of(&settings),
             throttle: Throttle::new(settings.throttle.failures, settings.throttle.per, settings.throttle.table_size),
@@ -86,7 +99,8 @@ impl App {
                     metrics.clone(),
                     clock.clone(),
                     log.clone(),
-                );
+                )
+                .before_publish(usage.on_publish());
                 Some(reload::watch::start(reloader, settings.clients.poll_interval, log.clone())?)
             }
             None => {
@@ -114,6 +128,7 @@ impl App {
         let shown =
             Telemetry { shared: shared.clone(), readiness: readiness.clone(), flush: move || flushed.clone().flush() };
         tokio::task::spawn_local(telemetry::serve(door, Arc::new(shown), telemetry_runs));
+        tokio::task::spawn_local(notices::follow(shared.snapshot.clone(), clock.clone(), log.clone()));
         tokio::task::spawn_local(follow_clock(clock, log.clone()));
 
         for address in &addresses.proxy {
@@ -154,6 +169,9 @@ impl App {
             () = signals.stop() => Err("a second signal"),
         };
         let _all_stop = stop_telemetry.send(true);
+        // What the last requests left is settled first; a thread that hangs has nothing more to say.
+        let _hangs = tokio::time::timeout(LAST_WORDS, planes.flush()).await;
+        usage.finish();
         match outcome {
             Ok(()) => log.info("stopped", &[]),
             Err(reason) => {

@@ -8,19 +8,19 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::log::Log;
-use crate::log::access::LineCache;
 use crate::net::accept::{Lane, Load};
 use crate::net::conn::PhaseLimits;
 use crate::net::worker::{self, Order, Start};
-use crate::proxy::report::{Denial, Reporter, settle_denials};
+use crate::proxy::report::Reporter;
+use crate::proxy::settle::{Batch, Settler};
 use crate::proxy::{Proxy, Shared};
 use crate::upstream::pool::Pool;
 
-/// Batches of refusals that may wait for the control thread.
-const DENIALS: usize = 256;
-/// Refused credentials on their way to the control thread, or a question whether all before it were settled.
+/// Batches that may wait for the control thread.
+const BATCHES: usize = 256;
+/// Refusals and uses on their way to the control thread, or a question whether all before it were settled.
 pub(super) enum Settle {
-    Batch(Vec<Denial>),
+    Batch(Batch),
     Barrier(oneshot::Sender<()>),
 }
 
@@ -35,8 +35,8 @@ pub(super) struct Planes {
 
 /// Starts the threads, and the task that finds out why credentials were refused.
 pub(super) fn start(shared: &Arc<Shared>, log: &Log) -> anyhow::Result<(Planes, Vec<JoinHandle<()>>)> {
-    let (settle, denials) = mpsc::channel(DENIALS);
-    tokio::task::spawn_local(settle_all(denials, shared.clone(), log.clone()));
+    let (settle, batches) = mpsc::channel(BATCHES);
+    tokio::task::spawn_local(settle_all(batches, shared.clone(), log.clone()));
     let settings = &shared.settings;
     let upstream = Arc::new(settings.upstream.clone());
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
@@ -64,15 +64,15 @@ pub(super) fn start(shared: &Arc<Shared>, log: &Log) -> anyhow::Result<(Planes, 
         planes.orders.push(orders);
         let (shared, log, upstream, settle) = (shared.clone(), log.clone(), upstream.clone(), planes.settle.clone());
         let run = move || {
-            let denials = move |batch| {
+            let aftermath = move |batch| {
                 settle.try_send(Settle::Batch(batch)).map_err(|error| match error.into_inner() {
                     Settle::Batch(batch) => batch,
-                    Settle::Barrier(_) => Vec::new(),
+                    Settle::Barrier(_) => Batch::default(),
                 })
             };
             let failed = worker::run(start, |deadlines| {
                 let pool = Pool::new(upstream, shared.metrics.clone(), Rc::clone(deadlines));
-                let reporter = Reporter::new(shared.clone(), log.clone(), Box::new(denials));
+                let reporter = Reporter::new(shared.clone(), log.clone(), Box::new(aftermath));
                 Proxy::new(shared, pool, reporter, load)
             });
             if let Err(error) = failed {
@@ -107,11 +107,11 @@ impl Planes {
     }
 }
 
-async fn settle_all(mut denials: mpsc::Receiver<Settle>, shared: Arc<Shared>, log: Log) {
-    let mut cache = LineCache::default();
-    while let Some(next) = denials.recv().await {
+async fn settle_all(mut batches: mpsc::Receiver<Settle>, shared: Arc<Shared>, log: Log) {
+    let mut settler = Settler::default();
+    while let Some(next) = batches.recv().await {
         match next {
-            Settle::Batch(batch) => settle_denials(batch, &shared, &log, &mut cache),
+            Settle::Batch(batch) => settler.settle(batch, &shared, &log),
             Settle::Barrier(done) => {
                 let _nobody_waits = done.send(());
             }

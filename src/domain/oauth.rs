@@ -96,12 +96,22 @@ impl AuthResult {
 }
 
 /// How a client proved itself: RFC 6749 section 2.3.1.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum AuthMethod {
     /// `client_secret_basic`: the Authorization header.
     Basic,
     /// `client_secret_post`: the form.
     Post,
+}
+
+impl AuthMethod {
+    /// As it is written down.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Basic => "basic",
+            Self::Post => "post",
+        }
+    }
 }
 
 /// Which reading of HTTP Basic matched: the closed set of `encoding` in `relatch_basic_encoding_total`.

@@ -48,6 +48,16 @@ pub enum Kept {
     Slow(std::sync::Arc<Slow>),
 }
 
+impl Kept {
+    /// What tells it from any other.
+    pub fn identity(&self) -> Digest {
+        match self {
+            Self::Fast(digest) => *digest,
+            Self::Slow(slow) => slow.identity(),
+        }
+    }
+}
+
 /// Why a written hash cannot be used. Quotes nothing of it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unreadable {

@@ -100,45 +100,52 @@ struct Family {
     name: &'static str,
     kind: &'static str,
     help: &'static str,
-    value: fn(&Record) -> Option<f64>,
+    value: fn(&Record, Timestamp) -> Option<f64>,
     /// More labels, and the status, for the info family.
     info: bool,
 }
 
-const PER_SECRET: [Family; 6] = [
+const PER_SECRET: [Family; 7] = [
     Family {
         name: "relatch_client_secret_info",
         kind: "gauge",
         help: "A metric with a constant '1' value labelled by the name, role and status of a secret; role is current for the newest active secret of a client and previous for the others.",
-        value: |_| Some(1.0),
+        value: |_, _| Some(1.0),
         info: true,
     },
     Family {
         name: "relatch_client_secret_created_timestamp_seconds",
         kind: "gauge",
         help: "Creation time of a secret; absent where the list does not tell it.",
-        value: |record| record.created.map(Timestamp::seconds),
+        value: |record, _| record.created.map(Timestamp::seconds),
         info: false,
     },
     Family {
         name: "relatch_client_secret_expiration_timestamp_seconds",
         kind: "gauge",
         help: "Time after which a secret is refused; absent for a secret that does not expire.",
-        value: |record| Some(record.expires).filter(|at| *at != Timestamp::MAX).map(Timestamp::seconds),
+        value: |record, _| Some(record.expires).filter(|at| *at != Timestamp::MAX).map(Timestamp::seconds),
+        info: false,
+    },
+    Family {
+        name: "relatch_client_secret_expiry_notice_days",
+        kind: "gauge",
+        help: "The last of 90, 60, 30, 15, 7 and 1 days before its expiration that an active secret has passed; absent before the first.",
+        value: |record, now| record.notice(now).map(f64::from),
         info: false,
     },
     Family {
         name: "relatch_client_secret_last_used_timestamp_seconds",
         kind: "gauge",
         help: "Time of the last successful authentication with a secret; 0 when not used since tracking began.",
-        value: |record| Some(record.uses.last_used().map_or(0.0, Timestamp::seconds)),
+        value: |record, _| Some(record.uses.last_used().map_or(0.0, Timestamp::seconds)),
         info: false,
     },
     Family {
         name: "relatch_client_secret_tracking_since_timestamp_seconds",
         kind: "gauge",
         help: "Time since which uses of a secret have been observed.",
-        value: |record| Some(record.uses.tracking_since().seconds()),
+        value: |record, _| Some(record.uses.tracking_since().seconds()),
         info: false,
     },
     Family {
@@ -146,7 +153,7 @@ const PER_SECRET: [Family; 6] = [
         kind: "counter",
         help: "Successful authentications by secret.",
         #[expect(clippy::cast_precision_loss, reason = "the format's numbers are doubles")]
-        value: |record| Some(record.uses.uses() as f64),
+        value: |record, _| Some(record.uses.uses() as f64),
         info: false,
     },
 ];
@@ -157,7 +164,7 @@ impl Family {
         for (client_id, client) in names.each(snapshot) {
             let current = client.current(now).map(|record| &record.id);
             for record in &client.records {
-                let Some(value) = (self.value)(record) else { continue };
+                let Some(value) = (self.value)(record, now) else { continue };
                 let (name, secret_id) = (self.name, &record.id);
                 if self.info {
                     let role = if current == Some(secret_id) { "current" } else { "previous" };

@@ -10,6 +10,8 @@ pub mod read;
 pub mod report;
 pub mod respond;
 pub mod route;
+mod sample;
+pub mod settle;
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -124,10 +126,13 @@ impl Proxy {
             Decision::Pending(pending) => Box::pin(self.prove(conn, *pending, caller.address, now, notes)).await?,
         };
         match &cleared {
-            Cleared::Verified(verified) => match &verified.client().upstream {
-                Some(identity) => self.send_replaced(conn, &original, &form, &cleared, identity).await,
-                None => self.send(conn, &original, &form, cleared.passage()).await,
-            },
+            Cleared::Verified(verified) => {
+                self.reporter.sample(verified, caller.address, &parts.headers, now);
+                match &verified.client().upstream {
+                    Some(identity) => self.send_replaced(conn, &original, &form, &cleared, identity).await,
+                    None => self.send(conn, &original, &form, cleared.passage()).await,
+                }
+            }
             Cleared::Carried(_) => self.send(conn, &original, &form, cleared.passage()).await,
         }
     }
@@ -211,7 +216,7 @@ impl Service for Proxy {
         if unread || self.draining.get() {
             respond::close_after(&mut response);
         }
-        self.reporter.report(&parts.method, response.status(), notes);
+        self.reporter.report(&parts, response.status(), notes);
         response
     }
 

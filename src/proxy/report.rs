@@ -1,15 +1,18 @@
-//! What a request leaves behind: a count, a duration, a line. Lines and refusals gather in the thread's own buffers and
-//! are handed over at the next tick, or at once when the thread had been quiet.
+//! What a request leaves behind: a count, a duration, a line. Lines, refusals and samples gather in the thread's own
+//! buffers and are handed over at the next tick, or at once when the thread had been quiet.
 
 use std::cell::{Cell, RefCell};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use http::header::HeaderValue;
+use http::header::{HeaderMap, HeaderValue, USER_AGENT};
+use http::request::Parts;
 use http::{Method, StatusCode};
 
 use super::Shared;
+use super::sample::Sampler;
+use super::settle::{Batch, Denial};
 use crate::domain::clock::{Timestamp, instant};
 use crate::domain::oauth::AuthResult;
 use crate::log::Log;
@@ -17,6 +20,7 @@ use crate::log::access::{Line, LineCache};
 use crate::metrics::Metrics;
 use crate::net::conn::Conn;
 use crate::registry::Client;
+use crate::registry::cells::user_agent;
 use crate::upstream::UpstreamError;
 use crate::verify::{Denied, Verified};
 
@@ -86,32 +90,14 @@ impl Notes {
     }
 }
 
-/// A refusal whose reason is still to be found out, on the control thread, after the answer.
-pub struct Denial {
-    /// The credentials, as digests.
-    pub denied: Denied,
-    /// When.
-    pub at: Timestamp,
-    /// From where.
-    pub peer: IpAddr,
-    /// The request's id.
-    pub request_id: Option<HeaderValue>,
-    /// Index of the endpoint.
-    pub endpoint: Option<usize>,
-    /// How long it took.
-    pub took: Duration,
-    /// The status that was answered.
-    pub status: StatusCode,
-}
-
-/// Takes refusals over to the control thread, or gives them back when it has too many.
-pub type Denials = Box<dyn Fn(Vec<Denial>) -> Result<(), Vec<Denial>>>;
+/// Takes over to the control thread what is left to be settled, or gives it back when that has too much.
+pub type Aftermath = Box<dyn Fn(Batch) -> Result<(), Batch>>;
 
 /// The reporting of one data-plane thread.
 pub struct Reporter {
     shared: Arc<Shared>,
     log: Log,
-    denials: Denials,
+    aftermath: Aftermath,
     waiting: RefCell<Waiting>,
     handed_over: Cell<bool>,
     ids: RequestIds,
@@ -120,7 +106,8 @@ pub struct Reporter {
 #[derive(Default)]
 struct Waiting {
     lines: Vec<u8>,
-    denials: Vec<Denial>,
+    batch: Batch,
+    sampler: Sampler,
     cache: LineCache,
 }
 
@@ -130,10 +117,10 @@ const MANY_BYTES: usize = 32 << 10;
 const MANY_DENIALS: usize = 256;
 
 impl Reporter {
-    /// A reporter that writes to `log` and tells refusals to `denials`.
-    pub fn new(shared: Arc<Shared>, log: Log, denials: Denials) -> Self {
+    /// A reporter that writes to `log` and tells what is left to be settled to `aftermath`.
+    pub fn new(shared: Arc<Shared>, log: Log, aftermath: Aftermath) -> Self {
         let waiting = RefCell::default();
-        Self { shared, log, denials, waiting, handed_over: Cell::new(false), ids: RequestIds::new() }
+        Self { shared, log, aftermath, waiting, handed_over: Cell::new(false), ids: RequestIds::new() }
     }
 
     /// The id that the request came with, or a new one.
@@ -141,8 +128,15 @@ impl Reporter {
         notes.request_id.get_or_insert_with(|| self.ids.next()).clone()
     }
 
+    /// Step 7, the rest of it: where a secret was used from, unless the same was told a moment ago.
+    pub fn sample(&self, verified: &Verified, address: IpAddr, headers: &HeaderMap, at: Timestamp) {
+        let waiting = &mut *self.waiting.borrow_mut();
+        waiting.sampler.sample(verified, address, said(headers), at, &mut waiting.batch.used);
+    }
+
     /// Counts a request and writes its line.
-    pub fn report(&self, method: &Method, status: StatusCode, mut notes: Notes) {
+    pub fn report(&self, request: &Parts, status: StatusCode, mut notes: Notes) {
+        let method = &request.method;
         let metrics = &self.shared.metrics;
         let now = instant();
         let took = now.saturating_duration_since(notes.began);
@@ -154,8 +148,11 @@ impl Reporter {
         let mut waiting = self.waiting.borrow_mut();
         match notes.denied.take() {
             Some(denied) => {
+                let user_agent =
+                    if denied.client.is_some() { user_agent(said(&request.headers)) } else { Box::default() };
                 let Notes { peer, request_id, endpoint, .. } = notes;
-                waiting.denials.push(Denial { denied, at, peer, request_id, endpoint, took, status });
+                let denial = Denial { denied, at, peer, user_agent, request_id, endpoint, took, status };
+                waiting.batch.denials.push(denial);
             }
             None if self.log.access() => {
                 self.request_id(&mut notes);
@@ -163,7 +160,7 @@ impl Reporter {
             }
             None => return,
         }
-        let many = waiting.lines.len() >= MANY_BYTES || waiting.denials.len() >= MANY_DENIALS;
+        let many = waiting.lines.len() >= MANY_BYTES || waiting.batch.denials.len() >= MANY_DENIALS;
         if many || !self.handed_over.replace(true) {
             self.hand_over(&mut waiting);
         }
@@ -211,11 +208,12 @@ impl Reporter {
             let room = Vec::with_capacity(MANY_BYTES + 1024);
             self.log.write(std::mem::replace(&mut waiting.lines, room));
         }
-        if !waiting.denials.is_empty()
-            && let Err(too_many) = (self.denials)(std::mem::take(&mut waiting.denials))
+        if !waiting.batch.is_empty()
+            && let Err(too_many) = (self.aftermath)(std::mem::take(&mut waiting.batch))
         {
-            // Under a flood the reasons are not looked up: each counts as what it would mostly be.
-            for denial in too_many {
+            // Under a flood the reasons are not looked up: each counts as what it would mostly be. And where a secret
+            // was used from is told by the next sample.
+            for denial in too_many.denials {
                 match &denial.denied.client {
                     Some(client) => client.cells.count(AuthResult::InvalidSecret),
                     None => self.shared.metrics.count_nobody(AuthResult::UnknownClient),
@@ -223,6 +221,11 @@ impl Reporter {
             }
         }
     }
+}
+
+/// What the caller says it is.
+fn said(headers: &HeaderMap) -> &[u8] {
+    headers.get(USER_AGENT).map_or(&[], HeaderValue::as_bytes)
 }
 
 fn count_fault(metrics: &Metrics, error: UpstreamError) {
@@ -269,37 +272,5 @@ fn write_hex(number: u64, text: &mut [u8; 32]) {
         let nibble = (rest & 15) as u8;
         *place = nibble + if nibble < 10 { b'0' } else { b'a' - 10 };
         rest >>= 4;
-    }
-}
-
-/// The task that finds out why credentials were refused. Holds no thread: the data plane tells it in batches.
-pub fn settle_denials(batch: Vec<Denial>, shared: &Shared, log: &Log, cache: &mut LineCache) {
-    let mut lines = Vec::new();
-    for denial in batch {
-        let (result, secret) = crate::verify::post_mortem(&denial.denied, denial.at);
-        match &denial.denied.client {
-            Some(client) => client.cells.count(result),
-            None => shared.metrics.count_nobody(result),
-        }
-        if !log.access() {
-            continue;
-        }
-        let line = Line {
-            at: denial.at,
-            client_id: denial.denied.client.as_ref().map_or("", |client| client.id.as_str()),
-            secret_id: secret.as_ref().map_or("", |id| id.as_str()),
-            result: Some(result),
-            status: denial.status.as_u16(),
-            took: denial.took,
-            peer: denial.peer,
-            request_id: denial.request_id.as_ref().and_then(|id| id.to_str().ok()).unwrap_or_default(),
-            method: "POST",
-            endpoint: shared.routes.name(denial.endpoint),
-            error: None,
-        };
-        line.write(log, cache, &mut lines);
-    }
-    if !lines.is_empty() {
-        log.write(lines);
     }
 }

@@ -1,20 +1,28 @@
 //! What requests write: atomics on the record they used and on its client. Carried over from snapshot to snapshot.
 
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::domain::clock::Timestamp;
 use crate::domain::oauth::{AuthMethod, AuthResult, BasicEncoding};
 
 /// When a secret was used, and from where. Requests touch the atomics; the rest is sampled, off their path.
 pub struct UseCell {
-    tracking_since: Timestamp,
+    tracking_since: AtomicU64,
     last_used: AtomicU64,
     uses: AtomicU64,
     from: Mutex<Vec<Sighting>>,
     refused: Mutex<Refusals>,
+    /// Changes beside uses, so that whoever keeps this cell over restarts sees that there is news.
+    sampled: AtomicU64,
+    /// [`UseCell::revision`] as it was kept last.
+    kept: AtomicU64,
 }
+
+/// A cell of which nothing has been kept, not even its beginning.
+const NEVER: u64 = u64::MAX;
 
 /// Where a secret was presented from, last.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,27 +66,97 @@ pub struct Seen {
     pub refused: Refusals,
 }
 
+impl Seen {
+    /// Nothing but the beginning.
+    pub const fn since(tracking_since: Timestamp) -> Self {
+        let refused = Refusals { count: 0, from: Vec::new() };
+        Self { tracking_since, last_used: None, uses: 0, from: Vec::new(), refused }
+    }
+
+    /// What this and `other` tell together of one secret: nothing moves back in time or count.
+    pub fn merge(&mut self, other: Self) {
+        self.tracking_since = self.tracking_since.min(other.tracking_since);
+        self.last_used = self.last_used.max(other.last_used);
+        self.uses = self.uses.max(other.uses);
+        self.refused.count = self.refused.count.max(other.refused.count);
+        other.from.into_iter().rev().for_each(|sighting| note(&mut self.from, sighting));
+        other.refused.from.into_iter().rev().for_each(|sighting| note(&mut self.refused.from, sighting));
+    }
+
+    /// The same without a time that has not come: one that a clock wrote down which has since been set back.
+    #[must_use]
+    pub fn clamped(mut self, now: Timestamp) -> Self {
+        self.tracking_since = self.tracking_since.min(now);
+        self.last_used = self.last_used.map(|at| at.min(now));
+        for sighting in self.from.iter_mut().chain(&mut self.refused.from) {
+            sighting.at = sighting.at.min(now);
+        }
+        self
+    }
+}
+
+/// Puts a sighting among those that are kept: the latest first, one for each caller, no more than are kept. Of two at
+/// one time the one that comes later stands first.
+fn note(kept: &mut Vec<Sighting>, mut new: Sighting) {
+    let same =
+        |old: &Sighting| old.address == new.address && old.method == new.method && old.user_agent == new.user_agent;
+    if let Some(at) = kept.iter().position(same) {
+        new.at = new.at.max(kept.remove(at).at);
+    }
+    let place = kept.iter().position(|old| old.at <= new.at).unwrap_or(kept.len());
+    kept.insert(place, new);
+    kept.truncate(MAX_SIGHTINGS);
+}
+
+/// Printable ASCII of what a caller said, cut to [`MAX_USER_AGENT`] at the end of a word where there is one.
+pub fn user_agent(said: &[u8]) -> Box<str> {
+    let cut = said.get(..MAX_USER_AGENT).unwrap_or(said);
+    let whole = match cut.iter().rposition(|b| *b == b' ') {
+        // Half a word could be half of something that must not show.
+        Some(end) if cut.len() < said.len() && end > 0 => cut.get(..end).unwrap_or(cut),
+        _ => cut,
+    };
+    whole.iter().map(|b| if matches!(b, b' '..=b'~') { char::from(*b) } else { '?' }).collect()
+}
+
 impl UseCell {
     /// Observed from now on: nothing is known about the time before.
     pub const fn tracked_since(now: Timestamp) -> Self {
         Self {
-            tracking_since: now,
+            tracking_since: AtomicU64::new(now.millis()),
             last_used: AtomicU64::new(0),
             uses: AtomicU64::new(0),
             from: Mutex::new(Vec::new()),
             refused: Mutex::new(Refusals { count: 0, from: Vec::new() }),
+            sampled: AtomicU64::new(0),
+            kept: AtomicU64::new(NEVER),
         }
     }
 
     /// Notes a successful authentication. Never moves back.
     pub fn note(&self, now: Timestamp) {
-        self.uses.fetch_add(1, Relaxed);
         self.last_used.fetch_max(now.millis(), Relaxed);
+        // Last: who sees this count sees the time with it.
+        self.uses.fetch_add(1, Release);
+    }
+
+    /// Notes where the secret was used from: a sample, off the path of requests.
+    pub fn sight(&self, sighting: Sighting) {
+        note(&mut locked(&self.from), sighting);
+        self.sampled.fetch_add(1, Release);
+    }
+
+    /// Notes that the secret was presented while it was not accepted.
+    pub fn refuse(&self, sighting: Sighting) {
+        let mut refused = locked(&self.refused);
+        refused.count = refused.count.saturating_add(1);
+        note(&mut refused.from, sighting);
+        self.sampled.fetch_add(1, Release);
     }
 
     /// Since when uses are observed.
-    pub const fn tracking_since(&self) -> Timestamp {
-        self.tracking_since
+    pub fn tracking_since(&self) -> Timestamp {
+        Timestamp::from_millis(self.tracking_since.load(Relaxed))
     }
 
     /// The last use; nothing where none was observed.
@@ -94,13 +172,49 @@ impl UseCell {
     /// Everything that is known.
     pub fn seen(&self) -> Seen {
         Seen {
-            tracking_since: self.tracking_since,
+            tracking_since: self.tracking_since(),
             last_used: self.last_used(),
             uses: self.uses(),
-            from: self.from.lock().unwrap_or_else(PoisonError::into_inner).clone(),
-            refused: self.refused.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            from: locked(&self.from).clone(),
+            refused: locked(&self.refused).clone(),
         }
     }
+
+    /// Takes over what was known before this cell was made. Taken over twice it is the same.
+    pub fn restore(&self, before: Seen) {
+        self.tracking_since.fetch_min(before.tracking_since.millis(), Relaxed);
+        self.last_used.fetch_max(before.last_used.unwrap_or(Timestamp::MIN).millis(), Relaxed);
+        self.uses.fetch_max(before.uses, Release);
+        let mut from = locked(&self.from);
+        before.from.into_iter().rev().for_each(|sighting| note(&mut from, sighting));
+        let mut refused = locked(&self.refused);
+        refused.count = refused.count.max(before.refused.count);
+        before.refused.from.into_iter().rev().for_each(|sighting| note(&mut refused.from, sighting));
+    }
+
+    /// Changes with everything that is noted.
+    pub fn revision(&self) -> u64 {
+        self.uses.load(Acquire).wrapping_add(self.sampled.load(Acquire))
+    }
+
+    /// Whether there is something that was not kept.
+    pub fn has_news(&self) -> bool {
+        self.revision() != self.kept.load(Relaxed)
+    }
+
+    /// Whether nothing of it was ever kept: its record has just entered the list.
+    pub fn is_new(&self) -> bool {
+        self.kept.load(Relaxed) == NEVER
+    }
+
+    /// What was known at that revision has been kept.
+    pub fn kept(&self, revision: u64) {
+        self.kept.store(revision, Relaxed);
+    }
+}
+
+fn locked<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
+    of.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// How the authentications of one client ended.
@@ -153,5 +267,68 @@ mod tests {
         cell.note(Timestamp::from_millis(20));
         cell.note(Timestamp::from_millis(10));
         assert_eq!((cell.last_used(), cell.uses()), (Some(Timestamp::from_millis(20)), 2));
+    }
+
+    fn sighting(host: u8, agent: &str, at: u64) -> Sighting {
+        let (address, at) = (IpAddr::from([10, 0, 0, host]), Timestamp::from_millis(at));
+        Sighting { address, user_agent: agent.into(), method: AuthMethod::Basic, at }
+    }
+
+    #[test]
+    fn the_latest_callers_are_kept_and_each_of_them_once() {
+        let cell = UseCell::tracked_since(Timestamp::MIN);
+        for round in 0..100u64 {
+            for host in 0..20 {
+                cell.sight(sighting(host, "a/1", round * 20 + u64::from(host)));
+            }
+        }
+        cell.sight(sighting(19, "a/1", 5));
+        let from = cell.seen().from;
+        let expected: Vec<_> = (12..20).rev().map(|host| sighting(host, "a/1", 1980 + u64::from(host))).collect();
+        assert_eq!(from, expected);
+        cell.sight(sighting(19, "b/1", 3000));
+        assert_eq!(cell.seen().from[..2], [sighting(19, "b/1", 3000), expected[0].clone()]);
+    }
+
+    #[test]
+    fn what_was_known_before_is_taken_over_and_twice_is_the_same() {
+        let cell = UseCell::tracked_since(Timestamp::from_millis(100));
+        let before = Seen {
+            last_used: Some(Timestamp::from_millis(90)),
+            uses: 7,
+            from: vec![sighting(2, "b", 90)],
+            refused: Refusals { count: 2, from: vec![sighting(1, "a", 80)] },
+            ..Seen::since(Timestamp::from_millis(10))
+        };
+        cell.restore(before.clone());
+        assert_eq!(cell.seen(), before);
+        cell.note(Timestamp::from_millis(110));
+        cell.refuse(sighting(1, "a", 111));
+        cell.restore(before);
+        let seen = cell.seen();
+        assert_eq!((seen.tracking_since.millis(), seen.uses, seen.refused.count), (10, 8, 3));
+        assert_eq!(seen.last_used, Some(Timestamp::from_millis(110)));
+        assert_eq!((seen.from.len(), seen.refused.from), (1, vec![sighting(1, "a", 111)]));
+    }
+
+    #[test]
+    fn there_is_news_until_it_is_kept() {
+        let cell = UseCell::tracked_since(Timestamp::MIN);
+        assert!(cell.has_news(), "its beginning");
+        cell.kept(cell.revision());
+        assert!(!cell.has_news());
+        for change in [|cell: &UseCell| cell.note(Timestamp::MAX), |cell: &UseCell| cell.sight(sighting(1, "a", 1))] {
+            change(&cell);
+            assert!(cell.has_news());
+            cell.kept(cell.revision());
+        }
+    }
+
+    #[test]
+    fn a_user_agent_is_short_and_plain() {
+        assert_eq!(&*user_agent(b"curl/8 \xff\x1b[2J\r\n\"x\""), "curl/8 ??[2J??\"x\"");
+        assert_eq!(user_agent(&[b'x'; 500]).len(), MAX_USER_AGENT);
+        let words = format!("{} {}", "a".repeat(100), "b".repeat(100));
+        assert_eq!(&*user_agent(words.as_bytes()), "a".repeat(100));
     }
 }

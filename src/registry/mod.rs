@@ -222,6 +222,11 @@ impl Snapshot {
         self.index.get(id)
     }
 
+    /// The revoked record of a client that `presented` names by its digest, though it may have left the list.
+    pub fn buried(&self, client: &ClientId, presented: impl Fn(&Digest) -> bool) -> Option<&SecretId> {
+        self.graveyard.get(client)?.iter().find(|grave| presented(&grave.digest)).map(|grave| &grave.secret)
+    }
+
     /// How many secrets stand in the list.
     pub fn secrets(&self) -> usize {
         self.clients.iter().map(|client| client.records.len()).sum()

@@ -107,6 +107,9 @@ enum NotTaken {
     Held(String, Box<Snapshot>, Seen),
 }
 
+/// Called with the list in force and the one that is about to be.
+pub type BeforePublish = Box<dyn Fn(&Snapshot, &Snapshot) + Send>;
+
 /// Reloads the list of one instance.
 pub struct Reloader {
     settings: Arc<Settings>,
@@ -115,6 +118,7 @@ pub struct Reloader {
     clock: Arc<Clock>,
     log: Log,
     in_force: Seen,
+    before_publish: Option<BeforePublish>,
     /// The last list that was not taken: it is not told again until it changes, or somebody asks.
     refused: Option<Seen>,
 }
@@ -153,9 +157,15 @@ impl Reloader {
         clock: Arc<Clock>,
         log: Log,
     ) -> Self {
-        let reloader = Self { settings, current, metrics, clock, log, in_force, refused: None };
+        let reloader = Self { settings, current, metrics, clock, log, in_force, before_publish: None, refused: None };
         reloader.succeeded();
         reloader
+    }
+
+    /// Has each new list looked at before it is in force.
+    #[must_use]
+    pub fn before_publish(self, look: BeforePublish) -> Self {
+        Self { before_publish: Some(look), ..self }
     }
 
     /// Reads the list and, if it is new and good, publishes it.
@@ -264,6 +274,9 @@ impl Reloader {
         let (generation, clients) = (loaded.snapshot.generation, loaded.snapshot.clients.len());
         self.in_force = loaded.seen;
         self.refused = None;
+        if let Some(look) = &self.before_publish {
+            look(current, &loaded.snapshot);
+        }
         self.current.store(Arc::new(loaded.snapshot));
         let fields: [(&str, &dyn std::fmt::Display); 4] =
             [("trigger", &trigger.as_str()), ("generation", &generation), ("clients", &clients), ("changes", &changes)];

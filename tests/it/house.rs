@@ -18,7 +18,7 @@ const FLOORS: [&[&str]; 5] = [
         "throttle",
         "verify",
     ],
-    &["log", "metrics", "net", "reload", "source", "upstream", "work"],
+    &["fleet", "log", "metrics", "net", "reload", "source", "upstream", "usage", "work"],
     &["cli", "demo", "proxy", "telemetry"],
     &["app", "main", "lib"],
 ];
@@ -34,6 +34,7 @@ const SIDEWAYS: [(&str, &[&str]); 11] = [
     ("net", &["metrics"]),
     ("upstream", &["metrics", "net"]),
     ("reload", &["source", "log", "metrics"]),
+    ("usage", &["log"]),
     ("telemetry", &["proxy"]),
     ("cli", &["demo"]),
 ];

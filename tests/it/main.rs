@@ -33,3 +33,4 @@ mod shutdown;
 mod slow;
 mod storm;
 mod support;
+mod usage;

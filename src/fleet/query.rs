@@ -1,0 +1,116 @@
+//! One question to Prometheus' HTTP API, and its answer read strictly.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{ACCEPT, HOST, USER_AGENT};
+use http::{Request, StatusCode};
+use http_body_util::{BodyExt, Empty, Limited};
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use serde::Deserialize;
+use tokio::net::TcpStream;
+
+use crate::config::settings::upstream::Target;
+use crate::domain::ids::{ClientId, SecretId};
+use crate::extract::percent;
+
+/// For a whole question. Somebody waits for it.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// An answer about 100,000 secrets takes about 12 MiB.
+const MOST_BYTES: usize = 32 << 20;
+
+/// A value and its labels.
+#[derive(Debug)]
+pub(super) struct Labelled {
+    labels: BTreeMap<String, String>,
+    pub(super) value: f64,
+}
+
+impl Labelled {
+    /// The value of a label; empty where it has none.
+    pub(super) fn label(&self, name: &str) -> &str {
+        self.labels.get(name).map_or("", String::as_str)
+    }
+
+    /// The secret that it is about.
+    pub(super) fn secret(&self) -> Option<(ClientId, SecretId)> {
+        Some((ClientId::parse(self.label("client_id"))?, SecretId::parse(self.label("secret_id"))?))
+    }
+}
+
+/// The values of an expression now, or why they cannot be had.
+pub(super) async fn ask(target: &Target, expression: &str) -> Result<Vec<Labelled>, String> {
+    let of = |why: String| format!("Prometheus at {target} {why}");
+    match tokio::time::timeout(PATIENCE, exchange(target, expression)).await {
+        Ok(Ok((status, body))) => read(status, &body).map_err(of),
+        Ok(Err(why)) => Err(of(why)),
+        Err(_) => Err(of(format!("did not answer within {} s", PATIENCE.as_secs()))),
+    }
+}
+
+async fn exchange(target: &Target, expression: &str) -> Result<(StatusCode, Bytes), String> {
+    let cannot = |error: &dyn std::error::Error| format!("cannot be asked: {error}");
+    let stream = TcpStream::connect((target.host.as_str(), target.port)).await.map_err(|e| cannot(&e))?;
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(|e| cannot(&e))?;
+    let mut path = b"/api/v1/query?query=".to_vec();
+    percent::encode(expression.as_bytes(), &mut path);
+    let request = Request::get(path.as_slice())
+        .header(HOST, &target.authority)
+        .header(ACCEPT, "application/json")
+        .header(USER_AGENT, concat!("relatch/", env!("CARGO_PKG_VERSION")))
+        .body(Empty::<Bytes>::new())
+        .map_err(|e| cannot(&e))?;
+    let asking = async move {
+        let answer = sender.send_request(request).await.map_err(|e| cannot(&e))?;
+        let status = answer.status();
+        let body = Limited::new(answer.into_body(), MOST_BYTES).collect().await.map_err(|e| cannot(&*e))?;
+        // The sender goes here, and the connection ends with it.
+        Ok((status, body.to_bytes()))
+    };
+    // Driven together: whoever asks may have no place for a task of its own.
+    let (answer, _how_the_connection_ended) = tokio::join!(asking, connection);
+    answer
+}
+
+#[derive(Deserialize)]
+struct Answer {
+    status: String,
+    #[serde(default)]
+    error: String,
+    /// What makes the answer less than whole.
+    #[serde(default)]
+    warnings: Vec<String>,
+    data: Option<Data>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Data {
+    result_type: String,
+    result: Vec<Sample>,
+}
+
+#[derive(Deserialize)]
+struct Sample {
+    metric: BTreeMap<String, String>,
+    value: (f64, String),
+}
+
+fn read(status: StatusCode, body: &[u8]) -> Result<Vec<Labelled>, String> {
+    let answer: Option<Answer> = serde_json::from_slice(body).ok();
+    let Some(answer) = answer else { return Err(format!("answered {status}, and not as Prometheus does")) };
+    if status != StatusCode::OK || answer.status != "success" {
+        return Err(format!("answered {status}: {}", answer.error));
+    }
+    if let Some(warning) = answer.warnings.first() {
+        return Err(format!("has no whole answer: {warning}"));
+    }
+    let data = answer.data.filter(|data| data.result_type == "vector").ok_or("answered without values")?;
+    let labelled = |sample: Sample| match sample.value.1.parse() {
+        Ok(value) if f64::is_finite(value) => Ok(Labelled { labels: sample.metric, value }),
+        _ => Err(format!("answered {:?}, which is no number", sample.value.1)),
+    };
+    data.result.into_iter().map(labelled).collect()
+}

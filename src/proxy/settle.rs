@@ -1,0 +1,215 @@
+//! What is found out after the answer, on the control thread: why credentials were refused, whose dead secret they were,
+//! and where the living ones are used from. The data plane tells it in batches.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use http::StatusCode;
+use http::header::HeaderValue;
+
+use super::Shared;
+pub use super::sample::Used;
+use crate::domain::clock::Timestamp;
+use crate::domain::ids::{ClientId, SecretId};
+use crate::domain::oauth::AuthResult;
+use crate::hash;
+use crate::log::Log;
+use crate::log::access::{Line, LineCache};
+use crate::registry::Client;
+use crate::registry::cells::Sighting;
+use crate::verify::{Denied, post_mortem, tombstone};
+
+/// What a data-plane thread leaves to be settled.
+#[derive(Default)]
+pub struct Batch {
+    /// Refusals.
+    pub denials: Vec<Denial>,
+    /// Uses.
+    pub used: Vec<Used>,
+}
+
+impl Batch {
+    /// Whether there is nothing in it.
+    pub const fn is_empty(&self) -> bool {
+        self.denials.is_empty() && self.used.is_empty()
+    }
+}
+
+/// A refusal whose reason is still to be found out.
+pub struct Denial {
+    /// The credentials, as digests.
+    pub denied: Denied,
+    /// When.
+    pub at: Timestamp,
+    /// From where.
+    pub peer: IpAddr,
+    /// What the caller says it is, fit to be shown; empty for a client that is not on the list.
+    pub user_agent: Box<str>,
+    /// The request's id.
+    pub request_id: Option<HeaderValue>,
+    /// Index of the endpoint.
+    pub endpoint: Option<usize>,
+    /// How long it took.
+    pub took: Duration,
+    /// The status that was answered.
+    pub status: StatusCode,
+}
+
+/// Settles batch after batch.
+#[derive(Default)]
+pub struct Settler {
+    cache: LineCache,
+    told: Told,
+}
+
+/// Stands for a User-Agent that cannot be shown.
+const WITHHELD: &str = "(withheld: it holds a secret)";
+
+impl Settler {
+    /// Counts and logs what is in a batch.
+    pub fn settle(&mut self, batch: Batch, shared: &Shared, log: &Log) {
+        for Used { client, record, mut sighting } in batch.used {
+            withhold(&client, &mut sighting.user_agent);
+            if let Some(record) = client.records.get(record) {
+                record.uses.sight(sighting);
+            }
+        }
+        let mut lines = Vec::new();
+        for denial in batch.denials {
+            let (result, secret) = self.find_out(&denial, shared, log);
+            match &denial.denied.client {
+                Some(client) => client.cells.count(result),
+                None => shared.metrics.count_nobody(result),
+            }
+            if !log.access() {
+                continue;
+            }
+            let line = Line {
+                at: denial.at,
+                client_id: denial.denied.client.as_ref().map_or("", |client| client.id.as_str()),
+                secret_id: secret.as_ref().map_or("", |id| id.as_str()),
+                result: Some(result),
+                status: denial.status.as_u16(),
+                took: denial.took,
+                peer: denial.peer,
+                request_id: denial.request_id.as_ref().and_then(|id| id.to_str().ok()).unwrap_or_default(),
+                method: "POST",
+                endpoint: shared.routes.name(denial.endpoint),
+                error: None,
+            };
+            line.write(log, &mut self.cache, &mut lines);
+        }
+        if !lines.is_empty() {
+            log.write(lines);
+        }
+    }
+
+    /// Why it was refused; the secret is named, noted and told where it is one that we know and that is dead.
+    fn find_out(&mut self, denial: &Denial, shared: &Shared, log: &Log) -> (AuthResult, Option<SecretId>) {
+        let (result, record) = post_mortem(&denial.denied, denial.at);
+        let Some(client) = &denial.denied.client else { return (result, None) };
+        let mut user_agent = denial.user_agent.clone();
+        if let Some(record) = record {
+            let id = record.id.clone();
+            if let Some(what) = dead(result) {
+                withhold(client, &mut user_agent);
+                let Denial { peer: address, at, .. } = *denial;
+                let sighting = Sighting { address, user_agent: user_agent.clone(), method: denial.denied.method, at };
+                record.uses.refuse(sighting);
+                self.told.tell(what, client, &id, denial, &user_agent, log);
+            }
+            return (result, Some(id));
+        }
+        // A revoked record may have left the list, and its secret still be in somebody's configuration.
+        match tombstone(&denial.denied, &shared.snapshot.load()) {
+            Some(id) if client.enabled => {
+                withhold(client, &mut user_agent);
+                self.told.tell("a revoked secret was presented", client, id, denial, &user_agent, log);
+                (AuthResult::RevokedSecret, Some(id.clone()))
+            }
+            _ => (result, None),
+        }
+    }
+}
+
+/// What is said of a secret of ours that was presented and refused.
+const fn dead(result: AuthResult) -> Option<&'static str> {
+    match result {
+        AuthResult::RevokedSecret => Some("a revoked secret was presented"),
+        AuthResult::ExpiredSecret => Some("an expired secret was presented"),
+        AuthResult::DisabledSecret => Some("a disabled secret was presented"),
+        AuthResult::NotYetValidSecret => Some("a secret was presented before its time"),
+        AuthResult::DisabledClient => Some("a secret of a disabled client was presented"),
+        _ => None,
+    }
+}
+
+/// Callers have been seen to write a secret wherever they can: a User-Agent that holds one of the client's is not kept.
+fn withhold(client: &Client, user_agent: &mut Box<str>) {
+    let word = |c: char| !(c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '~' | '+' | '*'));
+    let ours = |text: &str| {
+        let digest = hash::sha256(text.as_bytes());
+        client.records.iter().any(|record| record.identity() == digest)
+    };
+    if !user_agent.is_empty() && (ours(user_agent) || user_agent.split(word).any(ours)) {
+        *user_agent = WITHHELD.into();
+    }
+}
+
+/// What was told of dead secrets lately: once a minute of each, from each address.
+#[derive(Default)]
+struct Told(HashMap<(ClientId, SecretId, IpAddr), Timestamp>);
+
+const EVERY: Duration = Duration::from_secs(60);
+/// More pairs within a minute are counted and not told.
+const MOST_TOLD: usize = 4096;
+
+impl Told {
+    fn tell(&mut self, what: &str, client: &Client, secret: &SecretId, denial: &Denial, user_agent: &str, log: &Log) {
+        let key = (client.id.clone(), secret.clone(), denial.peer);
+        if self.is_due(key, denial.at) {
+            let fields: [(&str, &dyn std::fmt::Display); 4] = [
+                ("client_id", &client.id),
+                ("secret_id", secret),
+                ("address", &denial.peer),
+                ("user_agent", &user_agent),
+            ];
+            log.warn(what, &fields);
+        }
+    }
+
+    fn is_due(&mut self, key: (ClientId, SecretId, IpAddr), now: Timestamp) -> bool {
+        if self.0.get(&key).is_some_and(|told| now.since(*told) < EVERY) {
+            return false;
+        }
+        if self.0.len() >= MOST_TOLD {
+            self.0.retain(|_, told| now.since(*told) < EVERY);
+        }
+        if self.0.len() < MOST_TOLD {
+            self.0.insert(key, now);
+            return true;
+        }
+        false
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_dead_secret_is_told_once_a_minute_of_each_address_and_what_is_remembered_is_bounded() {
+        let (client, secret) = (ClientId::parse("c").unwrap(), SecretId::parse("s").unwrap());
+        let key = |host: u32| (client.clone(), secret.clone(), IpAddr::from(host.to_be_bytes()));
+        let mut told = Told::default();
+        let at = |seconds: u64| Timestamp::from_millis(1_000_000 + seconds * 1000);
+        assert!(told.is_due(key(1), at(0)));
+        assert!(!told.is_due(key(1), at(59)));
+        assert!(told.is_due(key(2), at(59)));
+        assert!(told.is_due(key(1), at(60)));
+        let due = (10..20_000).filter(|host| told.is_due(key(*host), at(61))).count();
+        assert_eq!(due, MOST_TOLD - 2);
+        assert!(told.is_due(key(30_000), at(200)), "there is room again");
+    }
+}
