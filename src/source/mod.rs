@@ -1,4 +1,3 @@
 //! Where client lists come from.
 
 pub mod file;
-pub mod write;
