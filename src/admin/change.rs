@@ -32,7 +32,7 @@ impl Ground {
         let view = view.clone();
         let written = tokio::task::spawn_blocking(move || {
             write::rewrite(&list, |files| {
-                let desk = Desk { view: &view, entries: entries(files), files };
+                let desk = Desk { view: &view, entries: entries(files), list: &list, files };
                 Ok::<_, Infallible>(desk.settle(&wishes))
             })
         });
@@ -74,7 +74,7 @@ impl Ground {
 
 fn fault(failure: &WriteFailure<Infallible>) -> Fault {
     match failure {
-        WriteFailure::Conflict => Fault::conflict("conflict", failure.to_string()),
+        WriteFailure::Conflict(_) => Fault::conflict("conflict", failure.to_string()),
         other => Fault::failed(other.to_string()),
     }
 }
@@ -91,6 +91,7 @@ fn entries(files: &[ListFile]) -> Vec<Vec<ClientEntry>> {
 /// The list as it was read under its lock, and what is known of the use of its secrets.
 struct Desk<'a> {
     view: &'a View,
+    list: &'a std::path::Path,
     files: &'a [ListFile],
     entries: Vec<Vec<ClientEntry>>,
 }
@@ -125,7 +126,7 @@ impl Desk<'_> {
         let holder = found.map(|(_, client)| Holder::of(client, usage, self.view.now));
         let plan = decide(&wish.client, holder.as_ref(), wish.action.clone(), &wish.policy)?;
         self.is_another(wish)?;
-        let file = found.map_or_else(|| write::file_for_new_clients(self.files), |(file, _)| file);
+        let file = found.map_or_else(|| write::file_for_new_clients(self.list, self.files), |(file, _)| file);
         Ok((file, plan.edits))
     }
 

@@ -1,5 +1,6 @@
 //! The only wiring: settings -> load, bind, start -> serve until told to stop -> drain.
 
+mod admin;
 mod notices;
 mod planes;
 mod signals;
@@ -128,6 +129,10 @@ impl App {
         let shown =
             Telemetry { shared: shared.clone(), readiness: readiness.clone(), flush: move || flushed.clone().flush() };
         tokio::task::spawn_local(telemetry::serve(door, Arc::new(shown), telemetry_runs));
+        let admin = match &triggers {
+            Some(triggers) => admin::open(&shared, triggers, &planes, &log)?,
+            None => None,
+        };
         tokio::task::spawn_local(notices::follow(shared.snapshot.clone(), clock.clone(), log.clone()));
         tokio::task::spawn_local(follow_clock(clock, log.clone()));
 
@@ -172,6 +177,7 @@ impl App {
         // What the last requests left is settled first; a thread that hangs has nothing more to say.
         let _hangs = tokio::time::timeout(LAST_WORDS, planes.flush()).await;
         usage.finish();
+        drop(admin);
         match outcome {
             Ok(()) => log.info("stopped", &[]),
             Err(reason) => {

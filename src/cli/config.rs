@@ -8,6 +8,7 @@ use clap::{Subcommand, ValueEnum};
 use super::setup::{self, Ready};
 use crate::config::schema;
 use crate::domain::clock::Clock;
+use crate::domain::spoken::plural;
 use crate::registry::SecretState;
 
 /// What to look at.
@@ -38,25 +39,25 @@ pub enum Schema {
 /// Runs the command.
 pub fn run(path: &Path, command: &Command) -> anyhow::Result<ExitCode> {
     match command {
-        Command::Check { file } => Ok(check(file.as_deref().unwrap_or(path))),
+        Command::Check { file } => check(file.as_deref().unwrap_or(path)),
         Command::Schema { of } => {
             let schema = match of {
                 Schema::Relatch => schema::settings(),
                 Schema::Clients => schema::clients(),
             };
-            super::say(&format!("{}\n", serde_json::to_string_pretty(&schema)?));
+            super::say(&format!("{}\n", serde_json::to_string_pretty(&schema)?))?;
             Ok(ExitCode::SUCCESS)
         }
     }
 }
 
 /// The same code as a start, without the start.
-fn check(path: &Path) -> ExitCode {
+fn check(path: &Path) -> anyhow::Result<ExitCode> {
     let clock = Clock::start();
     match setup::ready(path, &[], &clock) {
         Err((errors, warnings)) => {
             setup::warn(&warnings);
-            setup::refuse(&errors)
+            Ok(setup::refuse(&errors))
         }
         Ok(Ready { loaded, warnings, .. }) => {
             setup::warn(&warnings);
@@ -64,18 +65,14 @@ fn check(path: &Path) -> ExitCode {
             let list = &loaded.snapshot;
             let records = list.clients.iter().flat_map(|client| &client.records);
             let active = records.filter(|record| record.state(clock.now()) == SecretState::Active).count();
-            let (clients, hash) = (list.clients.len(), format!("{:012x}", list.hash));
+            let hash = format!("{:012x}", list.hash);
             super::say(&format!(
-                "config ok: {clients} client{}, {active} active secret{} (sha256 {})\n",
-                plural(clients),
-                plural(active),
+                "config ok: {}, {} (sha256 {})\n",
+                plural(list.clients.len(), "client"),
+                plural(active, "active secret"),
                 hash.get(..8).unwrap_or(&hash)
-            ));
-            ExitCode::SUCCESS
+            ))?;
+            Ok(ExitCode::SUCCESS)
         }
     }
-}
-
-const fn plural(count: usize) -> &'static str {
-    if count == 1 { "" } else { "s" }
 }

@@ -8,13 +8,13 @@ use clap::CommandFactory;
 
 /// Where to.
 #[derive(clap::Args)]
-pub struct Arguments {
+pub(super) struct Arguments {
     /// The folder that gets the pages; made where it is missing
     dir: PathBuf,
 }
 
 /// Writes relatch.1, relatch-run.1 and so on. Pages that are there already are written anew.
-pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let dir = &arguments.dir;
     let written = std::fs::create_dir_all(dir).and_then(|()| clap_mangen::generate_to(super::Cli::command(), dir));
     written.with_context(|| format!("cannot write the pages to {}", dir.display()))?;

@@ -20,7 +20,7 @@ use crate::domain::secret::Secret;
 use crate::registry::build::SecretFiles;
 
 /// A million secrets are 200 MiB.
-const MOST_LIST: u64 = 512 << 20;
+pub(super) const MOST_LIST: u64 = 512 << 20;
 /// As much as a header may hold, and more.
 const MOST_SECRET: u64 = 64 << 10;
 /// A file changed more recently than this may still be being written.
@@ -246,7 +246,7 @@ pub fn read_secret(path: &Path) -> Result<Secret, String> {
 }
 
 /// The files of a list: the path itself, or what a directory holds but for hidden names (`..data` among them).
-fn list_files(path: &Path, problems: &mut Problems) -> Vec<PathBuf> {
+pub(super) fn list_files(path: &Path, problems: &mut Problems) -> Vec<PathBuf> {
     if !path.is_dir() {
         return vec![path.to_owned()];
     }
@@ -264,7 +264,7 @@ fn list_files(path: &Path, problems: &mut Problems) -> Vec<PathBuf> {
     files
 }
 
-fn language(path: &Path) -> Option<Language> {
+pub(super) fn language(path: &Path) -> Option<Language> {
     match path.extension()?.to_str()? {
         "toml" => Some(Language::Toml),
         "json" => Some(Language::Json),
@@ -273,7 +273,7 @@ fn language(path: &Path) -> Option<Language> {
 }
 
 /// Reads a file that is not just being written; one that vanished for a moment (a symlink swap) is looked for again.
-fn read_settled(path: &Path, most: u64) -> io::Result<Vec<u8>> {
+pub(super) fn read_settled(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     read_with(path, most, Patience::Settle)
 }
 
@@ -314,7 +314,7 @@ fn stamp(metadata: &Metadata) -> (u64, i64, i64) {
     (metadata.len(), metadata.mtime(), metadata.mtime_nsec())
 }
 
-fn unreadable(error: &io::Error) -> String {
+pub(super) fn unreadable(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::NotFound => "does not exist (or is a symlink to nowhere)".to_owned(),
         io::ErrorKind::PermissionDenied => "may not be read: check its owner and mode".to_owned(),

@@ -1,3 +1,4 @@
-//! Where client lists come from.
+//! Where client lists come from, and how they are changed.
 
 pub mod file;
+pub mod write;

@@ -32,7 +32,7 @@ const LARGEST: u64 = 512 << 20;
 
 /// What to read.
 #[derive(clap::Args)]
-pub struct Arguments {
+pub(super) struct Arguments {
     /// The system that the file came from
     #[arg(long, value_name = "FORMAT")]
     from: Format,
@@ -42,7 +42,7 @@ pub struct Arguments {
 
 /// The systems whose lists can be read.
 #[derive(Clone, Copy, Debug, ValueEnum)]
-pub enum Format {
+pub(super) enum Format {
     /// Ory Hydra: client objects with their hashes, as JSON or JSON lines
     Hydra,
     /// Django OAuth Toolkit: manage.py dumpdata oauth2_provider.application
@@ -62,7 +62,7 @@ pub enum Format {
 }
 
 /// Prints the entries of what could be read, and says what could not.
-pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let text = load(&arguments.file)?;
     let mut intake = Intake::at(Clock::start().now());
     read(arguments.from, &text, &mut intake).with_context(|| arguments.file.display().to_string())?;

@@ -1,6 +1,17 @@
 //! Changes to a client list's text: what a change is. The text around it stays as it was written.
+//!
+//! TOML is cut and pasted at the bytes where a parser says that things stand, so that whatever is not changed cannot
+//! change. JSON has neither comments nor freedom worth keeping but its indentation, and is written anew.
 
-use super::tree::Language;
+mod commas;
+mod json;
+mod splice;
+#[cfg(test)]
+mod tests;
+mod toml;
+
+use super::problem::Problems;
+use super::tree::{Doc, Language};
 use crate::domain::ids::{ClientId, SecretId};
 
 /// One change to a list.
@@ -106,6 +117,63 @@ pub enum EditError {
 
 /// The text with the changes made, in order, comments and order kept, and the counts of `[end]` right.
 pub fn apply(text: &str, language: Language, edits: &[Edit]) -> Result<String, EditError> {
-    let _ = (language, edits);
-    Err(EditError::Unreadable(format!("{} bytes", text.len())))
+    if edits.is_empty() {
+        return Ok(text.to_owned());
+    }
+    if text.trim().is_empty() && language == Language::Json {
+        return json::apply("{}\n", edits);
+    }
+    // Asked of the parser that reads the list: what it refuses (a key that stands twice, a byte order mark) is not edited.
+    let mut problems = Problems::default();
+    let doc = Doc { name: "", text };
+    if doc.parse(language, &mut problems).is_none() {
+        let first = problems.errors.first();
+        let why = first.map(|e| format!("line {}: {}", e.place.line, e.message)).unwrap_or_default();
+        return Err(EditError::Unreadable(why));
+    }
+    match language {
+        Language::Toml => toml::apply(text, edits),
+        Language::Json => json::apply(text, edits),
+    }
+}
+
+impl NewSecret {
+    /// Its keys, in the order in which they are written.
+    fn keys(&self) -> Vec<(&'static str, Scalar)> {
+        let some = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+        [
+            ("id", Some(self.id.to_string())),
+            ("name", some(&self.name)),
+            ("hash", Some(self.hash.clone())),
+            ("hint", self.hint.clone()),
+            ("created", some(&self.created)),
+            ("not_before", self.not_before.clone()),
+            ("expires", self.expires.clone()),
+        ]
+        .into_iter()
+        .filter_map(|(key, value)| Some((key, Scalar::Text(value?))))
+        .collect()
+    }
+}
+
+impl NewClient {
+    /// Its own keys, in the order in which they are written.
+    fn keys(&self) -> Vec<(&'static str, Scalar)> {
+        let name = (!self.name.is_empty()).then(|| ("name", Scalar::Text(self.name.clone())));
+        std::iter::once(("id", Scalar::Text(self.id.to_string()))).chain(name).collect()
+    }
+}
+
+impl Edit {
+    /// The client that it is about.
+    fn client(&self) -> &ClientId {
+        match self {
+            Self::AddClient(new) => &new.id,
+            Self::RemoveClient(client)
+            | Self::SetClient { client, .. }
+            | Self::AddSecret { client, .. }
+            | Self::SetSecret { client, .. }
+            | Self::RemoveSecret { client, .. } => client,
+        }
+    }
 }

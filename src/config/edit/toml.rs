@@ -1,0 +1,408 @@
+//! Edits to TOML: a parser says where things stand, and only the bytes that an edit is about are touched.
+
+use std::collections::HashSet;
+use std::ops::Range;
+
+use toml_edit::{Document, InlineTable, Item, Key, Table, TableLike, Value};
+
+use super::commas::Commas;
+use super::splice::{Rank, Splices, above, below, indent, line_end, line_start};
+use super::{Edit, EditError, NewClient, NewSecret, Scalar};
+use crate::domain::ids::{ClientId, SecretId};
+
+pub(super) fn apply(text: &str, edits: &[Edit]) -> Result<String, EditError> {
+    let edits = one_key_each(edits);
+    let mut rest = edits.as_slice();
+    let open = !text.is_empty() && !text.ends_with('\n');
+    let mut text = text.to_owned();
+    while !rest.is_empty() {
+        let page = Page::read(&text)?;
+        let (now, later) = rest.split_at(page.together(rest));
+        text = page.make(now)?;
+        rest = later;
+    }
+    let counted = Page::read(&text)?.count()?;
+    // Where the last entry was taken out, the one before it became the last.
+    Ok(if open { counted.trim_end_matches(['\r', '\n']).to_owned() } else { counted })
+}
+
+/// Edits that set several keys, as one edit a key: each then finds the text as the one before it left it.
+fn one_key_each(edits: &[Edit]) -> Vec<Edit> {
+    let mut single = Vec::with_capacity(edits.len());
+    for edit in edits {
+        match edit {
+            Edit::SetSecret { client, secret, set } if set.len() > 1 => {
+                single.extend(set.iter().map(|key| Edit::SetSecret {
+                    client: client.clone(),
+                    secret: secret.clone(),
+                    set: vec![key.clone()],
+                }))
+            }
+            other => single.push(other.clone()),
+        }
+    }
+    single
+}
+
+/// A table, under its own header or in braces.
+#[derive(Clone, Copy)]
+enum Entry<'d> {
+    Table(&'d Table),
+    Inline(&'d InlineTable),
+}
+
+/// A header and the lines below it, whose they are.
+struct Block {
+    start: usize,
+    end: usize,
+    client: Option<usize>,
+    secret: Option<usize>,
+    last: bool,
+}
+
+/// A text and what stands where in it.
+struct Page<'t> {
+    text: &'t str,
+    document: Document<&'t str>,
+    blocks: Vec<Block>,
+}
+
+impl<'t> Page<'t> {
+    fn read(text: &'t str) -> Result<Self, EditError> {
+        let document = Document::parse(text)
+            .map_err(|error| EditError::Unreadable(format!("not valid TOML: {}", error.message())))?;
+        let mut page = Self { text, document, blocks: Vec::new() };
+        let mut blocks = Vec::new();
+        page.collect(page.document.as_table(), (None, None), &mut blocks);
+        blocks.sort_by_key(|block| block.start);
+        page.blocks = blocks;
+        Ok(page)
+    }
+
+    /// How many of the edits, from the first, can be made in one go: each about another client.
+    fn together(&self, edits: &[Edit]) -> usize {
+        if self.document.get("client").is_some_and(Item::is_array) {
+            return 1;
+        }
+        let mut seen = HashSet::new();
+        edits.iter().take_while(|edit| seen.insert(edit.client())).count().max(1)
+    }
+
+    fn collect(&self, table: &Table, owner: (Option<usize>, Option<usize>), blocks: &mut Vec<Block>) {
+        for (key, item) in table {
+            let tables: Vec<&Table> = match item {
+                Item::Table(table) => vec![table],
+                Item::ArrayOfTables(tables) => tables.iter().collect(),
+                _ => continue,
+            };
+            for (index, table) in tables.into_iter().enumerate() {
+                let owner = match (key, owner) {
+                    ("client", (None, None)) => (Some(index), None),
+                    ("secret", (Some(client), None)) => (Some(client), Some(index)),
+                    _ => owner,
+                };
+                if let Some(header) = table.span().filter(|_| !table.is_implicit() && !table.is_dotted()) {
+                    let body = keys(self.text, table).last().map_or(header.end, |range| range.end);
+                    blocks.push(Block {
+                        start: line_start(self.text, header.start),
+                        end: line_end(self.text, body),
+                        client: owner.0,
+                        secret: owner.1,
+                        last: owner == (None, None) && key == "end",
+                    });
+                }
+                self.collect(table, owner, blocks);
+            }
+        }
+    }
+
+    fn make(&self, edits: &[Edit]) -> Result<String, EditError> {
+        let mut splices = Splices::of(self.text);
+        let mut added = Vec::new();
+        for edit in edits {
+            match edit {
+                Edit::AddClient(new) => self.add_client(new, &mut added, &mut splices)?,
+                Edit::RemoveClient(id) => match self.client(id)? {
+                    (index, Entry::Table(_)) => self.cut(|block| block.client == Some(index), &mut splices),
+                    (index, Entry::Inline(_)) => {
+                        self.commas(self.document.get("client")).inspect(|commas| commas.remove(index, &mut splices));
+                    }
+                },
+                Edit::SetClient { client, key, value } => {
+                    self.set(self.client(client)?.1, key, value.as_ref(), &mut splices);
+                }
+                Edit::AddSecret { client, secret } => self.add_secret(self.client(client)?, secret, &mut splices),
+                Edit::SetSecret { client, secret, set } => {
+                    let entry = self.secret(client, secret)?.2;
+                    set.iter().for_each(|(key, value)| self.set(entry, key, value.as_ref(), &mut splices));
+                }
+                Edit::RemoveSecret { client, secret } => match self.secret(client, secret)? {
+                    (client, index, Entry::Table(_)) => {
+                        self.cut(|block| block.client == Some(client) && block.secret == Some(index), &mut splices);
+                    }
+                    (_, index, Entry::Inline(_)) => {
+                        let list = self.client(client)?.1.get("secret");
+                        self.commas(list).inspect(|commas| commas.remove(index, &mut splices));
+                    }
+                },
+            }
+        }
+        if !added.is_empty() {
+            let end = self.blocks.last().filter(|block| block.last);
+            let at = end.map_or(self.text.len(), |block| above(self.text, block.start));
+            splices.paste_entry(at, Rank::Client, &added.join(splices.eol), true);
+        }
+        Ok(splices.done())
+    }
+
+    fn add_client(&self, new: &NewClient, added: &mut Vec<String>, splices: &mut Splices<'_>) -> Result<(), EditError> {
+        if self.client(&new.id).is_ok() {
+            return Err(EditError::ClientExists(new.id.clone()));
+        }
+        let eol = splices.eol;
+        let end_above = key_of(self.text, self.document.as_table(), "end");
+        match (self.document.get("client"), end_above) {
+            (Some(Item::Value(Value::Array(_))), _) => {
+                let entry = client_inline(new);
+                self.commas(self.document.get("client")).inspect(|commas| commas.add(&entry, splices));
+            }
+            // `end` stands among the keys at the top, where no header can come before it.
+            (None, Some(end)) => {
+                let at = above(self.text, line_start(self.text, end.start));
+                let entry = format!("client = [{eol}  {},{eol}]{eol}", client_inline(new));
+                splices.paste_lines(at, Rank::Client, &entry);
+            }
+            (None | Some(Item::ArrayOfTables(_)), _) => added.push(client_tables(new, eol)),
+            _ => return Err(EditError::Unreadable("client is not a list of tables".to_owned())),
+        }
+        Ok(())
+    }
+
+    fn add_secret(&self, (index, client): (usize, Entry<'_>), new: &NewSecret, splices: &mut Splices<'_>) {
+        if let Some(commas) = self.commas(client.get("secret")) {
+            return commas.add(&braces(&new.keys()), splices);
+        }
+        if let Entry::Inline(table) = client {
+            return self.in_braces(table).add(&format!("secret = [{}]", braces(&new.keys())), splices);
+        }
+        let mine = || self.blocks.iter().filter(|block| block.client == Some(index));
+        let sibling = mine().rfind(|block| block.secret.is_some());
+        let Some(model) = sibling.or_else(|| mine().next()) else { return };
+        let Some(last) = sibling.or_else(|| mine().next_back()) else { return };
+        let header = self.text.get(model.start..).unwrap_or_default();
+        let spaces = |line: &str| line.len() - line.trim_start_matches([' ', '\t']).len();
+        let outer = header.get(..spaces(header)).unwrap_or_default();
+        let key = if sibling.is_some() { client.entries("secret").last().copied() } else { Some(client) };
+        let first = key.and_then(|entry| keys(self.text, entry.like()).first().cloned());
+        let inner = first.and_then(|key| indent(self.text, key.start)).unwrap_or_default();
+        // Apart as the one before it stands apart; and from a comment, which would be taken for its own.
+        let (before, at) = (above(self.text, model.start), below(self.text, last.end));
+        let apart = sibling.is_none()
+            || at > last.end
+            || self.text.get(..before).is_some_and(|text| text.ends_with("\n\n") || text.ends_with("\n\r\n"));
+        let mut entry = format!("{outer}[[client.secret]]{}", splices.eol);
+        new.keys().iter().for_each(|(key, value)| entry += &format!("{inner}{}{}", pair(key, value), splices.eol));
+        splices.paste_entry(at, Rank::Secret, &entry, apart);
+    }
+
+    /// Sets or takes out one key of an entry.
+    fn set(&self, entry: Entry<'_>, key: &str, value: Option<&Scalar>, splices: &mut Splices<'_>) {
+        let spot = entry.get(key).and_then(Item::span);
+        match (spot, value, entry) {
+            (Some(spot), Some(value), _) => splices.replace(spot, written(value)),
+            (None, None, _) => {}
+            (Some(_), None, Entry::Table(table)) => {
+                let Some(range) = key_of(self.text, table, key) else { return };
+                splices.cut(line_start(self.text, range.start)..line_end(self.text, range.end));
+            }
+            (Some(_), None, Entry::Inline(table)) => {
+                let index =
+                    table.get_values().iter().position(|(path, _)| path.first().is_some_and(|k| k.get() == key));
+                if let Some(index) = index {
+                    self.in_braces(table).remove(index, splices);
+                }
+            }
+            (None, Some(value), Entry::Table(table)) => {
+                let Some(header) = table.span() else { return };
+                let last = keys(self.text, table).last().cloned();
+                let inner = last.as_ref().and_then(|range| indent(self.text, range.start)).unwrap_or_default();
+                let at = line_end(self.text, last.map_or(header.end, |range| range.end));
+                splices.paste_lines(at, Rank::Inside, &format!("{inner}{}{}", pair(key, value), splices.eol));
+            }
+            (None, Some(value), Entry::Inline(table)) => self.in_braces(table).add(&pair(key, value), splices),
+        }
+    }
+
+    /// Cuts blocks out; those that follow each other go with what stands between them.
+    fn cut(&self, mine: impl Fn(&Block) -> bool, splices: &mut Splices<'_>) {
+        for run in self.blocks.chunk_by(|a, b| mine(a) == mine(b)) {
+            if let (Some(first), Some(last)) = (run.first().filter(|block| mine(block)), run.last()) {
+                splices.cut_entry(above(self.text, first.start)..last.end);
+            }
+        }
+    }
+
+    /// Sets the counts of `[end]`, where it is there.
+    fn count(&self) -> Result<String, EditError> {
+        let clients = entries(self.document.get("client"));
+        let secrets: usize = clients.iter().map(|client| client.entries("secret").len()).sum();
+        let mut splices = Splices::of(self.text);
+        if let Some(end) = self.document.get("end").and_then(Item::as_table_like) {
+            for (key, number) in [("clients", clients.len()), ("secrets", secrets)] {
+                let item = end.get(key).filter(|item| item.as_integer() != i64::try_from(number).ok());
+                if let Some(spot) = item.and_then(Item::span) {
+                    splices.replace(spot, number.to_string());
+                }
+            }
+        }
+        Ok(splices.done())
+    }
+
+    fn client(&self, id: &ClientId) -> Result<(usize, Entry<'_>), EditError> {
+        position(entries(self.document.get("client")), id.as_str()).ok_or_else(|| EditError::NoClient(id.clone()))
+    }
+
+    fn secret(&self, client: &ClientId, id: &SecretId) -> Result<(usize, usize, Entry<'_>), EditError> {
+        let (index, entry) = self.client(client)?;
+        position(entry.entries("secret"), id.as_str())
+            .map(|(secret, entry)| (index, secret, entry))
+            .ok_or_else(|| EditError::NoSecret(client.clone(), id.clone()))
+    }
+
+    /// The elements of an inline array.
+    fn commas(&self, item: Option<&Item>) -> Option<Commas<'t>> {
+        let array = item?.as_array()?;
+        let items = array.iter().filter_map(Value::span).collect();
+        Some(Commas::new(self.text, &array.span()?, items))
+    }
+
+    /// The keys of a table in braces.
+    fn in_braces(&self, table: &InlineTable) -> Commas<'t> {
+        Commas::new(self.text, &table.span().unwrap_or_default(), keys(self.text, table))
+    }
+}
+
+impl<'d> Entry<'d> {
+    fn like(self) -> &'d dyn TableLike {
+        match self {
+            Self::Table(table) => table,
+            Self::Inline(table) => table,
+        }
+    }
+
+    fn get(self, key: &str) -> Option<&'d Item> {
+        self.like().get(key)
+    }
+
+    fn entries(self, key: &str) -> Vec<Self> {
+        entries(self.get(key))
+    }
+}
+
+fn entries(item: Option<&Item>) -> Vec<Entry<'_>> {
+    match item {
+        Some(Item::ArrayOfTables(tables)) => tables.iter().map(Entry::Table).collect(),
+        Some(Item::Value(Value::Array(array))) => {
+            array.iter().filter_map(Value::as_inline_table).map(Entry::Inline).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+fn position<'d>(entries: Vec<Entry<'d>>, id: &str) -> Option<(usize, Entry<'d>)> {
+    entries.into_iter().enumerate().find(|(_, entry)| entry.get("id").and_then(Item::as_str) == Some(id))
+}
+
+/// Where a key stands with its value, or the first of its dotted ones.
+fn key_of(text: &str, table: &Table, key: &str) -> Option<Range<usize>> {
+    let values = table.get_values();
+    let mut named = values.iter().filter(|(path, _)| path.first().is_some_and(|first| first.get() == key));
+    named.find_map(|(path, value)| whole_key(text, path, value))
+}
+
+/// Where each key of a table stands with its value, dotted ones too, in the order of the text.
+fn keys(text: &str, table: &dyn TableLike) -> Vec<Range<usize>> {
+    let values = table.get_values();
+    let mut ranges: Vec<_> = values.iter().filter_map(|(path, value)| whole_key(text, path, value)).collect();
+    ranges.sort_by_key(|range| range.start);
+    ranges
+}
+
+/// The first part of a dotted key knows only where it stood first: this one begins where its line or brace does.
+fn whole_key(text: &str, path: &[&Key], value: &Value) -> Option<Range<usize>> {
+    let leaf = path.last()?.span()?.start;
+    let start = if path.len() == 1 {
+        leaf
+    } else {
+        let before = text.get(..leaf)?;
+        let edge = before.rfind(['\n', ',', '{']).map_or(0, |at| at + 1);
+        edge + before.get(edge..).map_or(0, |part| part.len() - part.trim_start().len())
+    };
+    Some(start..value.span()?.end)
+}
+
+fn client_tables(new: &NewClient, eol: &str) -> String {
+    let lines = |keys: &[(&str, Scalar)]| keys.iter().map(|(key, value)| pair(key, value) + eol).collect::<String>();
+    let mut text = format!("[[client]]{eol}{}", lines(&new.keys()));
+    if let Some(files) = upstream_key(new) {
+        text += &format!("{eol}[client.upstream]{eol}{files}{eol}");
+    }
+    for secret in &new.secrets {
+        text += &format!("{eol}[[client.secret]]{eol}{}", lines(&secret.keys()));
+    }
+    text
+}
+
+fn client_inline(new: &NewClient) -> String {
+    let mut parts: Vec<String> = new.keys().iter().map(|(key, value)| pair(key, value)).collect();
+    parts.extend(upstream_key(new).map(|files| format!("upstream = {{ {files} }}")));
+    if !new.secrets.is_empty() {
+        let secrets: Vec<_> = new.secrets.iter().map(|secret| braces(&secret.keys())).collect();
+        parts.push(format!("secret = [{}]", secrets.join(", ")));
+    }
+    format!("{{ {} }}", parts.join(", "))
+}
+
+fn upstream_key(new: &NewClient) -> Option<String> {
+    match new.upstream_secret_files.as_slice() {
+        [] => None,
+        [one] => Some(format!("secret_file = {}", quoted(one))),
+        several => {
+            let several: Vec<_> = several.iter().map(|file| quoted(file)).collect();
+            Some(format!("secret_files = [{}]", several.join(", ")))
+        }
+    }
+}
+
+fn braces(keys: &[(&str, Scalar)]) -> String {
+    format!("{{ {} }}", keys.iter().map(|(key, value)| pair(key, value)).collect::<Vec<_>>().join(", "))
+}
+
+fn pair(key: &str, value: &Scalar) -> String {
+    format!("{key} = {}", written(value))
+}
+
+fn written(value: &Scalar) -> String {
+    match value {
+        Scalar::Text(text) => quoted(text),
+        Scalar::Bool(bool) => bool.to_string(),
+        Scalar::Number(number) => number.to_string(),
+    }
+}
+
+/// A basic string on one line.
+fn quoted(text: &str) -> String {
+    let mut quoted = String::with_capacity(text.len() + 2);
+    quoted.push('"');
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => quoted.extend(['\\', c]),
+            '\n' => quoted.push_str("\\n"),
+            '\t' => quoted.push_str("\\t"),
+            c if c.is_control() => quoted.push_str(&format!("\\u{:04X}", u32::from(c))),
+            c => quoted.push(c),
+        }
+    }
+    quoted.push('"');
+    quoted
+}
