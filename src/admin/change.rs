@@ -36,7 +36,9 @@ impl Ground {
                 Ok::<_, Infallible>(desk.settle(&wishes))
             })
         });
-        let written = written.await.map_err(|_| Fault::failed("the change broke off; the list is as it was, or changed whole".to_owned()))?;
+        let written = written
+            .await
+            .map_err(|_| Fault::failed("the change broke off; the list is as it was, or changed whole".to_owned()))?;
         let written = written.map_err(|failure| fault(&failure))?;
         if written.value.iter().any(|granted| matches!(granted, Ok(true))) {
             let trigger = Trigger::Command { allow_shrink: true, written: true };
@@ -67,7 +69,8 @@ impl Ground {
             Outcome::Held(why) => why.clone(),
             Outcome::StillRefused => String::new(),
         };
-        let message = format!("the list was written, but it is not in force\n  Look at it, then `relatch reload`.\n{why}");
+        let message =
+            format!("the list was written, but it is not in force\n  Look at it, then `relatch reload`.\n{why}");
         Err(Fault::conflict("not_in_force", message))
     }
 }

@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use tokio::sync::Mutex;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::answer::Fault;
 use super::repeat::Repeats;
@@ -32,8 +32,7 @@ pub struct Ground {
     pub(super) snapshot: Arc<ArcSwap<Snapshot>>,
     pub(super) clock: Arc<Clock>,
     pub(super) hands: Hands,
-    /// One change at a time.
-    pub(super) changing: Mutex<()>,
+    turn: Semaphore,
     pub(super) repeats: Repeats,
 }
 
@@ -97,7 +96,7 @@ impl Ground {
     }
 
     fn new(settings: Arc<Settings>, snapshot: Arc<ArcSwap<Snapshot>>, clock: Arc<Clock>, hands: Hands) -> Self {
-        Self { settings, snapshot, clock, hands, changing: Mutex::new(()), repeats: Repeats::default() }
+        Self { settings, snapshot, clock, hands, turn: Semaphore::new(1), repeats: Repeats::default() }
     }
 
     /// The list and the uses of its secrets now; `of` one client, or of all.
@@ -122,6 +121,11 @@ impl Ground {
             (Some(prometheus), None) => prometheus.clients().await,
             (None, _) => Err("[fleet] instances = \"many\", and no prometheus is named that knows them all".to_owned()),
         }
+    }
+
+    /// One change at a time, in the order they were asked for. Nothing is held but the turn.
+    pub(super) async fn turn(&self) -> Result<SemaphorePermit<'_>, Fault> {
+        self.turn.acquire().await.map_err(|_| Fault::failed("the instance is stopping\n  Nothing was changed.".to_owned()))
     }
 
     /// Puts into force what stands in the files.

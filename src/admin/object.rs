@@ -146,9 +146,8 @@ impl ClientObject {
     /// As it stands at a moment; `holder` is the client as the rules see it.
     pub fn of(client: &Client, holder: &Holder, now: Timestamp) -> Self {
         let current = client.current(now).map(|record| &record.id);
-        let object = |(record, held): (&Record, &Held)| {
-            SecretObject::of(client, record, held, current == Some(&record.id), now)
-        };
+        let object =
+            |(record, held): (&Record, &Held)| SecretObject::of(client, record, held, current == Some(&record.id), now);
         let mut secrets: Vec<SecretObject> = client.records.iter().zip(&holder.secrets).map(object).collect();
         secrets.sort_by(|a, b| b.created.cmp(&a.created));
         Self {

@@ -72,7 +72,7 @@ impl Ground {
         ids: Vec<ClientId>,
         wish: &RotateWish,
     ) -> Result<Vec<(ClientId, Result<SecretObject, Fault>)>, Fault> {
-        let _one_change = self.changing.lock().await;
+        let _turn = self.turn().await?;
         self.catch_up().await?;
         let view = self.view(if let [one] = &*ids { Some(one) } else { None }).await;
         let (policy, grace) = (wish.policy(view.now)?, wish.grace()?);

@@ -90,7 +90,8 @@ async fn list_clients(State(ground): State<Arc<Ground>>, Query(page): Query<Page
     let all = view.snapshot.clients.iter();
     let skipped = all.skip_while(|client| page.after.as_deref().is_some_and(|after| client.id.as_str() != after));
     let rest = skipped.skip(usize::from(page.after.is_some())).take(page.limit.unwrap_or(usize::MAX));
-    let objects: Vec<ClientObject> = rest.map(|client| ClientObject::of(client, &view.holder(client), view.now)).collect();
+    let objects: Vec<ClientObject> =
+        rest.map(|client| ClientObject::of(client, &view.holder(client), view.now)).collect();
     Json(objects).into_response()
 }
 
@@ -123,7 +124,7 @@ async fn add_client(
     Body(wish): Body<ClientWish>,
 ) -> Result<(StatusCode, Json<ClientObject>), Fault> {
     let id = ClientId::parse(&wish.id).ok_or_else(|| Fault::invalid("id: expected 1 to 512 bytes".to_owned()))?;
-    let _one_change = ground.changing.lock().await;
+    let _turn = ground.turn().await?;
     ground.catch_up().await?;
     let view = ground.view(Some(&id)).await;
     let Made { secret, plain } = wish.secret.make(view.now)?;
@@ -155,7 +156,7 @@ async fn set_client(
     Body(patch): Body<ClientPatch>,
 ) -> Result<Json<ClientObject>, Fault> {
     let id = client_id(&id)?;
-    let _one_change = ground.changing.lock().await;
+    let _turn = ground.turn().await?;
     ground.catch_up().await?;
     let view = ground.view(Some(&id)).await;
     if let Some(enabled) = patch.enabled {
@@ -172,7 +173,7 @@ async fn remove_client(
     Query(guard): Query<Guard>,
 ) -> Result<StatusCode, Fault> {
     let id = client_id(&id)?;
-    let _one_change = ground.changing.lock().await;
+    let _turn = ground.turn().await?;
     ground.catch_up().await?;
     let view = ground.view(Some(&id)).await;
     ground.change_one(&view, &id, Action::RemoveClient, guard).await?;
@@ -185,7 +186,7 @@ async fn add_secret(
     Body(wish): Body<super::wish::SecretWish>,
 ) -> Result<(StatusCode, Json<SecretObject>), Fault> {
     let id = client_id(&id)?;
-    let _one_change = ground.changing.lock().await;
+    let _turn = ground.turn().await?;
     ground.catch_up().await?;
     let view = ground.view(Some(&id)).await;
     let Made { secret, plain } = wish.make(view.now)?;
@@ -201,7 +202,7 @@ async fn change_secret(
     Body(wish): Body<LifecycleWish>,
 ) -> Result<Json<SecretObject>, Fault> {
     let (id, secret) = (client_id(&id)?, secret_id(&id, &secret)?);
-    let _one_change = ground.changing.lock().await;
+    let _turn = ground.turn().await?;
     ground.catch_up().await?;
     let view = ground.view(Some(&id)).await;
     let action = action(&verb, secret.clone(), &wish, view.now)?;
@@ -301,7 +302,10 @@ impl Ground {
             let full = folder.map_or_else(|| file.into(), |folder| folder.join(file));
             if let Err(why) = crate::source::file::read_secret(&full) {
                 let full = full.display();
-                return Err(Fault::conflict("unreadable", format!("{full} {why}\n  Nothing was changed. Put the upstream's secret there first.")));
+                return Err(Fault::conflict(
+                    "unreadable",
+                    format!("{full} {why}\n  Nothing was changed. Put the upstream's secret there first."),
+                ));
             }
         }
         Ok(())

@@ -48,7 +48,10 @@ fn attention(client: &Client, holder: &Holder, now: Timestamp) -> Vec<AttentionO
     let current = client.current(now);
     match progress {
         Progress::Ready => {
-            let old = client.records.iter().filter(|r| r.state(now) == SecretState::Active && Some(&r.id) != current.map(|c| &c.id));
+            let old = client
+                .records
+                .iter()
+                .filter(|r| r.state(now) == SecretState::Active && Some(&r.id) != current.map(|c| &c.id));
             found.extend(old.map(|record| {
                 about(progress.as_str(), Some(record), format!("relatch secret revoke {id} {}", record.id))
             }));

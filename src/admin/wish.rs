@@ -218,5 +218,6 @@ pub(super) fn duration(key: &str, text: &str) -> Result<Duration, Fault> {
     if text == "0" {
         return Ok(Duration::ZERO);
     }
-    values::duration(text).ok_or_else(|| Fault::invalid(format!("{key}: expected a duration with a unit, such as \"24h\"")))
+    values::duration(text)
+        .ok_or_else(|| Fault::invalid(format!("{key}: expected a duration with a unit, such as \"24h\"")))
 }

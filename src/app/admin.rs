@@ -49,12 +49,8 @@ pub(super) fn open(
         metrics: shared.metrics.clone(),
         started: shared.clock.now(),
     };
-    let ground = Ground::instance(
-        Arc::new(shared.settings.clone()),
-        shared.snapshot.clone(),
-        shared.clock.clone(),
-        instance,
-    );
+    let ground =
+        Ground::instance(Arc::new(shared.settings.clone()), shared.snapshot.clone(), shared.clock.clone(), instance);
     let (stop, stopped) = watch::channel(false);
     tokio::task::spawn_local(serve(listener, Arc::new(ground), stopped));
     log.info("listening", &[("listener", &"admin"), ("address", &format_args!("unix:{}", socket.display()))]);

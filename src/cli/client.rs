@@ -7,8 +7,8 @@ use clap::Subcommand;
 use http::Method;
 
 use super::door::{Door, NOTHING, path};
-use super::shown_once::{self, Given};
 use super::show::Times;
+use super::shown_once::{self, Given};
 use super::{Failure, Globals, Output, confirm, say, show, table, talk};
 use crate::admin::answer::FAILED;
 use crate::admin::object::ClientObject;
@@ -67,7 +67,7 @@ pub(super) fn run(globals: &Globals, command: Command) -> anyhow::Result<ExitCod
 
 fn add(globals: &Globals, arguments: &Add) -> anyhow::Result<()> {
     let mut secret = SecretWish::default();
-    arguments.given.into_wish(&mut secret)?;
+    arguments.given.fill(&mut secret)?;
     let door = Door::open(globals)?;
     let files = arguments.upstream_secret_file.iter().map(|file| as_the_list_names_it(globals, file));
     let upstream_secret_files = files.collect::<anyhow::Result<Vec<_>>>()?;
@@ -129,7 +129,8 @@ fn show_one(globals: &Globals, id: &str) -> anyhow::Result<()> {
         return Ok(say(&format!("{}\n", serde_json::to_string_pretty(&client)?))?);
     }
     let times = Times::for_stdout();
-    let mut text = format!("{}{}\n", client.id, if client.enabled { "" } else { "  (disabled: every secret is refused)" });
+    let mut text =
+        format!("{}{}\n", client.id, if client.enabled { "" } else { "  (disabled: every secret is refused)" });
     if !client.name.is_empty() {
         text.push_str(&format!("  name      {}\n", client.name));
     }

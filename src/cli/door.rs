@@ -6,6 +6,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Extension;
+use bytes::Bytes;
 use http::{Method, Request, Response, header};
 use http_body_util::BodyExt;
 use hyper_util::rt::TokioIo;
@@ -60,7 +61,10 @@ impl Door {
         let ground = Ground::files(settings, Arc::new(Clock::start())).map_err(|errors| {
             let lines: Vec<String> = errors.0.iter().map(|error| format!("  {error}")).collect();
             let count = plural(errors.0.len(), "error");
-            Failure::new(FAILED, format!("the list cannot be used\n{}\n  {count}; nothing was changed", lines.join("\n")))
+            Failure::new(
+                FAILED,
+                format!("the list cannot be used\n{}\n  {count}; nothing was changed", lines.join("\n")),
+            )
         })?;
         let caller = Caller(rustix::process::geteuid().as_raw());
         Ok(Self { hands: Hands::Files(router(Arc::new(ground)).layer(Extension(caller))), runtime })
@@ -107,8 +111,14 @@ impl Door {
         };
         let request = request.body(body)?;
         let (status, bytes) = match &self.hands {
-            Hands::Socket(socket) => collect(over_socket(socket, request).await?).await?,
-            Hands::Files(router) => collect(router.clone().call(request).await?).await?,
+            Hands::Socket(socket) => {
+                let (head, body) = over_socket(socket, request).await?.into_parts();
+                (head.status, body)
+            }
+            Hands::Files(router) => {
+                let (head, body) = router.clone().call(request).await?.into_parts();
+                (head.status, body.collect().await?.to_bytes())
+            }
         };
         if !status.is_success() {
             let fault: FaultObject = serde_json::from_slice(&bytes).map_err(|_| {
@@ -132,7 +142,7 @@ pub(super) enum Paused {
     Interrupted,
 }
 
-async fn over_socket(socket: &Path, request: Request<Body>) -> anyhow::Result<Response<hyper::body::Incoming>> {
+async fn over_socket(socket: &Path, request: Request<Body>) -> anyhow::Result<Response<Bytes>> {
     let gone = |error: &dyn std::fmt::Display| {
         let message = format!(
             "the instance went away: {error}\n  What became of the request is not known: look with `relatch secret list`."
@@ -142,17 +152,20 @@ async fn over_socket(socket: &Path, request: Request<Body>) -> anyhow::Result<Re
     let stream = UnixStream::connect(socket).await.map_err(|error| gone(&error))?;
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|error| gone(&error))?;
-    tokio::spawn(connection);
-    Ok(sender.send_request(request).await.map_err(|error| gone(&error))?)
-}
-
-async fn collect<B>(response: Response<B>) -> anyhow::Result<(http::StatusCode, bytes::Bytes)>
-where
-    B: http_body::Body,
-    B::Error: std::error::Error + Send + Sync + 'static,
-{
-    let status = response.status();
-    Ok((status, response.into_body().collect().await?.to_bytes()))
+    let mut answer = std::pin::pin!(sender.send_request(request));
+    let mut connection = std::pin::pin!(connection);
+    // Driven side by side: the answer needs the connection, and nothing else does.
+    let answer = tokio::select! {
+        answer = &mut answer => answer,
+        _ended = &mut connection => answer.await,
+    };
+    let (head, body) = answer.map_err(|error| gone(&error))?.into_parts();
+    let mut body = std::pin::pin!(body.collect());
+    let body = tokio::select! {
+        body = &mut body => body,
+        _ended = &mut connection => body.await,
+    };
+    Ok(Response::from_parts(head, body.map_err(|error| gone(&error))?.to_bytes()))
 }
 
 fn socket(server: &str) -> anyhow::Result<PathBuf> {

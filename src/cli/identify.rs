@@ -71,7 +71,10 @@ pub(super) fn run(globals: &Globals) -> anyhow::Result<ExitCode> {
             }
         }
         match (&list, holders.is_empty()) {
-            (None, _) => say(&format!("The list of {} could not be read: whose it is is not known.\n", globals.config.display()))?,
+            (None, _) => say(&format!(
+                "The list of {} could not be read: whose it is is not known.\n",
+                globals.config.display()
+            ))?,
             (Some(_), true) => say("No client of the list has it.\n")?,
             (Some(_), false) => {}
         }

@@ -178,7 +178,7 @@ pub fn main() -> anyhow::Result<Next> {
         Command::Config(command) => config::run(config, &command)?,
         Command::Client(command) => client::run(&globals, command)?,
         Command::Secret(command) => secret::run(&globals, command)?,
-        Command::Rotate(arguments) => rotate::run(&globals, arguments)?,
+        Command::Rotate(arguments) => rotate::run(&globals, &arguments)?,
         Command::Import(arguments) => import::run(&arguments)?,
         Command::Status => status::run(&globals)?,
         Command::Reload(arguments) => reload::run(&globals, &arguments)?,

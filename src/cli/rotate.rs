@@ -50,9 +50,9 @@ pub(super) struct Arguments {
 const AT_ONCE: usize = 50;
 
 /// Runs the command.
-pub(super) fn run(globals: &Globals, arguments: Arguments) -> anyhow::Result<ExitCode> {
+pub(super) fn run(globals: &Globals, arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let door = Door::open(globals)?;
-    let clients = clients(globals, &door, &arguments)?;
+    let clients = clients(globals, &door, arguments)?;
     let folder = arguments.out_dir.as_deref();
     if let Some(folder) = folder {
         prepare(folder)?;
@@ -84,7 +84,7 @@ pub(super) fn run(globals: &Globals, arguments: Arguments) -> anyhow::Result<Exi
     }
     let exit = summary(globals, &results, several);
     if arguments.wait {
-        results.iter().filter(|r| r.secret.is_some()).try_for_each(|r| end_the_old(globals, &door, r, &arguments))?;
+        results.iter().filter(|r| r.secret.is_some()).try_for_each(|r| end_the_old(globals, &door, r, arguments))?;
     }
     Ok(exit)
 }
@@ -113,7 +113,8 @@ fn tell(globals: &Globals, result: &mut RotationObject, file: Option<OutFile>, s
         let path = file.write(secret, Format::Plain)?;
         secret.client_secret = None;
         if globals.output == Output::Table {
-            let line = format!("{}: secret {} ({}) written to {}\n", result.client_id, secret.id, secret.name, path.display());
+            let line =
+                format!("{}: secret {} ({}) written to {}\n", result.client_id, secret.id, secret.name, path.display());
             return if globals.quiet { Ok(()) } else { Ok(say(&line)?) };
         }
     }

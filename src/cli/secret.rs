@@ -7,8 +7,8 @@ use clap::Subcommand;
 use http::Method;
 
 use super::door::{Door, NOTHING, path};
-use super::shown_once::{self, Format, Given, OutFile};
 use super::show::Times;
+use super::shown_once::{self, Format, Given, OutFile};
 use super::taking_away::{self, Guard};
 use super::{Globals, Output, identify, say, show, talk};
 use crate::admin::object::{ClientObject, SecretObject};
@@ -110,7 +110,7 @@ fn add(globals: &Globals, arguments: &Add) -> anyhow::Result<()> {
         not_before: arguments.not_before.clone(),
         ..SecretWish::default()
     };
-    arguments.given.into_wish(&mut wish)?;
+    arguments.given.fill(&mut wish)?;
     let door = Door::open(globals)?;
     let out = arguments.out.as_deref().map(OutFile::create).transpose()?;
     let client = &arguments.client;

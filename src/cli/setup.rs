@@ -19,7 +19,11 @@ pub(super) struct Ready {
 }
 
 /// Reads both files as a start does. Where either has errors, every error of both is given, and the warnings beside them.
-pub(super) fn ready(path: &Path, flags: &[(String, String)], clock: &Clock) -> Result<Ready, (ConfigErrors, Vec<Problem>)> {
+pub(super) fn ready(
+    path: &Path,
+    flags: &[(String, String)],
+    clock: &Clock,
+) -> Result<Ready, (ConfigErrors, Vec<Problem>)> {
     let (settings, problems, text) = settings(path, flags);
     let Problems { mut errors, warnings } = problems;
     match settings.map(|settings| (reload::load(&settings, clock), settings)) {

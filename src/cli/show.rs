@@ -36,8 +36,7 @@ impl Times {
 
 /// The table of secrets; `of_all` with a column for the client.
 pub(super) fn secrets(secrets: &[SecretObject], of_all: bool, times: &Times) -> String {
-    let mut head =
-        vec!["ID", "NAME", "ROLE", "STATUS", "CREATED", "EXPIRES", "LAST-USED", "USES", "FROM", "HINT"];
+    let mut head = vec!["ID", "NAME", "ROLE", "STATUS", "CREATED", "EXPIRES", "LAST-USED", "USES", "FROM", "HINT"];
     if of_all {
         head.insert(0, "CLIENT");
     }

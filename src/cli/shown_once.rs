@@ -65,7 +65,8 @@ impl OutFile {
                 let plain = secret.client_secret.as_deref().unwrap_or_default();
                 super::say(&format!("{}\t{}\t{plain}\n", secret.client_id, secret.id))?;
                 let path = self.path.display();
-                let message = format!("{path} could not be written ({error}): the secret was shown instead, store it now");
+                let message =
+                    format!("{path} could not be written ({error}): the secret was shown instead, store it now");
                 Err(Failure::new(FAILED, message).into())
             }
         }
@@ -148,7 +149,7 @@ const MOST: u64 = 64 << 10;
 
 impl Given {
     /// Puts what stands on stdin into the wish. The secret itself stays here: only its hash goes on.
-    pub(super) fn into_wish(&self, wish: &mut SecretWish) -> anyhow::Result<()> {
+    pub(super) fn fill(&self, wish: &mut SecretWish) -> anyhow::Result<()> {
         if !self.secret_stdin && !self.hash_stdin {
             return Ok(());
         }

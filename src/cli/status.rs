@@ -36,8 +36,12 @@ pub(super) fn run(globals: &Globals) -> anyhow::Result<ExitCode> {
     ));
     if status.started_at.is_some() {
         let reload = times.of(list.last_reload_at.as_deref(), "-");
-        let state = if list.in_force { format!("in force since {reload}") } else {
-            format!("the list on disk is NOT in force (refused or held); last good reload {reload}: see `relatch reload`")
+        let state = if list.in_force {
+            format!("in force since {reload}")
+        } else {
+            format!(
+                "the list on disk is NOT in force (refused or held); last good reload {reload}: see `relatch reload`"
+            )
         };
         text.push_str(&format!("  reload    generation {}, {state}\n", list.generation));
     }

@@ -181,7 +181,12 @@ impl Rite<'_> {
         while began.elapsed() < for_how_long {
             let left = for_how_long.saturating_sub(began.elapsed());
             let failed = self.look()?.0.refused_count.saturating_sub(before.refused_count);
-            line.show(&format!("{}: {} left; presented and refused {}", secret.id, roughly(left.as_secs()), times(failed)));
+            line.show(&format!(
+                "{}: {} left; presented and refused {}",
+                secret.id,
+                roughly(left.as_secs()),
+                times(failed)
+            ));
             if self.door.pause(LOOK.min(left)) == Paused::Interrupted {
                 stopped = true;
                 break;
@@ -190,7 +195,12 @@ impl Rite<'_> {
         line.end();
         // Takes the mark out of the list, at once after Ctrl-C; without it the clock alone would do.
         let after = self.step("activate", &LifecycleWish::default())?;
-        talk(&format!("{} is {} again{}.\n", after.id, after.status, if stopped { " (stopped by Ctrl-C)" } else { "" }));
+        talk(&format!(
+            "{} is {} again{}.\n",
+            after.id,
+            after.status,
+            if stopped { " (stopped by Ctrl-C)" } else { "" }
+        ));
         self.report(&after, after.refused_count.saturating_sub(before.refused_count), began)?;
         Ok(if stopped { ExitCode::from(FAILED) } else { ExitCode::SUCCESS })
     }
@@ -247,7 +257,10 @@ impl Rite<'_> {
                 let since = times.of(secret.tracking_since.as_deref(), "-");
                 let last = times.of(secret.last_used_at.as_deref(), "never");
                 let callers = show::callers(&secret.last_used_from, &times);
-                format!("Used {} since {since}, last {last}. The latest callers:\n{callers}", self::times(uses.unwrap_or(0)))
+                format!(
+                    "Used {} since {since}, last {last}. The latest callers:\n{callers}",
+                    self::times(uses.unwrap_or(0))
+                )
             }
         };
         Ok(say(&text)?)
@@ -261,7 +274,11 @@ fn times(number: u64) -> String {
 fn parse(text: &str) -> anyhow::Result<Duration> {
     let parsed = if text == "0" { Some(Duration::ZERO) } else { values::duration(text) };
     parsed.ok_or_else(|| {
-        Failure::new(USAGE, format!("{text:?}: expected a duration with a unit, such as \"24h\"\n  Nothing was changed.")).into()
+        Failure::new(
+            USAGE,
+            format!("{text:?}: expected a duration with a unit, such as \"24h\"\n  Nothing was changed."),
+        )
+        .into()
     })
 }
 

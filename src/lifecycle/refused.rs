@@ -113,7 +113,10 @@ impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoClient(client) => {
-                write!(f, "there is no client {client}\n  Nothing was changed. `relatch client list` shows those there are.")
+                write!(
+                    f,
+                    "there is no client {client}\n  Nothing was changed. `relatch client list` shows those there are."
+                )
             }
             Self::NoSecret { client, secret } => write!(
                 f,
@@ -164,7 +167,11 @@ impl fmt::Display for Refused {
             ),
             Self::Expired(secret) => write!(f, "{secret} has expired\n  Nothing was changed. Add a new one."),
             Self::NotActive(secret, state) => {
-                write!(f, "{secret} is {}, and only an active secret can be rehearsed\n  Nothing was changed.", state.as_str())
+                write!(
+                    f,
+                    "{secret} is {}, and only an active secret can be rehearsed\n  Nothing was changed.",
+                    state.as_str()
+                )
             }
             Self::SameSecret(secret) => write!(
                 f,

@@ -164,10 +164,8 @@ fn not_observed_is_not_never_used() {
 
 #[test]
 fn pending_and_rehearsed_secrets_take_a_place() {
-    let mut holder = holder(vec![
-        held("one", SecretState::Active, seen(None)),
-        held("two", SecretState::Pending, seen(None)),
-    ]);
+    let mut holder =
+        holder(vec![held("one", SecretState::Active, seen(None)), held("two", SecretState::Pending, seen(None))]);
     assert_eq!(code(&holder, Action::Add(new("next")), Policy::at(now())), "at_limit");
     holder.secrets[1].state = SecretState::Disabled;
     assert_eq!(code(&holder, Action::Add(new("next")), Policy::at(now())), "done");
@@ -228,10 +226,8 @@ fn the_guard_names_when_who_and_how_often() {
         uses: 8123,
         from: vec![sighting("10.0.3.9", ""), sighting("10.0.3.7", "curl/8.5")],
     };
-    let holder = holder(vec![
-        held("sec_2d9x4k7m1q", SecretState::Active, usage),
-        held("new", SecretState::Active, seen(None)),
-    ]);
+    let holder =
+        holder(vec![held("sec_2d9x4k7m1q", SecretState::Active, usage), held("new", SecretState::Active, seen(None))]);
     let refused = decide(&client(), Some(&holder), Action::Revoke(id("sec_2d9x4k7m1q")), &Policy::at(now()));
     assert_eq!(
         refused.unwrap_err().to_string(),
@@ -244,7 +240,10 @@ fn the_guard_names_when_who_and_how_often() {
 #[test]
 fn where_a_rotation_stands() {
     use SecretState::Active;
-    let made = |name, days: u64, usage| Held { created: Some(before(HOUR * 24 * u32::try_from(days).unwrap())), ..held(name, Active, usage) };
+    let made = |name, days: u64, usage| Held {
+        created: Some(before(HOUR * 24 * u32::try_from(days).unwrap())),
+        ..held(name, Active, usage)
+    };
     let hot = || seen(Some(HOUR));
     for (secrets, expected) in [
         (vec![], Progress::LockedOut),
@@ -299,7 +298,9 @@ impl World {
 
     fn ask(&mut self, what: u8, which: usize, hours: u64, force: bool) {
         let Some(was) = self.holder() else { return };
-        let Some(secret) = was.secrets.get(which % was.secrets.len().max(1)).map(|held| held.id.clone()) else { return };
+        let Some(secret) = was.secrets.get(which % was.secrets.len().max(1)).map(|held| held.id.clone()) else {
+            return;
+        };
         let then = self.now.plus(HOUR * u32::try_from(hours).unwrap());
         let made = {
             self.made += 1;
@@ -345,8 +346,12 @@ impl World {
         let still = |held: &Held| is.usable().find(|other| other.id == held.id);
         for held in was.usable() {
             let taken = still(held).is_none_or(|now| now.expires < held.expires && now.expires.is_some());
-            let recently = held.usage.quiet_since().is_none_or(|since| self.now.since(since) < guard::QUIET_FOR);
-            assert!(!(taken && recently && still(held).is_none_or(|now| now.expires != held.expires)), "{action:?} took {} away", held.id);
+            let recently = held.usage.quiet_since().is_none_or(|since| self.now.since(since) < QUIET_FOR);
+            assert!(
+                !(taken && recently && still(held).is_none_or(|now| now.expires != held.expires)),
+                "{action:?} took {} away",
+                held.id
+            );
         }
         assert!(was.usable().next().is_none() || is.usable().next().is_some(), "{action:?} locked the client out");
     }

@@ -181,7 +181,7 @@ impl Reloader {
             Outcome::Unchanged => {
                 reload.unchanged.inc();
                 self.succeeded();
-                if trigger.is_asked() {
+                if trigger == Trigger::Signal {
                     self.log.info("client list unchanged", &[("trigger", &by)]);
                 }
             }

@@ -34,7 +34,7 @@ fn at_once(snapshot: &Snapshot, secret: &str) -> String {
         Verdict::Verified(verified) => verified.record().unwrap().id.to_string(),
         Verdict::Denied(denied) => {
             let (result, record) = post_mortem(&denied, NOW);
-            format!("{} {}", result.as_str(), record.map(|id| id.to_string()).unwrap_or_default())
+            format!("{} {}", result.as_str(), record.map(|record| record.id.to_string()).unwrap_or_default())
         }
         Verdict::Slow(_) => "slow".to_owned(),
         Verdict::Ambiguous => "ambiguous".to_owned(),
