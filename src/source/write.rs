@@ -200,7 +200,7 @@ fn write<E>(list: &Path, folder: &Path, files: &[ListFile], edits: &[FileEdits])
         if prepared.is_empty() {
             folder::sweep(folder);
         }
-        prepared.push(Prepared::write(target, text)?);
+        prepared.push(Prepared::write(target, &text)?);
     }
     if let Some(overtaken) = prepared.iter().find(|one| !one.target().unchanged()) {
         return Ok(Done::Overtaken(overtaken.target().path().to_owned()));

@@ -23,6 +23,7 @@ mod corpus;
 mod doors;
 mod harness;
 mod house;
+mod kill;
 mod mutants;
 mod once;
 mod peers;

@@ -209,7 +209,7 @@ fn a_folder_that_cannot_be_written_is_named_with_what_to_do() {
         assert!(matches!(result, Err(WriteFailure::ReadOnly(..))), "{result:?}");
         assert!(text(&list) == LIST);
     }
-    let read_only = |kind: io::ErrorKind| replace::refused::<Infallible>(&list, kind.into());
+    let read_only = |kind: io::ErrorKind| replace::refused::<Infallible>(&list, &kind.into());
     for kind in [io::ErrorKind::ReadOnlyFilesystem, io::ErrorKind::PermissionDenied] {
         assert!(matches!(read_only(kind), WriteFailure::ReadOnly(..)));
     }
