@@ -9,6 +9,7 @@ mod replace;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -182,17 +183,21 @@ enum Done {
 /// Makes every new file beside its old one before the first takes its place.
 fn write<E>(list: &Path, folder: &Path, files: &[ListFile], edits: &[FileEdits]) -> Result<Done, WriteFailure<E>> {
     let mut prepared: Vec<Prepared> = Vec::new();
+    let mut by_file: BTreeMap<usize, Vec<Edit>> = BTreeMap::new();
     for edits in edits {
+        by_file.entry(edits.file).or_default().extend(edits.edits.iter().cloned());
+    }
+    for (index, edits) in by_file {
         let new = || {
             let path = file_of_a_folder(list, files);
             let language = file::language(&path).unwrap_or(Language::Toml);
             ListFile { name: path.display().to_string(), path, text: String::new(), language }
         };
-        let (file, old) = match files.get(edits.file) {
+        let (file, old) = match files.get(index) {
             Some(file) => (file.clone(), Some(file.text.as_str())),
             None => (new(), None),
         };
-        let text = edited(&file, &edits.edits)?;
+        let text = edited(&file, &edits)?;
         if old == Some(text.as_str()) {
             continue;
         }
@@ -200,7 +205,7 @@ fn write<E>(list: &Path, folder: &Path, files: &[ListFile], edits: &[FileEdits])
         if prepared.is_empty() {
             folder::sweep(folder);
         }
-        prepared.push(Prepared::write(target, text)?);
+        prepared.push(Prepared::write(target, &text)?);
     }
     if let Some(overtaken) = prepared.iter().find(|one| !one.target().unchanged()) {
         return Ok(Done::Overtaken(overtaken.target().path().to_owned()));

@@ -24,6 +24,7 @@ mod doors;
 mod harness;
 mod house;
 mod import;
+mod kill;
 mod mutants;
 mod once;
 mod peers;

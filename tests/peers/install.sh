@@ -75,6 +75,7 @@ valgrind valgrind
 gcc gcc
 make make
 faketime faketime
+strace strace
 LIST
   (python_with_venv) >/dev/null 2>&1 || missing+=(python3-venv)
   [[ ${#missing[@]} -eq 0 ]] && return

@@ -9,6 +9,7 @@ mod splice;
 #[cfg(test)]
 mod tests;
 mod toml;
+mod written;
 
 use super::problem::Problems;
 use super::tree::{Doc, Language};

@@ -276,7 +276,7 @@ impl Model {
                 text += &format!("{gap}{}\n[[client.secret]]\n", note(&client.id, Some(&secret.id)));
                 keys.iter().for_each(|key| text += &format!("{key} {}\n", note(&client.id, Some(&secret.id))));
             }
-            text += &"\n# free\n\n";
+            text += "\n# free\n\n";
         }
         if form.all_inline {
             text += "]\n";

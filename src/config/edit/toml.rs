@@ -7,6 +7,7 @@ use toml_edit::{Document, InlineTable, Item, Key, Table, TableLike, Value};
 
 use super::commas::Commas;
 use super::splice::{Rank, Splices, above, below, indent, line_end, line_start};
+use super::written::{braces, client_inline, client_tables, pair, written};
 use super::{Edit, EditError, NewClient, NewSecret, Scalar};
 use crate::domain::ids::{ClientId, SecretId};
 
@@ -339,70 +340,4 @@ fn whole_key(text: &str, path: &[&Key], value: &Value) -> Option<Range<usize>> {
         edge + before.get(edge..).map_or(0, |part| part.len() - part.trim_start().len())
     };
     Some(start..value.span()?.end)
-}
-
-fn client_tables(new: &NewClient, eol: &str) -> String {
-    let lines = |keys: &[(&str, Scalar)]| keys.iter().map(|(key, value)| pair(key, value) + eol).collect::<String>();
-    let mut text = format!("[[client]]{eol}{}", lines(&new.keys()));
-    if let Some(files) = upstream_key(new) {
-        text += &format!("{eol}[client.upstream]{eol}{files}{eol}");
-    }
-    for secret in &new.secrets {
-        text += &format!("{eol}[[client.secret]]{eol}{}", lines(&secret.keys()));
-    }
-    text
-}
-
-fn client_inline(new: &NewClient) -> String {
-    let mut parts: Vec<String> = new.keys().iter().map(|(key, value)| pair(key, value)).collect();
-    parts.extend(upstream_key(new).map(|files| format!("upstream = {{ {files} }}")));
-    if !new.secrets.is_empty() {
-        let secrets: Vec<_> = new.secrets.iter().map(|secret| braces(&secret.keys())).collect();
-        parts.push(format!("secret = [{}]", secrets.join(", ")));
-    }
-    format!("{{ {} }}", parts.join(", "))
-}
-
-fn upstream_key(new: &NewClient) -> Option<String> {
-    match new.upstream_secret_files.as_slice() {
-        [] => None,
-        [one] => Some(format!("secret_file = {}", quoted(one))),
-        several => {
-            let several: Vec<_> = several.iter().map(|file| quoted(file)).collect();
-            Some(format!("secret_files = [{}]", several.join(", ")))
-        }
-    }
-}
-
-fn braces(keys: &[(&str, Scalar)]) -> String {
-    format!("{{ {} }}", keys.iter().map(|(key, value)| pair(key, value)).collect::<Vec<_>>().join(", "))
-}
-
-fn pair(key: &str, value: &Scalar) -> String {
-    format!("{key} = {}", written(value))
-}
-
-fn written(value: &Scalar) -> String {
-    match value {
-        Scalar::Text(text) => quoted(text),
-        Scalar::Bool(bool) => bool.to_string(),
-        Scalar::Number(number) => number.to_string(),
-    }
-}
-
-/// A basic string on one line.
-fn quoted(text: &str) -> String {
-    let mut quoted = String::with_capacity(text.len() + 2);
-    quoted.push('"');
-    for c in text.chars() {
-        match c {
-            '"' | '\\' => quoted.extend(['\\', c]),
-            '\n' => quoted.push_str("\\n"),
-            '\t' => quoted.push_str("\\t"),
-            c if c.is_control() => quoted.push_str(&format!("\\u{:04X}", u32::from(c))),
-            c => quoted.push(c),
-        }
-    }
-    quoted.push('"');
-    quoted
 }

@@ -121,11 +121,11 @@ impl Drop for Temporary {
 
 impl Prepared {
     /// Writes the text beside its target.
-    pub(super) fn write<E>(target: Target, text: String) -> Result<Self, WriteFailure<E>> {
-        let (file, temporary) = create(&target.folder).map_err(|error| refused(&target.path, error))?;
+    pub(super) fn write<E>(target: Target, text: &str) -> Result<Self, WriteFailure<E>> {
+        let (file, temporary) = create(&target.folder).map_err(|error| refused(&target.path, &error))?;
         let temporary = Temporary(Some(temporary));
         own(&file, &target)?;
-        fill(&file, &target, text.as_bytes()).map_err(|error| refused(&target.path, error))?;
+        fill(&file, &target, text.as_bytes()).map_err(|error| refused(&target.path, &error))?;
         Ok(Self { target, temporary, digest: Sha256::digest(text.as_bytes()).into() })
     }
 
@@ -138,7 +138,7 @@ impl Prepared {
     pub(super) fn put_in_place<E>(mut self) -> Result<Fingerprint, WriteFailure<E>> {
         if let Some(temporary) = &self.temporary.0 {
             retried(|| std::fs::rename(temporary, &self.target.real))
-                .map_err(|error| refused(&self.target.path, error))?;
+                .map_err(|error| refused(&self.target.path, &error))?;
         }
         self.temporary.0 = None;
         Ok(self.digest)
@@ -161,7 +161,7 @@ fn create(folder: &Path) -> io::Result<(File, PathBuf)> {
 /// Gives the new file to whom the old one belongs.
 fn own<E>(file: &File, target: &Target) -> Result<(), WriteFailure<E>> {
     let Some(old) = &target.metadata else { return Ok(()) };
-    let new = file.metadata().map_err(|error| refused(&target.path, error))?;
+    let new = file.metadata().map_err(|error| refused(&target.path, &error))?;
     if (old.uid(), old.gid()) == (new.uid(), new.gid()) {
         return Ok(());
     }
@@ -208,7 +208,7 @@ fn is_mounted(path: &Path) -> bool {
 }
 
 /// What the operator can do about an error.
-pub(super) fn refused<E>(path: &Path, error: io::Error) -> WriteFailure<E> {
+pub(super) fn refused<E>(path: &Path, error: &io::Error) -> WriteFailure<E> {
     let why = match error.kind() {
         io::ErrorKind::ReadOnlyFilesystem => "is on a read-only file system: edit it where it comes from".to_owned(),
         io::ErrorKind::PermissionDenied => {

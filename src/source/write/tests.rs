@@ -209,7 +209,7 @@ fn a_folder_that_cannot_be_written_is_named_with_what_to_do() {
         assert!(matches!(result, Err(WriteFailure::ReadOnly(..))), "{result:?}");
         assert!(text(&list) == LIST);
     }
-    let read_only = |kind: io::ErrorKind| replace::refused::<Infallible>(&list, kind.into());
+    let read_only = |kind: io::ErrorKind| replace::refused::<Infallible>(&list, &kind.into());
     for kind in [io::ErrorKind::ReadOnlyFilesystem, io::ErrorKind::PermissionDenied] {
         assert!(matches!(read_only(kind), WriteFailure::ReadOnly(..)));
     }
@@ -259,12 +259,14 @@ fn several_files_change_together() {
     let both = |bad: &'static str| {
         rewrite(dir.path(), move |_| {
             let edits = |file, client| FileEdits { file, edits: vec![secret(client, "s")] };
-            Ok::<_, Infallible>((vec![edits(0, "a"), edits(1, bad)], ()))
+            let again = FileEdits { file: 0, edits: vec![secret("a", "t")] };
+            Ok::<_, Infallible>((vec![edits(0, "a"), edits(1, bad), again], ()))
         })
     };
     assert!(matches!(both("x"), Err(WriteFailure::Edit(EditError::NoClient(_)))));
     assert!(!text(&dir.path().join("a.toml")).contains("\"s\""));
     assert_eq!(both("b").unwrap().files.len(), 2);
     assert!(["a.toml", "b.toml"].iter().all(|name| text(&dir.path().join(name)).contains("\"s\"")));
+    assert!(text(&dir.path().join("a.toml")).contains("secrets = 2"));
     assert_eq!(names(dir.path()), ["a.toml", "b.toml"]);
 }
