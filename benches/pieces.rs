@@ -25,11 +25,12 @@ use relatch::domain::ids::{ClientId, SecretId};
 use relatch::extract::form::Form;
 use relatch::extract::{Presented, Scratch, extract};
 use relatch::forwarded::Caller;
-use relatch::hash;
+use relatch::hash::{self, Kept};
 use relatch::head::Head;
 use relatch::registry::Snapshot;
 use relatch::registry::build::{Ground, SecretFiles, build};
 use relatch::rewrite::{Original, Passage, rewrite};
+use relatch::verify::slow::conclude;
 use relatch::verify::{Verdict, verify};
 
 const NOW: Timestamp = Timestamp::from_millis(1_795_000_000_000);
@@ -39,6 +40,10 @@ fn secret(client: usize, number: usize) -> String {
 }
 
 fn snapshot(clients: usize) -> Snapshot {
+    build_list(entries(clients))
+}
+
+fn entries(clients: usize) -> Vec<ClientEntry> {
     let secret_entry = |client: usize, number: usize| SecretEntry {
         id: SecretId::parse(&format!("sec_{number}")).unwrap(),
         name: String::new(),
@@ -48,9 +53,12 @@ fn snapshot(clients: usize) -> Snapshot {
         created: None,
         not_before: None,
         expires: None,
+        refused_until: None,
+        revoked_at: None,
+        revoked_reason: None,
         spot: Spot::default(),
     };
-    let entries = (0..clients).map(|client| ClientEntry {
+    let entry = |client| ClientEntry {
         id: ClientId::parse(&format!("client-{client:07}")).unwrap(),
         name: String::new(),
         enabled: true,
@@ -58,10 +66,14 @@ fn snapshot(clients: usize) -> Snapshot {
         upstream: None,
         secrets: (0..2).map(|number| secret_entry(client, number)).collect(),
         spot: Spot::default(),
-    });
+    };
+    (0..clients).map(entry).collect()
+}
+
+fn build_list(entries: Vec<ClientEntry>) -> Snapshot {
     let files = SecretFiles::new();
     let ground = Ground { files: &files, previous: None, forwards: false, keep_revoked: Duration::ZERO, now: NOW };
-    build(entries.collect(), &ground, 0, Vec::new()).0.unwrap()
+    build(entries, &ground, 0, Vec::new()).0.unwrap()
 }
 
 /// Bodies of random clients, one in ten with a wrong secret.
@@ -125,6 +137,38 @@ fn decisions(c: &mut Criterion) {
         group.bench_function(format!("{clients} clients"), |b| {
             b.iter_batched(|| next.next().unwrap(), |body| decide(&snapshot, black_box(body)), BatchSize::SmallInput);
         });
+    }
+    group.finish();
+}
+
+/// A record that a bcrypt of cost 12 keeps, once it is proven, beside one that keeps a SHA-256.
+fn proven(c: &mut Criterion) {
+    let list = |material: Material| {
+        let mut entries = entries(1000);
+        entries[42].secrets.truncate(1);
+        entries[42].secrets[0].material = material;
+        build_list(entries)
+    };
+    // Of "rls_bench", made with Python's bcrypt.
+    let bcrypt = "$2b$12$frOu2reoUORe7s37PCWbEuT/aq5EN/YPW3ApEN4vWa.z6cGq5v2a6";
+    let Ok(Kept::Slow(slow)) = hash::read(bcrypt) else { panic!() };
+    let body = "grant_type=client_credentials&client_id=client-0000042&client_secret=rls_bench&scope=read";
+    let mut group = c.benchmark_group("extract+verify, one record");
+    for (name, material) in
+        [("sha256", Material::Digest(hash::sha256(b"rls_bench"))), ("bcrypt 12, proven", Material::Slow(slow))]
+    {
+        let snapshot = list(material);
+        let form = Form::parse(body.as_bytes()).unwrap();
+        let mut scratch = Scratch::default();
+        let Ok(Presented::Secret(credentials)) = extract(None, &form, BasicDecoding::Both, &mut scratch) else {
+            panic!()
+        };
+        if let Verdict::Slow(pending) = verify(&snapshot, &credentials, NOW) {
+            let found = pending.work().run();
+            assert!(matches!(conclude(*pending, &found), Verdict::Verified(_)));
+        }
+        assert!(decide(&snapshot, body));
+        group.bench_function(name, |b| b.iter(|| decide(&snapshot, black_box(body))));
     }
     group.finish();
 }
@@ -238,5 +282,5 @@ fn whole(c: &mut Criterion) {
     c.bench_function("a token through the demo, one connection", |b| b.iter(|| demo.token()));
 }
 
-criterion_group!(benches, pieces, decisions, rewriting, scrape, whole);
+criterion_group!(benches, pieces, decisions, proven, rewriting, scrape, whole);
 criterion_main!(benches);

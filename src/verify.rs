@@ -108,10 +108,10 @@ pub fn verify(snapshot: &Snapshot, credentials: &Credentials<'_>, now: Timestamp
     let mut awaits = false;
     for (reading, kept) in credentials.readings().zip(&mut denied.digests) {
         let client = snapshot.client(reading.id);
-        let (digest, proof, record) = compare(client, &reading, now);
+        let Compared { digest, proof, record, awaits: slow } = compare(client, &reading, now);
         *kept = Some(digest);
+        awaits |= slow;
         denied.client = denied.client.or_else(|| client.cloned());
-        awaits |= client.is_some_and(|client| client.awaits_proof(now));
         let Some(client) = client.filter(|_| bool::from(proof)) else { continue };
         match &verified {
             Some(first) if first.client.id != client.id => return Verdict::Ambiguous,
@@ -130,11 +130,22 @@ pub fn verify(snapshot: &Snapshot, credentials: &Credentials<'_>, now: Timestamp
     }
 }
 
-/// One pass over eight slots. No early exit, no branch on what a slot holds.
-fn compare(client: Option<&Arc<Client>>, reading: &Reading<'_>, now: Timestamp) -> (Digest, Choice, u32) {
+/// What comparing a reading gives.
+struct Compared {
+    digest: Digest,
+    proof: Choice,
+    record: u32,
+    /// Whether a slow record of the client is still to be proven.
+    awaits: bool,
+}
+
+/// One pass over eight slots. No early exit, no branch on what a slot holds. One branch on whether the client, whoever
+/// presents what, has slow records.
+fn compare(client: Option<&Arc<Client>>, reading: &Reading<'_>, now: Timestamp) -> Compared {
     let digest = hash::sha256(reading.secret);
     let mut proof = Choice::from(0);
     let mut record = 0u32;
+    let mut awaits = false;
     for at in 0..MOST_ACTIVE {
         let slot = client.map_or(&DUMMY, |client| client.slot(at));
         let accepted = slot.accepts(&digest, now);
@@ -145,10 +156,11 @@ fn compare(client: Option<&Arc<Client>>, reading: &Reading<'_>, now: Timestamp) 
         let (accepted, at) = slow::compare(client, &digest, now);
         record.conditional_assign(&at, accepted);
         proof |= accepted;
+        awaits = client.awaits_proof(now);
     }
     let enabled = Choice::from(u8::from(client.is_some_and(|client| client.enabled)));
     let given = Choice::from(u8::from(!reading.secret.is_empty()));
-    (digest, proof & enabled & given, record)
+    Compared { digest, proof: proof & enabled & given, record, awaits }
 }
 
 /// Why credentials were refused: for counters and logs only, on the control thread. The record is named when the secret

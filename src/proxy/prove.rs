@@ -31,7 +31,9 @@ impl Proxy {
         notes: &mut Notes,
     ) -> Result<Cleared, Refusal> {
         let shared = &*self.shared;
-        let admission = match admit(&shared.throttle, &shared.provers, pending.id(), source, now) {
+        let id = pending.client_id().clone();
+        let id = id.as_str().as_bytes();
+        let admission = match admit(&shared.throttle, &shared.provers, id, source, now) {
             Ok(admission) => admission,
             Err(seconds) => return Err(self.throttled(pending.refuse(), Refusal::Throttled(seconds), notes)),
         };
@@ -44,10 +46,9 @@ impl Proxy {
             return Err(self.throttled(pending.refuse(), Refusal::Busy(BUSY), notes));
         };
         conn.enter(Phase::Upstream);
-        let id: Box<[u8]> = pending.id().into();
         match conclude(pending, &found) {
             Verdict::Verified(verified) => Ok(self.accept(verified, source, now, notes)),
-            Verdict::Denied(denied) => Err(self.settle(&id, denied, source, now, notes)),
+            Verdict::Denied(denied) => Err(self.settle(id, denied, source, now, notes)),
             Verdict::Ambiguous | Verdict::Slow(_) => Err(Refusal::InvalidClient),
         }
     }

@@ -9,6 +9,7 @@ use subtle::{Choice, ConditionallySelectable};
 
 use super::{Denied, Verdict, Verified};
 use crate::domain::clock::Timestamp;
+use crate::domain::ids::ClientId;
 use crate::domain::oauth::{AuthMethod, BasicEncoding};
 use crate::domain::secret::{Digest, Secret};
 use crate::extract::Credentials;
@@ -19,7 +20,6 @@ use crate::registry::{Client, Snapshot};
 pub struct Pending {
     work: Arc<Work>,
     method: AuthMethod,
-    id: Box<[u8]>,
     denied: Denied,
 }
 
@@ -55,9 +55,9 @@ impl Pending {
         &self.work
     }
 
-    /// The id as it was presented, for the throttle.
-    pub const fn id(&self) -> &[u8] {
-        &self.id
+    /// Whose secret it is about. However a caller writes the id, guesses count against this one.
+    pub fn client_id(&self) -> &ClientId {
+        &self.work.client.id
     }
 
     /// Refuses without computing.
@@ -118,7 +118,7 @@ pub(super) fn pending(snapshot: &Snapshot, credentials: &Credentials<'_>, denied
     }
     let Some(client) = client else { return Verdict::Denied(denied) };
     let work = Arc::new(Work { client: client.clone(), presented, now });
-    Verdict::Slow(Box::new(Pending { work, method: credentials.method, id: credentials.id().into(), denied }))
+    Verdict::Slow(Box::new(Pending { work, method: credentials.method, denied }))
 }
 
 /// Whether the readings name two clients of the list. No list that loads lets them; where one did, a secret that is proven

@@ -1,7 +1,6 @@
 //! The pool with jobs that block on command.
 
 use std::net::Ipv4Addr;
-use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -10,14 +9,19 @@ use crate::admission::{Provers, admit};
 use crate::domain::clock::Timestamp;
 use crate::throttle::Throttle;
 
+/// Client and secret.
+type Began = (String, u32);
+
 /// Says that it runs, then waits to be let go.
 struct Held {
     client: ClientId,
     secret: u32,
     began: mpsc::Sender<(String, u32)>,
-    gate: Arc<(Mutex<usize>, Condvar)>,
-    running: Arc<AtomicUsize>,
+    gate: Gate,
 }
+
+/// How many may still go, and the news of it.
+type Gate = Arc<(Mutex<usize>, Condvar)>;
 
 impl Job for Held {
     type Outcome = u32;
@@ -31,13 +35,11 @@ impl Job for Held {
     }
 
     fn run(self: &Arc<Self>) -> u32 {
-        self.running.fetch_add(1, SeqCst);
         self.began.send((self.client.to_string(), self.secret)).unwrap();
         let (open, changed) = &*self.gate;
         let mut open = changed.wait_while(open.lock().unwrap(), |open| *open == 0).unwrap();
         *open -= 1;
         drop(open);
-        self.running.fetch_sub(1, SeqCst);
         assert_ne!(self.secret, 13, "this one panics");
         self.secret
     }
@@ -45,15 +47,14 @@ impl Job for Held {
 
 struct Stage {
     pool: Pool<Held>,
-    began: (mpsc::Sender<(String, u32)>, mpsc::Receiver<(String, u32)>),
-    gate: Arc<(Mutex<usize>, Condvar)>,
-    running: Arc<AtomicUsize>,
+    began: (mpsc::Sender<Began>, mpsc::Receiver<Began>),
+    gate: Gate,
 }
 
 impl Stage {
     fn with(threads: usize) -> Self {
         let pool = Pool::start(threads).unwrap();
-        Self { pool, began: mpsc::channel(), gate: Arc::default(), running: Arc::default() }
+        Self { pool, began: mpsc::channel(), gate: Arc::default() }
     }
 
     fn ask(&self, source: u8, client: &str, secret: u32) -> Result<oneshot::Receiver<u32>, Full> {
@@ -61,8 +62,8 @@ impl Stage {
         let from = IpAddr::V4(Ipv4Addr::new(10, 0, 0, source));
         let admission = admit(&throttle, &Provers::default(), b"", from, Timestamp::MIN).unwrap();
         let client = ClientId::parse(client).unwrap();
-        let (began, gate, running) = (self.began.0.clone(), self.gate.clone(), self.running.clone());
-        self.pool.submit(&admission, &Arc::new(Held { client, secret, began, gate, running }))
+        let (began, gate) = (self.began.0.clone(), self.gate.clone());
+        self.pool.submit(&admission, &Arc::new(Held { client, secret, began, gate }))
     }
 
     fn began(&self) -> (String, u32) {
