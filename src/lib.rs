@@ -7,9 +7,9 @@
 //! | floor | rooms |
 //! |---|---|
 //! | 4 | [`app`] (the only wiring), `main` |
-//! | 3 | [`proxy`] (one token request), [`telemetry`] (the door for Prometheus), [`cli`] (the verbs), [`demo`] |
-//! | 2 | [`net`] accept, connections, deadlines · [`upstream`] pool, exchange · [`reload`] triggers · [`source`] lists in files · [`usage`] last use over restarts · [`fleet`] and over instances · [`log`] · [`metrics`] · [`work`] slow hashes |
-//! | 1 | [`config`] · [`head`] · [`extract`] · [`hash`] · [`registry`] the list in force · [`verify`] · [`throttle`] · [`admission`] · [`forwarded`] · [`rewrite`] · [`attempt`] |
+//! | 3 | [`proxy`] (one token request), [`telemetry`] (the door for Prometheus), [`admin`] (the door for commands), [`cli`] (the verbs), [`demo`] |
+//! | 2 | [`net`] accept, connections, deadlines · [`upstream`] pool, exchange · [`reload`] triggers · [`source`] lists in files, read and written · [`usage`] last use over restarts · [`fleet`] and over instances · [`log`] · [`metrics`] · [`work`] slow hashes |
+//! | 1 | [`config`] · [`head`] · [`extract`] · [`hash`] · [`registry`] the list in force · [`verify`] · [`lifecycle`] the rules of the rotation · [`throttle`] · [`admission`] · [`forwarded`] · [`rewrite`] · [`attempt`] |
 //! | 0 | [`domain`] ids, secrets, OAuth words, clock |
 //!
 //! Floors 0 and 1 are pure and synchronous: no runtime, no sockets, no files, no clock; `now` is an argument.
@@ -21,10 +21,11 @@
 //!
 //! # The map
 //! Sideways on floor 1: `config -> hash`, `extract -> config`, `registry -> config, extract, hash`,
-//! `verify -> config, extract, hash, registry`, `admission -> throttle`, `rewrite -> config, extract, forwarded, head, registry, verify`.
+//! `verify -> config, extract, hash, registry`, `admission -> throttle`, `lifecycle -> config, registry`,
+//! `rewrite -> config, extract, forwarded, head, registry, verify`.
 //! On floor 2: `net -> metrics`, `upstream -> metrics, net`, `reload -> source, log, metrics`,
 //! `usage -> log`.
-//! On floor 3: `telemetry -> proxy`, `cli -> demo`.
+//! On floor 3: `telemetry -> proxy`, `cli -> admin, demo`.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing))]
 
 pub mod admin;

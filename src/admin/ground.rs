@@ -125,7 +125,10 @@ impl Ground {
 
     /// One change at a time, in the order they were asked for. Nothing is held but the turn.
     pub(super) async fn turn(&self) -> Result<SemaphorePermit<'_>, Fault> {
-        self.turn.acquire().await.map_err(|_| Fault::failed("the instance is stopping\n  Nothing was changed.".to_owned()))
+        self.turn
+            .acquire()
+            .await
+            .map_err(|_| Fault::failed("the instance is stopping\n  Nothing was changed.".to_owned()))
     }
 
     /// Puts into force what stands in the files.

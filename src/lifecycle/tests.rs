@@ -316,7 +316,7 @@ impl World {
             5 => Action::Expire(secret, then),
             6 => Action::Revoke(secret),
             7 => Action::Rehearse(secret, self.now.plus(HOUR)),
-            8 => Action::SetEnabled(hours % 2 == 0),
+            8 => Action::SetEnabled(hours.is_multiple_of(2)),
             _ => Action::RemoveClient,
         };
         let policy = Policy { force, ..Policy::at(self.now) };

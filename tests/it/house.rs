@@ -13,30 +13,32 @@ const FLOORS: [&[&str]; 5] = [
         "forwarded",
         "hash",
         "head",
+        "lifecycle",
         "registry",
         "rewrite",
         "throttle",
         "verify",
     ],
     &["fleet", "log", "metrics", "net", "reload", "source", "upstream", "usage", "work"],
-    &["cli", "demo", "proxy", "telemetry"],
+    &["admin", "cli", "demo", "proxy", "telemetry"],
     &["app", "main", "lib"],
 ];
 
 /// What lib.rs's map says.
-const SIDEWAYS: [(&str, &[&str]); 11] = [
+const SIDEWAYS: [(&str, &[&str]); 13] = [
     ("config", &["hash"]),
     ("extract", &["config"]),
     ("registry", &["config", "extract", "hash"]),
     ("verify", &["config", "extract", "hash", "registry"]),
     ("admission", &["throttle"]),
+    ("lifecycle", &["config", "registry"]),
     ("rewrite", &["config", "extract", "forwarded", "head", "registry", "verify"]),
     ("net", &["metrics"]),
     ("upstream", &["metrics", "net"]),
     ("reload", &["source", "log", "metrics"]),
     ("usage", &["log"]),
     ("telemetry", &["proxy"]),
-    ("cli", &["demo"]),
+    ("cli", &["admin", "demo"]),
 ];
 
 /// Crates that floors 0 and 1 may not know.
