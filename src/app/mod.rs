@@ -94,7 +94,7 @@ impl App {
                     clock.clone(),
                     log.clone(),
                 )
-                .before_publish(usage.on_publish());
+                .before_publish(Box::new(usage.on_publish()));
                 Some(reload::watch::start(reloader, settings.clients.poll_interval, log.clone())?)
             }
             None => {

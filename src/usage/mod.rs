@@ -82,13 +82,13 @@ impl Usage {
 
     /// To be called with the list in force and the next one before that is published: what is known of records that
     /// leave is kept, and what is known of those that enter is restored.
-    pub fn on_publish(&self) -> Box<dyn Fn(&Snapshot, &Snapshot) + Send> {
+    pub fn on_publish(&self) -> impl Fn(&Snapshot, &Snapshot) + Send + use<> {
         let memory = self.memory.clone();
-        Box::new(move |old, new| {
+        move |old, new| {
             let mut memory = locked(&memory);
             memory.absorb(old);
             memory.restore(new);
-        })
+        }
     }
 
     /// Writes what is left, at the end; gives up after a while on a disk that hangs.

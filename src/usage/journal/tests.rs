@@ -98,7 +98,7 @@ fn line_of(key: u8, uses: u64, callers: &[(u8, u64)], extent: Extent) -> Vec<u8>
 }
 
 /// What happens to a file: it is cut, bytes are changed, a piece is lost or comes twice.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 enum Damage {
     Cut(usize),
     Change(usize, u8),
