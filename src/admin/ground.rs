@@ -171,7 +171,7 @@ impl View {
             Book::Kept(None) => {
                 return Usage::Unknown("no instance answers, and there is no state file that says more".to_owned());
             }
-            Book::Kept(Some(state)) => state.seen(&client.id, record),
+            Book::Kept(Some(state)) => state.seen(&client.id, record).map(|seen| seen.clamped(self.now)),
             Book::Fleet(Err(why)) => return Usage::Unknown(why.clone()),
             Book::Fleet(Ok(uses)) => {
                 let of_all = uses.get(&client.id).and_then(|uses| uses.get(&record.id));

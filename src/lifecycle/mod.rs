@@ -44,6 +44,8 @@ pub struct Held {
     pub state: SecretState,
     /// When it was made.
     pub created: Option<Timestamp>,
+    /// When its time comes.
+    pub not_before: Option<Timestamp>,
     /// When its time is over.
     pub expires: Option<Timestamp>,
     /// A rehearsal of its end is under way until then.
@@ -95,6 +97,7 @@ impl Held {
             id: entry.id.clone(),
             state: SecretState::of(entry.status, window, now),
             created: entry.created,
+            not_before: entry.not_before,
             expires: entry.expires,
             refused_until: entry.refused_until.filter(rehearsed),
             usage,
@@ -124,6 +127,7 @@ impl Holder {
             id: record.id.clone(),
             state: record.state(now),
             created: record.created,
+            not_before: Some(record.not_before).filter(|at| *at > Timestamp::MIN),
             expires: Some(record.expires).filter(|end| *end != Timestamp::MAX),
             refused_until: record.rehearsed(now),
             usage: usage(record),
@@ -302,6 +306,9 @@ impl Holder {
             SecretState::Expired if at > policy.now => return Err(Refused::Expired(id.clone())),
             SecretState::Expired => return Ok(Vec::new()),
             _ if secret.expires == Some(at) => return Ok(Vec::new()),
+            _ if secret.begins_after(at) => {
+                return Err(Refused::Invalid(format!("{id} would expire before its time comes: revoke it")));
+            }
             SecretState::Active if self.enabled && secret.ends_earlier(at) => {
                 policy.guard(self, std::iter::once(secret), None)?;
             }
@@ -356,7 +363,12 @@ impl Holder {
 impl Held {
     /// Whether an end at `at` takes some of its time away.
     fn ends_earlier(&self, at: Timestamp) -> bool {
-        self.counts() && self.expires.is_none_or(|end| at < end)
+        self.counts() && self.expires.is_none_or(|end| at < end) && !self.begins_after(at)
+    }
+
+    /// Whether an end at `at` would come before its begin: such a window is none.
+    fn begins_after(&self, at: Timestamp) -> bool {
+        self.not_before.is_some_and(|begin| at <= begin)
     }
 }
 

@@ -22,6 +22,8 @@ const MAGIC: &str = "relatch-state ";
 const VERSION: u32 = 1;
 /// A longer line is none of ours: all of a record's sightings take a few KiB.
 const MOST_LINE: u64 = 64 << 10;
+/// So many lines without a good one behind a header that is not ours: the rest, which may be long, need not be read.
+const ENOUGH: usize = 1000;
 /// Counts beyond this, which a double holds exactly, are no counts.
 const MOST_COUNT: u64 = 1 << 53;
 
@@ -129,6 +131,9 @@ pub(super) fn read(mut file: impl BufRead) -> io::Result<Found> {
                 state.take(key, entry);
             }
             None => damaged += 1,
+        }
+        if !whole && good == 0 && damaged > ENOUGH {
+            return Ok(Found::Foreign);
         }
     }
     Ok(if whole || cut || good > 0 { Found::Ours(state, damaged) } else { Found::Foreign })

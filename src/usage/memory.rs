@@ -12,6 +12,8 @@ use crate::registry::{Client, Record, Snapshot};
 
 /// Records that are not in the list are remembered up to this many: those that left last.
 const MOST_GONE: usize = 100_000;
+/// How often the same list is gone through for records that left it long ago.
+const FOLLOW_AGAIN: Duration = Duration::from_secs(3600);
 /// The times of callers are written this often; new callers at once.
 const CALLERS_AGAIN: Duration = Duration::from_secs(60);
 
@@ -23,7 +25,8 @@ pub(super) struct Memory {
     /// Which callers of a record are on the disk.
     written: HashMap<Key, Mark>,
     keep_gone: Duration,
-    generation: u64,
+    /// The list that was gone through last, and when.
+    followed: Option<(u64, Timestamp)>,
 }
 
 /// Tells sets of callers apart, and how late the latest of them is.
@@ -36,7 +39,7 @@ struct Mark {
 impl Memory {
     pub(super) fn new(keep_gone: Duration) -> Self {
         let (unsaved, written) = (HashSet::new(), HashMap::new());
-        Self { state: State::default(), unsaved, written, keep_gone, generation: 0 }
+        Self { state: State::default(), unsaved, written, keep_gone, followed: None }
     }
 
     /// Takes over what a file said.
@@ -47,7 +50,7 @@ impl Memory {
         });
         self.state.merge(State { entries: entries.collect() });
         // Which of them are in the list is to be found out.
-        self.generation = 0;
+        self.followed = None;
     }
 
     /// Takes from the cells of a list what is new in them.
@@ -90,10 +93,11 @@ impl Memory {
 
     /// Notes which records left the list, and forgets those that left long ago.
     pub(super) fn follow(&mut self, list: &Snapshot, now: Timestamp) {
-        if self.generation == list.generation {
+        let known = |(generation, at)| generation == list.generation && now.since(at) < FOLLOW_AGAIN;
+        if self.followed.is_some_and(known) {
             return;
         }
-        self.generation = list.generation;
+        self.followed = Some((list.generation, now));
         let listed: HashSet<Key> = records(list).map(|(client, record)| Key::of(&client.id, record)).collect();
         let mut gone = Vec::new();
         for (key, entry) in &mut self.state.entries {
