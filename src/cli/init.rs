@@ -45,7 +45,7 @@ pub fn run(path: &Path, arguments: &Arguments) -> anyhow::Result<ExitCode> {
         return Err(error);
     }
     super::talk(&format!(
-        "Wrote {} and {}.\nNext: `relatch client add ID --upstream-secret-file FILE`, then `relatch run`.\n",
+        "Wrote {} and {}.\nNext: `relatch client add ID --upstream-secret-file FILE`, `relatch config check`, then `relatch run`.\n",
         path.display(),
         clients.display()
     ));
