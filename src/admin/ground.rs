@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::sync::{Semaphore, SemaphorePermit};
@@ -16,7 +17,7 @@ use crate::config::settings::operation::Instances;
 use crate::domain::clock::{Clock, Timestamp};
 use crate::domain::ids::{ClientId, SecretId};
 use crate::fleet::{ClientUse, Prometheus};
-use crate::lifecycle::{Holder, Usage};
+use crate::lifecycle::{Holder, QUIET_FOR, Usage};
 use crate::metrics::Metrics;
 use crate::registry::{Client, Record, Snapshot};
 use crate::reload::watch::Triggers;
@@ -101,6 +102,11 @@ impl Ground {
 
     /// The list and the uses of its secrets now; `of` one client, or of all.
     pub(super) async fn view(&self, of: Option<&ClientId>) -> Arc<View> {
+        self.view_back(of, QUIET_FOR).await
+    }
+
+    /// The same, with uses at least so far back: for a rule that asks for so long a quiet time.
+    pub(super) async fn view_back(&self, of: Option<&ClientId>, quiet_for: Duration) -> Arc<View> {
         let book = match &self.hands {
             Hands::Instance(instance) => {
                 (instance.flush)().await;
@@ -110,13 +116,14 @@ impl Ground {
         };
         let book = match self.settings.fleet.instances {
             Instances::One => book,
-            Instances::Many => Book::Fleet(self.fleet(of).await),
+            Instances::Many => Book::Fleet(self.fleet(of, quiet_for).await),
         };
         Arc::new(View { snapshot: self.snapshot.load_full(), now: self.clock.now(), book })
     }
 
-    async fn fleet(&self, of: Option<&ClientId>) -> Result<FleetUses, String> {
-        match (Prometheus::of(&self.settings.fleet), of) {
+    async fn fleet(&self, of: Option<&ClientId>, quiet_for: Duration) -> Result<FleetUses, String> {
+        let prometheus = Prometheus::of(&self.settings.fleet);
+        match (prometheus.map(|prometheus| prometheus.looking_back(quiet_for)), of) {
             (Some(prometheus), Some(client)) => Ok([(client.clone(), prometheus.client(client).await?)].into()),
             (Some(prometheus), None) => prometheus.clients().await,
             (None, _) => Err("[fleet] instances = \"many\", and no prometheus is named that knows them all".to_owned()),

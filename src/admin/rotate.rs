@@ -74,8 +74,10 @@ impl Ground {
     ) -> Result<Vec<(ClientId, Result<SecretObject, Fault>)>, Fault> {
         let _turn = self.turn().await?;
         self.catch_up().await?;
-        let view = self.view(if let [one] = &*ids { Some(one) } else { None }).await;
-        let (policy, grace) = (wish.policy(view.now)?, wish.grace()?);
+        let alone = || if let [one] = &*ids { Some(one) } else { None };
+        let guard = wish.guard();
+        let view = self.view_back(alone(), guard.quiet_for()?).await;
+        let (policy, grace) = (guard.policy(view.now)?, wish.grace()?);
         let template = SecretWish { name: wish.name.clone(), ..SecretWish::default() };
         let mut had: HashMap<ClientId, (SecretId, Secret)> = HashMap::new();
         let mut made: HashMap<ClientId, (SecretId, Option<Secret>)> = HashMap::new();
@@ -93,7 +95,7 @@ impl Ground {
         let asked: Vec<ClientId> = wishes.iter().map(|wish| wish.client.clone()).collect();
         let granted = if wishes.is_empty() { Vec::new() } else { self.change(&view, wishes).await? };
         let mut settled: HashMap<ClientId, Result<bool, _>> = asked.into_iter().zip(granted).collect();
-        let view = self.view(if let [one] = &*ids { Some(one) } else { None }).await;
+        let view = self.view(alone()).await;
         let results = ids.into_iter().map(|client| {
             let result = match (had.get(&client), settled.remove(&client), made.get(&client)) {
                 (Some((secret, plain)), ..) => secret_object(&view, &client, secret, Some(plain)),

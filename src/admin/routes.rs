@@ -158,9 +158,9 @@ async fn set_client(
     let id = client_id(&id)?;
     let _turn = ground.turn().await?;
     ground.catch_up().await?;
-    let view = ground.view(Some(&id)).await;
+    let guard = Guard { force: patch.force, quiet_for: patch.quiet_for };
+    let view = ground.view_back(Some(&id), guard.quiet_for()?).await;
     if let Some(enabled) = patch.enabled {
-        let guard = Guard { force: patch.force, quiet_for: patch.quiet_for };
         ground.change_one(&view, &id, Action::SetEnabled(enabled), guard).await?;
     }
     let view = ground.view(Some(&id)).await;
@@ -175,7 +175,7 @@ async fn remove_client(
     let id = client_id(&id)?;
     let _turn = ground.turn().await?;
     ground.catch_up().await?;
-    let view = ground.view(Some(&id)).await;
+    let view = ground.view_back(Some(&id), guard.quiet_for()?).await;
     ground.change_one(&view, &id, Action::RemoveClient, guard).await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -204,11 +204,9 @@ async fn change_secret(
     let (id, secret) = (client_id(&id)?, secret_id(&id, &secret)?);
     let _turn = ground.turn().await?;
     ground.catch_up().await?;
-    let view = ground.view(Some(&id)).await;
+    let view = ground.view_back(Some(&id), wish.guard().quiet_for()?).await;
     let action = action(&verb, secret.clone(), &wish, view.now)?;
-    let policy = wish.policy(view.now)?;
-    let granted = ground.change(&view, vec![Wish { client: id.clone(), action, policy }]).await?;
-    granted.into_iter().collect::<Result<Vec<_>, _>>()?;
+    ground.change_one(&view, &id, action, wish.guard()).await?;
     let view = ground.view(Some(&id)).await;
     Ok(Json(secret_object(&view, &id, &secret, None)?))
 }

@@ -27,13 +27,14 @@ pub struct Guard {
 }
 
 impl Guard {
-    pub(super) fn policy(&self, now: Timestamp) -> Result<Policy, Fault> {
-        policy(self.force, self.quiet_for.as_deref(), now)
+    /// How long a secret must have been quiet.
+    pub(super) fn quiet_for(&self) -> Result<Duration, Fault> {
+        self.quiet_for.as_deref().map_or(Ok(QUIET_FOR), |text| duration("quiet_for", text))
     }
-}
 
-fn policy(force: bool, quiet_for: Option<&str>, now: Timestamp) -> Result<Policy, Fault> {
-    Ok(Policy { now, force, quiet_for: quiet_for.map_or(Ok(QUIET_FOR), |text| duration("quiet_for", text))? })
+    pub(super) fn policy(&self, now: Timestamp) -> Result<Policy, Fault> {
+        Ok(Policy { now, force: self.force, quiet_for: self.quiet_for()? })
+    }
 }
 
 /// `POST /api/v1/clients`
@@ -101,8 +102,8 @@ pub struct LifecycleWish {
 }
 
 impl LifecycleWish {
-    pub(super) fn policy(&self, now: Timestamp) -> Result<Policy, Fault> {
-        policy(self.force, self.quiet_for.as_deref(), now)
+    pub(super) fn guard(&self) -> Guard {
+        Guard { force: self.force, quiet_for: self.quiet_for.clone() }
     }
 }
 
@@ -125,8 +126,8 @@ pub struct RotateWish {
 }
 
 impl RotateWish {
-    pub(super) fn policy(&self, now: Timestamp) -> Result<Policy, Fault> {
-        policy(self.force, self.quiet_for.as_deref(), now)
+    pub(super) fn guard(&self) -> Guard {
+        Guard { force: self.force, quiet_for: self.quiet_for.clone() }
     }
 
     pub(super) fn grace(&self) -> Result<Option<Duration>, Fault> {

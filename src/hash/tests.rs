@@ -78,6 +78,60 @@ fn what_other_systems_wrote_is_verified_in_place() {
     }
 }
 
+/// The corpus, as the libraries wrote it.
+#[derive(serde::Deserialize)]
+struct Corpus {
+    vector: Vec<Vector>,
+    refused: Vec<Row>,
+}
+
+#[derive(serde::Deserialize)]
+struct Vector {
+    format: String,
+    library: String,
+    secret: String,
+    hash: String,
+    wrong: String,
+}
+
+#[derive(serde::Deserialize)]
+struct Row {
+    hash: String,
+    why: String,
+}
+
+fn passes(hash: &str, secret: &str) -> bool {
+    match read(hash) {
+        Ok(Kept::Fast(digest)) => digest == sha256(secret.as_bytes()),
+        Ok(Kept::Slow(slow)) => slow.verify(secret.as_bytes()),
+        Err(why) => panic!("{hash}: {why}"),
+    }
+}
+
+#[test]
+fn every_stored_secret_of_the_corpus_passes_or_is_refused_as_it_says() {
+    let corpus: Corpus = toml::from_str(include_str!("../../tests/corpus/h-hashes.toml")).unwrap();
+    assert!(corpus.vector.len() > 80 && corpus.refused.len() > 40);
+    for Vector { format, library, secret, hash, wrong } in corpus.vector {
+        // An empty secret proves nothing; beyond 72 bytes bcrypt would take many for one.
+        let expected = !matches!(format.as_str(), "empty" | "bcrypt-cut");
+        // Verification never sees an empty secret: it is refused before.
+        let right = !secret.is_empty() && passes(&hash, &secret);
+        assert_eq!(right, expected, "{format} by {library}: {hash}");
+        assert!(!passes(&hash, &wrong), "{format} by {library}: {hash}");
+        assert!(!passes(&hash, &hash), "{format}: the hash opens nothing");
+    }
+    for Row { hash, why } in corpus.refused {
+        let found = match read(&hash) {
+            Err(Unreadable::Malformed) => "malformed",
+            Err(Unreadable::Unsupported(_)) => "unsupported",
+            Err(Unreadable::TooCostly(_)) => "costly",
+            Ok(_) => "taken",
+        };
+        assert_eq!(found, why, "{hash}");
+    }
+}
+
 #[test]
 fn an_unsalted_sha256_and_a_clear_secret_are_fast_at_once() {
     for text in [
