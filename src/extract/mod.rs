@@ -103,6 +103,7 @@ pub fn extract<'r>(
     let in_body = form.client_secret().is_some();
     match scheme {
         Some(_) if in_body => Err(Unreadable::MultipleMethods),
+        Some(basic::Scheme::Malformed) => Err(Unreadable::Malformed),
         Some(basic::Scheme::Basic(_)) if form.has_assertion() => Err(Unreadable::MultipleMethods),
         None if in_body && form.has_assertion() => Err(Unreadable::MultipleMethods),
         Some(basic::Scheme::Basic(encoded)) => from_basic(encoded, form, decoding, scratch),
@@ -224,7 +225,7 @@ mod tests {
 
     #[test]
     fn one_method_is_read_and_two_are_refused() {
-        use Unreadable::MultipleMethods;
+        use Unreadable::{Malformed, MultipleMethods};
         let good = basic("c1:good");
         for (authorization, body, expected) in [
             (None, "client_id=c1&client_secret=good", Ok(vec!["None c1 good"])),
@@ -240,6 +241,7 @@ mod tests {
             (good.as_deref(), "client_secret=good", Err(MultipleMethods)),
             (good.as_deref(), "client_assertion=x", Err(MultipleMethods)),
             (Some("Bearer x"), "", Ok(vec![])),
+            (Some("Basic\tYzE6Z29vZA=="), "", Err(Malformed)),
             (Some("Bearer x"), "client_id=c1&client_secret=good", Err(MultipleMethods)),
         ] {
             let expected = expected.map(|list| list.into_iter().map(str::to_owned).collect::<Vec<_>>());
