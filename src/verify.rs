@@ -76,9 +76,10 @@ impl Carried {
         (auth == EndpointAuth::Optional).then_some(Self(()))
     }
 
-    /// For a client that is not on the list, where those are passed on.
-    pub fn unknown(policy: UnknownClients, denied: &Denied) -> Option<Self> {
-        (policy == UnknownClients::Pass && denied.client.is_none()).then_some(Self(()))
+    /// For a client that is not on the list, however its id is read, where those are passed on.
+    pub fn unknown(policy: UnknownClients, snapshot: &Snapshot, credentials: &Credentials<'_>) -> Option<Self> {
+        let unlisted = || credentials.may_name().all(|id| snapshot.client(&id).is_none());
+        (policy == UnknownClients::Pass && unlisted()).then_some(Self(()))
     }
 }
 

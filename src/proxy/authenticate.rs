@@ -62,10 +62,11 @@ impl Proxy {
                 Ok(Cleared::Verified(verified))
             }
             Verdict::Ambiguous => Err(self.unreadable(Unreadable::Malformed, notes)),
-            Verdict::Denied(denied) => match Carried::unknown(self.shared.settings.clients.unknown, &denied) {
-                Some(carried) => Ok(Cleared::Carried(carried)),
-                None => Err(self.settle(&credentials, denied, caller, now, notes)),
-            },
+            Verdict::Denied(denied) => {
+                let unknown = self.shared.settings.clients.unknown;
+                let carried = Carried::unknown(unknown, &snapshot, &credentials).map(Cleared::Carried);
+                carried.ok_or_else(|| self.settle(&credentials, denied, caller, now, notes))
+            }
         }
     }
 
