@@ -44,9 +44,16 @@ impl Caller {
         }
         let address = believed.last().copied().unwrap_or(peer);
         let forwarded_for = believed.iter().rev().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-        let https = headers.get(&PROTO).is_some_and(|proto| proto.as_bytes().eq_ignore_ascii_case(b"https"));
-        let said_host = headers.get(&HOST).filter(|host| crate::domain::host::is_host(host.as_bytes()));
-        Self::told(address, &forwarded_for, if https { "https" } else { "http" }, said_host.or(host), false)
+        let https = last_item(headers, &PROTO).is_some_and(|proto| proto.eq_ignore_ascii_case(b"https"));
+        let said_host = last_item(headers, &HOST).filter(|host| crate::domain::host::is_host(host));
+        let said_host = said_host.and_then(|host| HeaderValue::from_bytes(host).ok());
+        let host = said_host.as_ref().or(host);
+        Self::told(address, &forwarded_for, if https { "https" } else { "http" }, host, false)
+    }
+
+    /// The Host that the caller asked for, as far as we know; the upstream is told so.
+    pub const fn host(&self) -> Option<&HeaderValue> {
+        self.host.as_ref()
     }
 
     fn told(
@@ -88,6 +95,12 @@ fn element(address: IpAddr, proto: &str, host: Option<&str>) -> HeaderValue {
         let _infallible = write!(line, ";host=\"{host}\"");
     }
     HeaderValue::try_from(line).unwrap_or_else(|_| HeaderValue::from_static("for=unknown"))
+}
+
+/// What the nearest proxy says: it stands last, whether a proxy adds a line or an item to what the caller wrote itself.
+fn last_item<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h [u8]> {
+    let line = headers.get_all(name).iter().next_back()?;
+    line.as_bytes().rsplit(|b| *b == b',').next().map(<[u8]>::trim_ascii)
 }
 
 fn is_trusted(address: IpAddr, trusted: &[IpNet]) -> bool {

@@ -91,6 +91,8 @@ impl Proxy {
         let caller = conn.caller(&shared.settings.proxy.trusted_proxies, &parts.headers, head.host);
         notes.peer = caller.address;
         shared.routes.check_host(head.host)?;
+        // A believed proxy may tell of another one, of which the upstream is told.
+        shared.routes.check_host(caller.host())?;
         route.check(parts)?;
         let original = Original {
             uri: route.upstream_uri(&parts.uri),
