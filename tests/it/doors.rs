@@ -211,6 +211,40 @@ fn an_answer_that_breaks_off_does_not_end_cleanly() {
 }
 
 #[test]
+fn an_answer_that_may_end_in_two_places_is_no_answer() {
+    let upstream = Upstream::start();
+    let sidecar = Sidecar::guard().client("c1", &["right-s3cr3t"]).upstream(&upstream).start();
+    let chunks = "2\r\n{}\r\n0\r\n\r\n";
+    for (number, framing) in [
+        "Transfer-Encoding: chunked\r\nContent-Length: 1",
+        "Content-Length: 2\r\nTransfer-Encoding: chunked",
+        "Transfer-Encoding: gzip, chunked",
+        "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked",
+        "Transfer-Encoding: gzip",
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let answer = format!("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n{framing}\r\n\r\n{chunks}");
+        upstream.answer(Answer::Raw(answer.into_bytes()));
+        let id = format!("twice-{number}");
+        let mut wire = Wire::connect(sidecar.proxy());
+        wire.send(&token_request(Method::Basic, "c1", "right-s3cr3t", &id));
+        let reply = wire.read_reply(false, PATIENCE).reply();
+        assert_eq!((reply.status, upstream.count_of(&id)), (502, 1), "{framing}");
+        // The caller's connection is in step, and the upstream's is not used again.
+        let connections = upstream.connections();
+        upstream.answer_by(Answer::token);
+        wire.send(&token_request(Method::Basic, "c1", "right-s3cr3t", ""));
+        assert_eq!(wire.read_reply(false, PATIENCE).reply().status, 200, "{framing}");
+        assert_eq!(upstream.connections(), connections + 1, "{framing}");
+    }
+    let protocol = [("kind", "protocol")];
+    sidecar.wait_metric("relatch_upstream_errors_total", &protocol, |errors| errors == 5.0);
+    sidecar.finish(&upstream);
+}
+
+#[test]
 fn requests_in_flight_are_finished_before_it_stops() {
     let upstream = Upstream::start();
     let mut sidecar = Sidecar::guard().client("c1", &["right-s3cr3t"]).upstream(&upstream).start();
