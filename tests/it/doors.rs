@@ -1,6 +1,6 @@
 //! The main promises, each at the wire and in a test of its name.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
@@ -273,5 +273,29 @@ fn telemetry_answers_its_four_paths_and_the_proxy_none_of_them() {
     }
     let scrape = get(sidecar.telemetry(), "/metrics");
     assert!(scrape.header("content-type").is_some_and(|kind| kind.starts_with("text/plain; version=0.0.4")));
+    sidecar.finish(&upstream);
+}
+
+/// More connections than the door for Prometheus has places.
+const SQUATTERS: usize = 200;
+
+#[test]
+fn whoever_sits_on_the_telemetry_door_keeps_no_probe_out() {
+    let upstream = Upstream::start();
+    let sidecar = Sidecar::guard().client("c1", &["right-s3cr3t"]).upstream(&upstream).start();
+    let unfinished = ["", "GET /metrics HTTP/1.1\r\nHost: a", "GET /metrics HTTP/1.1\r\nHost: a\r\n\r\nGET "];
+    let squatters: Vec<_> = (0..SQUATTERS)
+        .map(|number| {
+            let mut wire = Wire::connect(sidecar.telemetry());
+            wire.send(unfinished[number % unfinished.len()].as_bytes());
+            wire
+        })
+        .collect();
+    for path in ["/livez", "/readyz", "/metrics"] {
+        let asked = Instant::now();
+        assert_eq!(get(sidecar.telemetry(), path).status, 200, "{path}");
+        assert!(asked.elapsed() < Duration::from_secs(3), "{path} after {:?}", asked.elapsed());
+    }
+    drop(squatters);
     sidecar.finish(&upstream);
 }
