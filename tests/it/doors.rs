@@ -174,6 +174,15 @@ fn an_upstream_that_is_not_there_is_a_502_and_says_no_secret() {
 }
 
 #[test]
+fn an_upstream_may_be_named() {
+    let upstream = Upstream::start();
+    let url = format!("http://localhost:{}", upstream.address().port());
+    let sidecar = Sidecar::guard().client("c1", &["right-s3cr3t"]).upstream_url(&url).start();
+    assert_eq!(token_post(sidecar.proxy(), Method::Basic, "c1", "right-s3cr3t").status, 200);
+    sidecar.finish(&upstream);
+}
+
+#[test]
 fn what_the_upstream_says_is_passed_on_byte_for_byte() {
     let upstream = Upstream::start();
     let sidecar = Sidecar::guard().client("c1", &["right-s3cr3t"]).upstream(&upstream).start();
