@@ -86,6 +86,11 @@ impl<'b> Form<'b> {
         self.params.iter().any(|param| DECIDING.contains(&&*param.name))
     }
 
+    /// Whether a parameter stands in both.
+    pub fn shares_a_name(&self, other: &Self) -> bool {
+        self.params.iter().any(|param| other.params.iter().any(|theirs| theirs.name == param.name))
+    }
+
     fn value(&self, at: Option<usize>) -> Option<FormValue<'b>> {
         let param = at.and_then(|at| self.params.get(at)).filter(|param| !param.raw.is_empty())?;
         Some(if param.literal { FormValue::Literal(param.raw) } else { FormValue::Encoded(param.raw) })

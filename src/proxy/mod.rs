@@ -29,6 +29,7 @@ use crate::config::settings::Settings;
 use crate::config::settings::kinds::EndpointAuth;
 use crate::domain::clock::{Clock, Timestamp};
 use crate::domain::oauth::Refusal;
+use crate::extract::Unreadable;
 use crate::extract::form::Form;
 use crate::head::Head;
 use crate::metrics::Metrics;
@@ -93,9 +94,9 @@ impl Proxy {
         shared.routes.check_host(head.host)?;
         // A believed proxy may tell of another one, of which the upstream is told.
         shared.routes.check_host(caller.host())?;
-        route.check(parts)?;
+        let query = route.check(parts)?;
         let original = Original {
-            uri: route.upstream_uri(&parts.uri),
+            uri: route.upstream_uri(query.as_ref())?,
             head: &head,
             headers: &parts.headers,
             caller: &caller,
@@ -112,6 +113,10 @@ impl Proxy {
         notes.body_is_read = true;
         conn.enter(Phase::Upstream);
         let form = self.form(&head, &body, notes)?;
+        // The upstream would take one of the two, and we cannot know which.
+        if query.is_some_and(|query| query.shares_a_name(&form)) {
+            return Err(self.unreadable(Unreadable::Malformed, notes).into());
+        }
         let now = self.now(notes);
         let cleared = self.authenticate(&head, &form, route.endpoint.auth, &caller, now, notes)?;
         match &cleared {
@@ -164,8 +169,7 @@ impl Proxy {
     }
 
     fn form<'b>(&self, head: &Head<'_>, body: &'b [u8], notes: &mut Notes) -> Result<Form<'b>, Refusal> {
-        let parsed =
-            if head.is_form(body.is_empty()) { Form::parse(body) } else { Err(crate::extract::Unreadable::Malformed) };
+        let parsed = if head.is_form(body.is_empty()) { Form::parse(body) } else { Err(Unreadable::Malformed) };
         parsed.map_err(|unreadable| self.unreadable(unreadable, notes))
     }
 
