@@ -18,7 +18,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use arc_swap::ArcSwap;
 use http::request::Parts;
 use hyper::body::Incoming;
-use hyper::{Method, Request, Response};
+use hyper::{Method, Request, Response, StatusCode};
 
 use self::authenticate::Cleared;
 use self::report::{Notes, Reporter};
@@ -196,17 +196,17 @@ impl Service for Proxy {
         let _in_flight = InFlight::count(&self);
         conn.enter(Phase::Body);
         let (parts, mut body) = request.into_parts();
-        let mut notes = Notes::begin(&conn);
-        let answer = self.answer(&conn, &parts, &mut body, &mut notes).await;
-        let mut response = respond::respond(answer, &conn, &mut notes);
-        let unread = !notes.body_is_read && !http_body::Body::is_end_stream(&body);
+        let mut report = Report::begin(&self.reporter, &parts.method, &conn);
+        let answer = self.answer(&conn, &parts, &mut body, &mut report.notes).await;
+        let mut response = respond::respond(answer, &conn, &mut report.notes);
+        let unread = !report.notes.body_is_read && !http_body::Body::is_end_stream(&body);
         if unread {
             conn.linger();
         }
         if unread || self.draining.get() {
             respond::close_after(&mut response);
         }
-        self.reporter.report(&parts.method, response.status(), notes);
+        report.status = Some(response.status());
         response
     }
 
@@ -221,6 +221,29 @@ impl Service for Proxy {
 
     fn drain(&self) {
         self.draining.set(true);
+    }
+}
+
+/// What is reported of a request when it is over, also where nobody waited for the answer: a caller that leaves takes the
+/// whole handling of its request with it.
+struct Report<'r> {
+    reporter: &'r Reporter,
+    method: &'r Method,
+    status: Option<StatusCode>,
+    notes: Notes,
+}
+
+impl<'r> Report<'r> {
+    fn begin(reporter: &'r Reporter, method: &'r Method, conn: &Conn) -> Self {
+        Self { reporter, method, status: None, notes: Notes::begin(conn) }
+    }
+}
+
+impl Drop for Report<'_> {
+    fn drop(&mut self) {
+        // The code that nginx made known: the caller closed before there was an answer.
+        let left = || StatusCode::from_u16(499).unwrap_or(StatusCode::BAD_REQUEST);
+        self.reporter.report(self.method, self.status.unwrap_or_else(left), &mut self.notes);
     }
 }
 

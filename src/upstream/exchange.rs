@@ -253,7 +253,12 @@ impl Body for Coming {
     type Error = UpstreamError;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, UpstreamError>>> {
-        self.poll_data(cx).map_ok(Frame::data)
+        let polled = self.poll_data(cx);
+        // The answer's head has gone out: nobody else can tell.
+        if let Poll::Ready(Some(Err(error))) = &polled {
+            error.count(&self.pool.metrics().upstream_errors);
+        }
+        polled.map_ok(Frame::data)
     }
 
     fn is_end_stream(&self) -> bool {

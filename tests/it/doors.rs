@@ -216,6 +216,27 @@ fn an_answer_that_breaks_off_does_not_end_cleanly() {
         other => panic!("half an answer became {other:?}"),
     }
     assert_eq!(upstream.count_of("half"), 1);
+    let closed = [("kind", "closed")];
+    sidecar.wait_metric("relatch_upstream_errors_total", &closed, |errors| errors == 1.0);
+    sidecar.finish(&upstream);
+}
+
+#[test]
+fn a_caller_that_leaves_is_counted_and_logged() {
+    let upstream = Upstream::start();
+    let sidecar = Sidecar::guard().client("c1", &["right-s3cr3t"]).upstream(&upstream).start();
+    let gate = upstream.stall();
+    let mut wire = Wire::connect(sidecar.proxy());
+    wire.send(&token_request(Method::Basic, "c1", "right-s3cr3t", "left"));
+    upstream.next(PATIENCE);
+    wire.shut();
+    drop(wire);
+    let line = sidecar.access_line("left");
+    assert_eq!((&line["status"], &line["client_id"], &line["secret_id"]), (&499.into(), &"c1".into(), &"c1_1".into()));
+    let left = [("code", "499"), ("endpoint", "/token"), ("method", "POST")];
+    sidecar.wait_metric("relatch_http_requests_total", &left, |count| count == 1.0);
+    sidecar.wait_metric("relatch_http_requests_in_flight", &[], |count| count == 0.0);
+    gate.open();
     sidecar.finish(&upstream);
 }
 
