@@ -13,7 +13,7 @@ use super::cells::{ClientCells, UseCell};
 use super::{Client, Grave, Graveyard, Index, Record, Slot, Slots, Snapshot, UpstreamIdentity};
 use crate::config::clients::{ClientEntry, MOST_ACTIVE, Material, SecretEntry, SecretStatus, Spot};
 use crate::domain::clock::Timestamp;
-use crate::domain::ids::ClientId;
+use crate::domain::ids::{ClientId, SecretId};
 use crate::domain::secret::{Digest, Secret};
 use crate::extract::percent;
 use crate::hash;
@@ -23,7 +23,7 @@ pub type SecretFiles = HashMap<(usize, PathBuf), Secret>;
 
 /// What a list is built with.
 pub struct Ground<'a> {
-    /// The secret files it names; all of them could be read.
+    /// The secret files it names; all of them could be read, but perhaps for those of revoked secrets.
     pub files: &'a SecretFiles,
     /// The snapshot in force, whose counters and graves are taken over.
     pub previous: Option<&'a Snapshot>,
@@ -122,11 +122,11 @@ fn client(
     let mut records: Vec<Record> = Vec::with_capacity(entry.secrets.len());
     for secret in entry.secrets {
         let spot = secret.spot;
-        let record = record(secret, ground, before.map(|client| &**client));
+        let record = record(secret, ground, &entry.id, before.map(|client| &**client));
         for earlier in &records {
             if earlier.id == record.id {
                 findings.error(spot, format!("secret {} of client {:?} stands twice: keep one", record.id, entry.id));
-            } else if earlier.digest == record.digest {
+            } else if earlier.digest == record.digest && record.digest != Digest::UNKNOWN {
                 let message =
                     format!("secrets {} and {} of client {:?} are the same secret", earlier.id, record.id, entry.id);
                 findings.error(spot, message);
@@ -141,7 +141,7 @@ fn client(
             findings.error(spot, message);
         }
         match owners.insert(record.digest, entry.id.clone()) {
-            Some(other) if other != entry.id => {
+            Some(other) if other != entry.id && record.digest != Digest::UNKNOWN => {
                 findings.warn(spot, format!("clients {other:?} and {:?} have the same secret", entry.id));
             }
             _ => {}
@@ -200,14 +200,14 @@ fn working(before: Option<&UpstreamIdentity>, secrets: &[Secret]) -> Arc<AtomicU
     before.filter(same).map_or_else(|| Arc::new(AtomicUsize::new(0)), |identity| identity.working.clone())
 }
 
-fn record(entry: SecretEntry, ground: &Ground<'_>, before: Option<&Client>) -> Record {
+fn record(entry: SecretEntry, ground: &Ground<'_>, client: &ClientId, before: Option<&Client>) -> Record {
     let from_file = |path: &PathBuf| ground.files.get(&(entry.spot.file, path.clone()));
     let (digest, hint) = match &entry.material {
         Material::Digest(digest) => (*digest, None),
         Material::Plain(secret) => (hash::of(secret), secret.hint()),
-        // One that cannot be read refuses the list elsewhere; until then it is like no other.
+        // One that cannot be read refuses the list elsewhere, unless it is revoked: then what was known of it serves.
         Material::File(path) => from_file(path)
-            .map_or_else(|| (hash::sha256(path.as_os_str().as_encoded_bytes()), None), |s| (hash::of(s), s.hint())),
+            .map_or_else(|| (last_known(client, &entry.id, ground.previous), None), |s| (hash::of(s), s.hint())),
     };
     let known = before.and_then(|client| client.records.iter().find(|old| old.id == entry.id && old.digest == digest));
     Record {
@@ -224,6 +224,16 @@ fn record(entry: SecretEntry, ground: &Ground<'_>, before: Option<&Client>) -> R
         revoked_at: entry.revoked_at,
         revoked_reason: entry.revoked_reason.map(Into::into),
     }
+}
+
+/// What the list in force, or a grave of it, knows of a secret whose file cannot be read.
+fn last_known(client: &ClientId, secret: &SecretId, previous: Option<&Snapshot>) -> Digest {
+    let Some(previous) = previous else { return Digest::UNKNOWN };
+    let records = previous.client(client.as_str().as_bytes()).into_iter().flat_map(|client| &client.records);
+    let graves = previous.graveyard.get(client).into_iter().flatten();
+    let of_records = records.filter(|record| record.id == *secret).map(|record| record.digest);
+    let of_graves = graves.filter(|grave| grave.secret == *secret).map(|grave| grave.digest);
+    of_records.chain(of_graves).find(|digest| *digest != Digest::UNKNOWN).unwrap_or(Digest::UNKNOWN)
 }
 
 /// The records that can be accepted now or later.
@@ -268,7 +278,8 @@ impl Snapshot {
     /// The grave that a record would rise from.
     fn revived(&self, client: &ClientId, record: &Record) -> Option<&Grave> {
         let graves = self.graveyard.get(client).filter(|_| record.status != SecretStatus::Revoked)?;
-        graves.iter().find(|grave| grave.secret == record.id || grave.digest == record.digest)
+        let same = |grave: &&Grave| grave.digest == record.digest && grave.digest != Digest::UNKNOWN;
+        graves.iter().find(|grave| grave.secret == record.id || same(grave))
     }
 }
 

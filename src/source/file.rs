@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
 
-use crate::config::clients::{ClientEntry, ClientList, Material, Spot, place};
+use crate::config::clients::{ClientEntry, ClientList, Material, SecretStatus, Spot, place};
 use crate::config::problem::{Place, Problems};
 use crate::config::tree::{Doc, Language};
 use crate::domain::mint;
@@ -183,19 +183,20 @@ impl Content {
     }
 
     fn read_secrets(&mut self, problems: &mut Problems) {
-        let mut wanted: Vec<(Spot, String, PathBuf)> = Vec::new();
+        let mut wanted: Vec<(Spot, String, PathBuf, bool)> = Vec::new();
         for client in &self.entries {
             let own = client.upstream.iter().flat_map(|upstream| &upstream.secret_files);
             wanted.extend(
-                own.map(|path| (client.spot, format!("client {:?}: upstream secret", client.id), path.clone())),
+                own.map(|path| (client.spot, format!("client {:?}: upstream secret", client.id), path.clone(), false)),
             );
             for secret in &client.secrets {
                 if let Material::File(path) = &secret.material {
-                    wanted.push((secret.spot, format!("client {:?}: secret {}", client.id, secret.id), path.clone()));
+                    let what = format!("client {:?}: secret {}", client.id, secret.id);
+                    wanted.push((secret.spot, what, path.clone(), secret.status == SecretStatus::Revoked));
                 }
             }
         }
-        for (spot, what, path) in wanted {
+        for (spot, what, path, revoked) in wanted {
             let Some(folder) = self.texts.get(spot.file).and_then(|text| text.path.parent()) else { continue };
             let full = folder.join(&path);
             let known = self.files.contains_key(&(spot.file, path.clone()));
@@ -216,7 +217,13 @@ impl Content {
                     } else {
                         full.display().to_string()
                     };
-                    problems.error(self.place(spot), "", format!("{what}: {name} {why}"));
+                    let (place, message) = (self.place(spot), format!("{what}: {name} {why}"));
+                    // Whoever revokes a secret may delete its file too: that must not keep the revocation out of force.
+                    if revoked {
+                        problems.warning(place, "", format!("{message}; revoked it stays all the same"));
+                    } else {
+                        problems.error(place, "", message);
+                    }
                     self.secrets.insert(full, [0; 32]);
                 }
             }
