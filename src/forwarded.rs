@@ -113,9 +113,10 @@ fn text(line: &str) -> HeaderValue {
 
 /// What the headers say, from the farthest to the nearest hop; a hop that gives no address is a gap that is not crossed.
 fn chain(headers: &HeaderMap) -> Vec<Option<IpAddr>> {
+    // Split before it is text: one odd byte of the caller's must not take the proxy's item of the same line with it.
     let items = |name: &HeaderName| {
-        let values = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
-        values.flat_map(|value| value.split(',')).map(str::trim).collect::<Vec<_>>()
+        let items = headers.get_all(name).iter().flat_map(|line| line.as_bytes().split(|b| *b == b','));
+        items.map(|item| std::str::from_utf8(item.trim_ascii()).unwrap_or_default()).collect::<Vec<_>>()
     };
     if headers.contains_key(&FOR) {
         return items(&FOR).into_iter().map(address).collect();
@@ -168,6 +169,7 @@ mod tests {
             (vec![("x-forwarded-for", "6.6.6.6, 1.2.3.4, 10.0.0.9")], "1.2.3.4", "1.2.3.4, 10.0.0.9, 10.0.0.1"),
             (vec![("x-forwarded-for", "6.6.6.6"), ("x-forwarded-for", "1.2.3.4")], "1.2.3.4", "1.2.3.4, 10.0.0.1"),
             (vec![("x-forwarded-for", "1.2.3.4, garbage, 10.0.0.9")], "10.0.0.9", "10.0.0.9, 10.0.0.1"),
+            (vec![("x-forwarded-for", "1.2.3.4, 10.0.0.9, ")], "10.0.0.1", "10.0.0.1"),
             (vec![("x-forwarded-for", "[2001:db8::1]:443")], "2001:db8::1", "2001:db8::1, 10.0.0.1"),
             (
                 vec![("forwarded", "for=\"[2001:db8::1]\";proto=https, for=10.0.0.9")],
@@ -178,6 +180,17 @@ mod tests {
         ] {
             let told = told("10.0.0.1", &lines);
             assert_eq!((told.0.as_str(), told.1.as_str()), (address, forwarded_for), "{lines:?}");
+        }
+        // Not text in one item takes no other with it, and is not crossed.
+        for (line, address) in [
+            (&b"\xe9, 1.2.3.4, 10.0.0.9"[..], "1.2.3.4"),
+            (b"1.2.3.4, \xe9, 10.0.0.9", "10.0.0.9"),
+            (b"6.6.6.6, 1.2.3.4\xff", "10.0.0.1"),
+        ] {
+            let headers = HeaderMap::from_iter([(FOR.clone(), HeaderValue::from_bytes(line).unwrap())]);
+            let peer = SocketAddr::new("10.0.0.1".parse().unwrap(), 1);
+            let caller = Caller::of(peer, &["10.0.0.0/8".parse().unwrap()], &headers, None);
+            assert_eq!(caller.address.to_string(), address, "{}", line.escape_ascii());
         }
         assert_eq!(told("::ffff:10.0.0.1", &[("x-forwarded-for", "1.2.3.4")]).0, "1.2.3.4");
         let told = told(
