@@ -46,7 +46,8 @@ impl Proxy {
         let credentials = match presented.map_err(|unreadable| self.unreadable(unreadable, notes))? {
             Presented::Secret(credentials) => credentials,
             Presented::Nothing => {
-                return Carried::without_secret(auth).map(Cleared::Carried).ok_or_else(|| {
+                let carried = Carried::without_secret(auth).or_else(|| self.stranger(head, form));
+                return carried.map(Cleared::Carried).ok_or_else(|| {
                     self.count_nobody(AuthResult::MissingCredentials, notes);
                     Refusal::InvalidClient
                 });
@@ -68,6 +69,13 @@ impl Proxy {
                 carried.ok_or_else(|| self.settle(&credentials, denied, caller, now, notes))
             }
         }
+    }
+
+    /// A client that is not listed need not have a secret: it may be a public one, or sign an assertion. It must say who
+    /// it is, and by nothing that might name somebody else.
+    fn stranger(&self, head: &Head<'_>, form: &Form<'_>) -> Option<Carried> {
+        let id = form.decoded_client_id().filter(|_| head.authorization.is_none())?;
+        Carried::named(self.shared.settings.clients.unknown, &self.shared.snapshot.load(), &id)
     }
 
     /// Counts a request that could not be read in one way.
