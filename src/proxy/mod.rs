@@ -153,15 +153,17 @@ impl Proxy {
         loop {
             let secret = identity.secrets.get(attempts.current());
             let outbound = rewrite(original, form, cleared.passage(), secret, &self.shared.settings.upstream);
-            let answer = exchange(&self.pool, conn, outbound).await?;
-            if !attempt::may_refuse_client(answer.status) {
+            let mut answer = exchange(&self.pool, conn, outbound).await?;
+            let mut refused = attempt::may_refuse_client(answer.status);
+            if refused {
+                let error;
+                (answer, error) = with_error(answer).await?;
+                refused = attempt::refuses_client(answer.status, error.as_deref());
+            }
+            if !refused {
                 if attempts.has_moved() {
                     identity.working.store(attempts.current(), Relaxed);
                 }
-                return Ok(answer);
-            }
-            let (answer, error) = with_error(answer).await?;
-            if !attempt::refuses_client(answer.status, error.as_deref()) {
                 return Ok(answer);
             }
             attempts = attempts.next().ok_or(UpstreamError::CredentialsRejected)?;

@@ -145,6 +145,34 @@ fn the_callers_secret_is_replaced_on_the_way() {
 }
 
 #[test]
+fn the_upstream_secret_that_works_is_known_from_an_answer_about_the_grant_too() {
+    let upstream = Upstream::start();
+    let sidecar = Sidecar::guard()
+        .client("c1", &["local-s3cr3t"])
+        .replaced_by(&["retired-s3cr3t", "remote-s3cr3t"])
+        .upstream(&upstream)
+        .start();
+    for (status, round) in [(400, 1), (401, 2), (400, 3)] {
+        // The server takes one secret and then the other, and has no grant for either.
+        let works = if round % 2 == 1 { "remote-s3cr3t" } else { "retired-s3cr3t" };
+        upstream.answer_by(move |seen| {
+            let right = seen.basic_decoded().is_some_and(|(_, secret)| secret == works);
+            if right {
+                Answer::json(status, r#"{"error":"invalid_grant"}"#)
+            } else {
+                Answer::json(401, r#"{"error":"invalid_client"}"#)
+            }
+        });
+        let mark = upstream.count();
+        for deliveries in [2, 3] {
+            assert_eq!(token_post(sidecar.proxy(), Method::Basic, "c1", "local-s3cr3t").status, status);
+            assert_eq!(upstream.count() - mark, deliveries, "round {round}");
+        }
+    }
+    sidecar.finish(&upstream);
+}
+
+#[test]
 fn a_request_that_may_have_been_acted_on_is_never_sent_again() {
     let upstream = Upstream::start();
     let sidecar = Sidecar::guard().client("c1", &["right-s3cr3t"]).upstream(&upstream).start();
