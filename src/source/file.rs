@@ -110,12 +110,14 @@ impl Places {
 }
 
 /// Everything that a list was made of, as digests.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Seen {
     /// The texts, and what could not be read.
     pub texts: Fingerprint,
     /// The secret files that were named; zeros for one that could not be read.
     pub secrets: BTreeMap<PathBuf, Fingerprint>,
+    /// The names of the files.
+    pub names: Box<[String]>,
 }
 
 impl Seen {
@@ -171,9 +173,9 @@ pub fn parse(texts: Vec<Text>, problems: &mut Problems) -> Content {
 }
 
 impl Content {
-    /// The names of the files, so that one that was guarded can be told from one that is gone.
-    pub fn has_file(&self, name: &str) -> bool {
-        self.texts.iter().any(|text| text.name == name)
+    /// The names of the files.
+    pub fn names(&self) -> impl Iterator<Item = &String> {
+        self.texts.iter().map(|text| &text.name)
     }
 
     /// Where an entry stands.
