@@ -48,6 +48,9 @@ fn snapshot(clients: usize) -> Snapshot {
         created: None,
         not_before: None,
         expires: None,
+        refused_until: None,
+        revoked_at: None,
+        revoked_reason: None,
         spot: Spot::default(),
     };
     let entries = (0..clients).map(|client| ClientEntry {
