@@ -44,9 +44,16 @@ impl Caller {
         }
         let address = believed.last().copied().unwrap_or(peer);
         let forwarded_for = believed.iter().rev().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-        let https = headers.get(&PROTO).is_some_and(|proto| proto.as_bytes().eq_ignore_ascii_case(b"https"));
-        let said_host = headers.get(&HOST).filter(|host| crate::domain::host::is_host(host.as_bytes()));
-        Self::told(address, &forwarded_for, if https { "https" } else { "http" }, said_host.or(host), false)
+        let https = last_item(headers, &PROTO).is_some_and(|proto| proto.eq_ignore_ascii_case(b"https"));
+        let said_host = last_item(headers, &HOST).filter(|host| crate::domain::host::is_host(host));
+        let said_host = said_host.and_then(|host| HeaderValue::from_bytes(host).ok());
+        let host = said_host.as_ref().or(host);
+        Self::told(address, &forwarded_for, if https { "https" } else { "http" }, host, false)
+    }
+
+    /// The Host that the caller asked for, as far as we know; the upstream is told so.
+    pub const fn host(&self) -> Option<&HeaderValue> {
+        self.host.as_ref()
     }
 
     fn told(
@@ -90,6 +97,12 @@ fn element(address: IpAddr, proto: &str, host: Option<&str>) -> HeaderValue {
     HeaderValue::try_from(line).unwrap_or_else(|_| HeaderValue::from_static("for=unknown"))
 }
 
+/// What the nearest proxy says: it stands last, whether a proxy adds a line or an item to what the caller wrote itself.
+fn last_item<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h [u8]> {
+    let line = headers.get_all(name).iter().next_back()?;
+    line.as_bytes().rsplit(|b| *b == b',').next().map(<[u8]>::trim_ascii)
+}
+
 fn is_trusted(address: IpAddr, trusted: &[IpNet]) -> bool {
     trusted.iter().any(|network| network.contains(&address))
 }
@@ -100,9 +113,10 @@ fn text(line: &str) -> HeaderValue {
 
 /// What the headers say, from the farthest to the nearest hop; a hop that gives no address is a gap that is not crossed.
 fn chain(headers: &HeaderMap) -> Vec<Option<IpAddr>> {
+    // Split before it is text: one odd byte of the caller's must not take the proxy's item of the same line with it.
     let items = |name: &HeaderName| {
-        let values = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
-        values.flat_map(|value| value.split(',')).map(str::trim).collect::<Vec<_>>()
+        let items = headers.get_all(name).iter().flat_map(|line| line.as_bytes().split(|b| *b == b','));
+        items.map(|item| std::str::from_utf8(item.trim_ascii()).unwrap_or_default()).collect::<Vec<_>>()
     };
     if headers.contains_key(&FOR) {
         return items(&FOR).into_iter().map(address).collect();
@@ -155,6 +169,7 @@ mod tests {
             (vec![("x-forwarded-for", "6.6.6.6, 1.2.3.4, 10.0.0.9")], "1.2.3.4", "1.2.3.4, 10.0.0.9, 10.0.0.1"),
             (vec![("x-forwarded-for", "6.6.6.6"), ("x-forwarded-for", "1.2.3.4")], "1.2.3.4", "1.2.3.4, 10.0.0.1"),
             (vec![("x-forwarded-for", "1.2.3.4, garbage, 10.0.0.9")], "10.0.0.9", "10.0.0.9, 10.0.0.1"),
+            (vec![("x-forwarded-for", "1.2.3.4, 10.0.0.9, ")], "10.0.0.1", "10.0.0.1"),
             (vec![("x-forwarded-for", "[2001:db8::1]:443")], "2001:db8::1", "2001:db8::1, 10.0.0.1"),
             (
                 vec![("forwarded", "for=\"[2001:db8::1]\";proto=https, for=10.0.0.9")],
@@ -165,6 +180,17 @@ mod tests {
         ] {
             let told = told("10.0.0.1", &lines);
             assert_eq!((told.0.as_str(), told.1.as_str()), (address, forwarded_for), "{lines:?}");
+        }
+        // Not text in one item takes no other with it, and is not crossed.
+        for (line, address) in [
+            (&b"\xe9, 1.2.3.4, 10.0.0.9"[..], "1.2.3.4"),
+            (b"1.2.3.4, \xe9, 10.0.0.9", "10.0.0.9"),
+            (b"6.6.6.6, 1.2.3.4\xff", "10.0.0.1"),
+        ] {
+            let headers = HeaderMap::from_iter([(FOR.clone(), HeaderValue::from_bytes(line).unwrap())]);
+            let peer = SocketAddr::new("10.0.0.1".parse().unwrap(), 1);
+            let caller = Caller::of(peer, &["10.0.0.0/8".parse().unwrap()], &headers, None);
+            assert_eq!(caller.address.to_string(), address, "{}", line.escape_ascii());
         }
         assert_eq!(told("::ffff:10.0.0.1", &[("x-forwarded-for", "1.2.3.4")]).0, "1.2.3.4");
         let told = told(

@@ -166,6 +166,7 @@ fn copy_authorization(presented: Option<&HeaderValue>, headers: &mut HeaderMap) 
     let anew = match basic::scheme(value.as_bytes()) {
         Scheme::Basic(encoded) => HeaderValue::from_bytes(&Zeroizing::new([b"Basic ", encoded].concat())),
         Scheme::Other => Ok(value.clone()),
+        Scheme::Malformed => return,
     };
     if let Ok(mut value) = anew {
         value.set_sensitive(true);

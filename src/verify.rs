@@ -73,8 +73,8 @@ pub struct Denied {
     digests: [Option<Digest>; 2],
 }
 
-/// Leave to pass unverified, because the configuration says so. Only [`Carried::without_secret`] and
-/// [`Carried::unknown`] give it.
+/// Leave to pass unverified, because the configuration says so. Only [`Carried::without_secret`], [`Carried::unknown`] and
+/// [`Carried::named`] give it.
 pub struct Carried(());
 
 impl Carried {
@@ -83,9 +83,15 @@ impl Carried {
         (auth == EndpointAuth::Optional).then_some(Self(()))
     }
 
-    /// For a client that is not on the list, where those are passed on.
-    pub fn unknown(policy: UnknownClients, denied: &Denied) -> Option<Self> {
-        (policy == UnknownClients::Pass && denied.client.is_none()).then_some(Self(()))
+    /// For a client that is not on the list, however its id is read, where those are passed on.
+    pub fn unknown(policy: UnknownClients, snapshot: &Snapshot, credentials: &Credentials<'_>) -> Option<Self> {
+        let unlisted = || credentials.may_name().all(|id| snapshot.client(&id).is_none());
+        (policy == UnknownClients::Pass && unlisted()).then_some(Self(()))
+    }
+
+    /// ... and presents no client secret, but only its id.
+    pub fn named(policy: UnknownClients, snapshot: &Snapshot, id: &[u8]) -> Option<Self> {
+        (policy == UnknownClients::Pass && snapshot.client(id).is_none()).then_some(Self(()))
     }
 }
 

@@ -44,6 +44,9 @@ impl fmt::Debug for Secret {
 pub struct Digest([u8; 32]);
 
 impl Digest {
+    /// Of a secret that nobody can look at any more. No secret that anybody could present has it.
+    pub const UNKNOWN: Self = Self([0; 32]);
+
     /// Wraps a digest that was computed or read from a record.
     pub const fn from_bytes(bytes: [u8; 32]) -> Self {
         Self(bytes)

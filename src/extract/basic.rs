@@ -10,19 +10,39 @@ pub enum Scheme<'h> {
     Basic(&'h [u8]),
     /// Bearer, DPoP, Digest or anything else.
     Other,
+    /// No credentials by the grammar, or what a server that is less strict than we are might take for Basic.
+    Malformed,
 }
 
 /// Not base64 by the letter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NotBase64;
 
-/// Tells the scheme of an Authorization header's value.
+/// Tells the scheme of an Authorization header's value. Only a space ends a scheme's name (RFC 9110 section 11.4): servers
+/// that split at a tab, or look at the first five letters, would read Basic where we read nothing.
 pub fn scheme(value: &[u8]) -> Scheme<'_> {
     let name = value.iter().position(|b| *b == b' ').unwrap_or(value.len());
-    match value.split_at_checked(name) {
-        Some((scheme, rest)) if scheme.eq_ignore_ascii_case(b"basic") => Scheme::Basic(rest.trim_ascii_start()),
-        _ => Scheme::Other,
+    let Some((name, rest)) = value.split_at_checked(name) else { return Scheme::Malformed };
+    let plain = |rest: &[u8]| rest.iter().all(|b| matches!(b, b' '..=b'~'));
+    match name.split_at_checked(BASIC.len()) {
+        Some((basic, more)) if basic.eq_ignore_ascii_case(BASIC) => {
+            if more.is_empty() {
+                Scheme::Basic(rest.trim_ascii_start())
+            } else {
+                Scheme::Malformed
+            }
+        }
+        _ if !name.is_empty() && name.iter().copied().all(is_token_char) && plain(rest) => Scheme::Other,
+        _ => Scheme::Malformed,
     }
+}
+
+const BASIC: &[u8] = b"basic";
+
+/// A character of a token (RFC 9110 section 5.6.2).
+const fn is_token_char(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric()
+        || matches!(byte, b'!' | b'#'..=b'\'' | b'*' | b'+' | b'-' | b'.' | b'^'..=b'`' | b'|' | b'~')
 }
 
 /// Appends the decoded text of a Basic credential.
@@ -56,8 +76,25 @@ mod tests {
         assert_eq!(scheme(b"bAsIc YTpi"), Scheme::Basic(b"YTpi"));
         assert_eq!(scheme(b"Basic   YTpi"), Scheme::Basic(b"YTpi"));
         assert_eq!(scheme(b"Basic"), Scheme::Basic(b""));
-        assert_eq!(scheme(b"Basicx YTpi"), Scheme::Other);
         assert_eq!(scheme(b"Bearer YTpi"), Scheme::Other);
+        assert_eq!(scheme(b"Digest username=\"a b\", uri=\"/\""), Scheme::Other);
+    }
+
+    #[test]
+    fn what_another_server_may_take_for_basic_is_malformed() {
+        for value in [
+            &b"Basic\tYTpi"[..],
+            b"bAsIc\tYTpi x",
+            b"Basicx YTpi",
+            b"Basic:YTpi",
+            b"Basic,YTpi",
+            b"Bearer\tx Basic YTpi",
+        ] {
+            assert_eq!(scheme(value), Scheme::Malformed, "{:?}", value.escape_ascii().to_string());
+        }
+        for value in [&b""[..], b"B\xe0sic YTpi", b"Bearer a\tb", b"Bearer \xa0Basic YTpi", b"\"Basic\" YTpi"] {
+            assert_eq!(scheme(value), Scheme::Malformed, "{:?}", value.escape_ascii().to_string());
+        }
     }
 
     #[test]

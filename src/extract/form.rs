@@ -71,6 +71,18 @@ impl<'b> Form<'b> {
         self.value(self.client_id)
     }
 
+    /// The client_id as it is meant.
+    pub fn decoded_client_id(&self) -> Option<Cow<'b, [u8]>> {
+        Some(match self.client_id()? {
+            FormValue::Literal(bytes) => Cow::Borrowed(bytes),
+            FormValue::Encoded(raw) => {
+                let mut decoded = Vec::new();
+                let _known_to_decode = percent::decode(raw, &mut decoded);
+                Cow::Owned(decoded)
+            }
+        })
+    }
+
     /// The client_secret; one without a value counts as omitted.
     pub fn client_secret(&self) -> Option<FormValue<'b>> {
         self.value(self.client_secret)
@@ -84,6 +96,11 @@ impl<'b> Form<'b> {
     /// Whether anything in it decides who the client is.
     pub fn says_who(&self) -> bool {
         self.params.iter().any(|param| DECIDING.contains(&&*param.name))
+    }
+
+    /// Whether a parameter stands in both.
+    pub fn shares_a_name(&self, other: &Self) -> bool {
+        self.params.iter().any(|param| other.params.iter().any(|theirs| theirs.name == param.name))
     }
 
     fn value(&self, at: Option<usize>) -> Option<FormValue<'b>> {

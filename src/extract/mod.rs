@@ -7,6 +7,7 @@ pub mod basic;
 pub mod form;
 pub mod percent;
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use http::HeaderValue;
@@ -42,6 +43,8 @@ pub struct Credentials<'r> {
     pub method: AuthMethod,
     first: Reading<'r>,
     second: Option<Reading<'r>>,
+    /// The id before anything was made of it.
+    stated: &'r [u8],
 }
 
 /// One way to read a credential.
@@ -70,6 +73,15 @@ impl<'r> Credentials<'r> {
     /// The id as the caller most likely meant it, for the throttle and for logs.
     pub const fn id(&self) -> &'r [u8] {
         self.first.id
+    }
+
+    /// Every id that a server might read here, whichever of them we read: what passes unverified must be none of ours for
+    /// anybody.
+    pub fn may_name(&self) -> impl Iterator<Item = Cow<'r, [u8]>> {
+        let (stated, is_basic) = (self.stated, self.method == AuthMethod::Basic);
+        let decoded = [true, false].into_iter().filter(move |_| is_basic);
+        let decoded = decoded.map(move |plus_is_space| percent::decode_laxly(stated, plus_is_space).into());
+        std::iter::once(stated.into()).chain(decoded)
     }
 }
 
@@ -103,6 +115,7 @@ pub fn extract<'r>(
     let in_body = form.client_secret().is_some();
     match scheme {
         Some(_) if in_body => Err(Unreadable::MultipleMethods),
+        Some(basic::Scheme::Malformed) => Err(Unreadable::Malformed),
         Some(basic::Scheme::Basic(_)) if form.has_assertion() => Err(Unreadable::MultipleMethods),
         None if in_body && form.has_assertion() => Err(Unreadable::MultipleMethods),
         Some(basic::Scheme::Basic(encoded)) => from_basic(encoded, form, decoding, scratch),
@@ -115,7 +128,7 @@ fn from_form<'r>(form: &'r Form<'r>, scratch: &'r mut Scratch) -> Presented<'r> 
     let id = scratch.value(form.client_id());
     let secret = scratch.value(form.client_secret());
     let first = Reading { id: scratch.text(&id), secret: scratch.text(&secret), encoding: None };
-    Presented::Secret(Credentials { method: AuthMethod::Post, first, second: None })
+    Presented::Secret(Credentials { method: AuthMethod::Post, first, second: None, stated: first.id })
 }
 
 fn from_basic<'r>(
@@ -148,11 +161,12 @@ fn from_basic<'r>(
     let named = form.client_id().map(|_| scratch.text(&body_id));
     let agrees = |reading: &Reading<'_>| named.is_none_or(|id| id == reading.id);
     let decoded = decoded.map(|parts| reading(&parts, BasicEncoding::Rfc6749));
+    let stated = scratch.get(&raw.0);
     let raw = (decoding != BasicDecoding::Rfc6749).then(|| reading(&raw, BasicEncoding::Raw));
     let same = matches!((&decoded, &raw), (Some(a), Some(b)) if a.id == b.id && a.secret == b.secret);
     let mut readings = [decoded, raw.filter(|_| !same)].into_iter().flatten().filter(agrees);
     let first = readings.next().ok_or(Unreadable::MultipleMethods)?;
-    Ok(Presented::Secret(Credentials { method: AuthMethod::Basic, first, second: readings.next() }))
+    Ok(Presented::Secret(Credentials { method: AuthMethod::Basic, first, second: readings.next(), stated }))
 }
 
 impl Scratch {
@@ -224,7 +238,7 @@ mod tests {
 
     #[test]
     fn one_method_is_read_and_two_are_refused() {
-        use Unreadable::MultipleMethods;
+        use Unreadable::{Malformed, MultipleMethods};
         let good = basic("c1:good");
         for (authorization, body, expected) in [
             (None, "client_id=c1&client_secret=good", Ok(vec!["None c1 good"])),
@@ -240,6 +254,7 @@ mod tests {
             (good.as_deref(), "client_secret=good", Err(MultipleMethods)),
             (good.as_deref(), "client_assertion=x", Err(MultipleMethods)),
             (Some("Bearer x"), "", Ok(vec![])),
+            (Some("Basic\tYzE6Z29vZA=="), "", Err(Malformed)),
             (Some("Bearer x"), "client_id=c1&client_secret=good", Err(MultipleMethods)),
         ] {
             let expected = expected.map(|list| list.into_iter().map(str::to_owned).collect::<Vec<_>>());

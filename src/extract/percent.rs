@@ -13,6 +13,25 @@ pub fn decode(raw: &[u8], out: &mut Vec<u8>) -> Result<(), BadEscape> {
     each(raw, |byte| out.push(byte))
 }
 
+/// What a lax decoder makes of `raw`: an escape that is none stays as it stands, and `+` may too. For telling what somebody
+/// else may read, never for reading.
+pub fn decode_laxly(raw: &[u8], plus_is_space: bool) -> Vec<u8> {
+    let mut out = Vec::with_capacity(raw.len());
+    let mut rest = raw;
+    while let Some((&byte, after)) = rest.split_first() {
+        let escaped = match (byte, after) {
+            (b'%', [high, low, after @ ..]) => {
+                hex(Some(*high)).and_then(|high| Ok((high << 4 | hex(Some(*low))?, after))).ok()
+            }
+            _ => None,
+        };
+        let (byte, after) = escaped.unwrap_or((if byte == b'+' && plus_is_space { b' ' } else { byte }, after));
+        out.push(byte);
+        rest = after;
+    }
+    out
+}
+
 /// Appends bytes, encoded: `[A-Za-z0-9*-._]` as they are, a space as `+`, everything else as `%XX`.
 pub fn encode(bytes: &[u8], out: &mut Vec<u8>) {
     if bytes.iter().all(|byte| is_plain(*byte)) {

@@ -39,7 +39,10 @@ const FIRST_CODE: usize = 100;
 
 impl Requests {
     pub(super) fn new(endpoints: &[String], buckets: &[f64]) -> prometheus::Result<Self> {
-        let name = Opts::new("relatch_http_requests_total", "Requests answered on the proxy listener.");
+        let name = Opts::new(
+            "relatch_http_requests_total",
+            "Requests answered on the proxy listener; code 499 stands for a caller that left before.",
+        );
         let durations = HistogramVec::new(
             HistogramOpts::new(
                 "relatch_http_request_duration_seconds",

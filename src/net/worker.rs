@@ -71,7 +71,7 @@ pub struct Start {
 }
 
 /// Threads that wait for names to be resolved, for each data-plane thread at most.
-const RESOLVERS: usize = 4;
+pub const RESOLVERS: usize = 4;
 /// A caller that was just served may have its next request on the way while we drain.
 const DRAIN_GRACE: Duration = Duration::from_secs(1);
 /// How much of an unread request is read before the close, so that the answer is not destroyed by a reset.

@@ -58,8 +58,8 @@ impl Proxy {
         let credentials = match presented.map_err(|unreadable| self.unreadable(unreadable, notes))? {
             Presented::Secret(credentials) => credentials,
             Presented::Nothing => {
-                let carried = Carried::without_secret(auth).map(Cleared::Carried);
-                return carried.map(Decision::Cleared).ok_or_else(|| {
+                let carried = Carried::without_secret(auth).or_else(|| self.stranger(head, form));
+                return carried.map(Cleared::Carried).map(Decision::Cleared).ok_or_else(|| {
                     self.count_nobody(AuthResult::MissingCredentials, notes);
                     Refusal::InvalidClient
                 });
@@ -74,10 +74,11 @@ impl Proxy {
         let cleared = match verdict {
             Verdict::Verified(verified) => Ok(self.accept(verified, caller.address, now, notes)),
             Verdict::Ambiguous | Verdict::Slow(_) => Err(self.unreadable(Unreadable::Malformed, notes)),
-            Verdict::Denied(denied) => match Carried::unknown(self.shared.settings.clients.unknown, &denied) {
-                Some(carried) => Ok(Cleared::Carried(carried)),
-                None => Err(self.settle(credentials.id(), denied, caller.address, now, notes)),
-            },
+            Verdict::Denied(denied) => {
+                let unknown = self.shared.settings.clients.unknown;
+                let carried = Carried::unknown(unknown, &snapshot, &credentials).map(Cleared::Carried);
+                carried.ok_or_else(|| self.settle(credentials.id(), denied, caller.address, now, notes))
+            }
         };
         cleared.map(Decision::Cleared)
     }
@@ -91,6 +92,13 @@ impl Proxy {
         }
         notes.verified(&verified);
         Cleared::Verified(verified)
+    }
+
+    /// A client that is not listed need not have a secret: it may be a public one, or sign an assertion. It must say who
+    /// it is, and by nothing that might name somebody else.
+    fn stranger(&self, head: &Head<'_>, form: &Form<'_>) -> Option<Carried> {
+        let id = form.decoded_client_id().filter(|_| head.authorization.is_none())?;
+        Carried::named(self.shared.settings.clients.unknown, &self.shared.snapshot.load(), &id)
     }
 
     /// Counts a request that could not be read in one way.

@@ -21,7 +21,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use arc_swap::ArcSwap;
 use http::request::Parts;
 use hyper::body::Incoming;
-use hyper::{Method, Request, Response};
+use hyper::{Method, Request, Response, StatusCode};
 
 use self::authenticate::{Cleared, Decision};
 use self::report::{Notes, Reporter};
@@ -33,6 +33,7 @@ use crate::config::settings::Settings;
 use crate::config::settings::kinds::EndpointAuth;
 use crate::domain::clock::{Clock, Timestamp};
 use crate::domain::oauth::Refusal;
+use crate::extract::Unreadable;
 use crate::extract::form::Form;
 use crate::head::Head;
 use crate::metrics::Metrics;
@@ -101,9 +102,11 @@ impl Proxy {
         let caller = conn.caller(&shared.settings.proxy.trusted_proxies, &parts.headers, head.host);
         notes.peer = caller.address;
         shared.routes.check_host(head.host)?;
-        route.check(parts)?;
+        // A believed proxy may tell of another one, of which the upstream is told.
+        shared.routes.check_host(caller.host())?;
+        let query = route.check(parts)?;
         let original = Original {
-            uri: route.upstream_uri(&parts.uri),
+            uri: route.upstream_uri(query.as_ref())?,
             head: &head,
             headers: &parts.headers,
             caller: &caller,
@@ -120,6 +123,10 @@ impl Proxy {
         notes.body_is_read = true;
         conn.enter(Phase::Upstream);
         let form = self.form(&head, &body, notes)?;
+        // The upstream would take one of the two, and we cannot know which.
+        if query.is_some_and(|query| query.shares_a_name(&form)) {
+            return Err(self.unreadable(Unreadable::Malformed, notes).into());
+        }
         let now = self.now(notes);
         let cleared = match self.authenticate(&head, &form, route.endpoint.auth, &caller, now, notes)? {
             Decision::Cleared(cleared) => cleared,
@@ -162,15 +169,17 @@ impl Proxy {
         loop {
             let secret = identity.secrets.get(attempts.current());
             let outbound = rewrite(original, form, cleared.passage(), secret, &self.shared.settings.upstream);
-            let answer = exchange(&self.pool, conn, outbound).await?;
-            if !attempt::may_refuse_client(answer.status) {
+            let mut answer = exchange(&self.pool, conn, outbound).await?;
+            let mut refused = attempt::may_refuse_client(answer.status);
+            if refused {
+                let error;
+                (answer, error) = with_error(answer).await?;
+                refused = attempt::refuses_client(answer.status, error.as_deref());
+            }
+            if !refused {
                 if attempts.has_moved() {
                     identity.working.store(attempts.current(), Relaxed);
                 }
-                return Ok(answer);
-            }
-            let (answer, error) = with_error(answer).await?;
-            if !attempt::refuses_client(answer.status, error.as_deref()) {
                 return Ok(answer);
             }
             attempts = attempts.next().ok_or(UpstreamError::CredentialsRejected)?;
@@ -178,8 +187,7 @@ impl Proxy {
     }
 
     fn form<'b>(&self, head: &Head<'_>, body: &'b [u8], notes: &mut Notes) -> Result<Form<'b>, Refusal> {
-        let parsed =
-            if head.is_form(body.is_empty()) { Form::parse(body) } else { Err(crate::extract::Unreadable::Malformed) };
+        let parsed = if head.is_form(body.is_empty()) { Form::parse(body) } else { Err(Unreadable::Malformed) };
         parsed.map_err(|unreadable| self.unreadable(unreadable, notes))
     }
 
@@ -206,17 +214,17 @@ impl Service for Proxy {
         let _in_flight = InFlight::count(&self);
         conn.enter(Phase::Body);
         let (parts, mut body) = request.into_parts();
-        let mut notes = Notes::begin(&conn);
-        let answer = self.answer(&conn, &parts, &mut body, &mut notes).await;
-        let mut response = respond::respond(answer, &conn, &mut notes);
-        let unread = !notes.body_is_read && !http_body::Body::is_end_stream(&body);
+        let mut report = Report::begin(&self.reporter, &parts, &conn);
+        let answer = self.answer(&conn, &parts, &mut body, &mut report.notes).await;
+        let mut response = respond::respond(answer, &conn, &mut report.notes);
+        let unread = !report.notes.body_is_read && !http_body::Body::is_end_stream(&body);
         if unread {
             conn.linger();
         }
         if unread || self.draining.get() {
             respond::close_after(&mut response);
         }
-        self.reporter.report(&parts, response.status(), notes);
+        report.status = Some(response.status());
         response
     }
 
@@ -231,6 +239,29 @@ impl Service for Proxy {
 
     fn drain(&self) {
         self.draining.set(true);
+    }
+}
+
+/// What is reported of a request when it is over, also where nobody waited for the answer: a caller that leaves takes the
+/// whole handling of its request with it.
+struct Report<'r> {
+    reporter: &'r Reporter,
+    request: &'r Parts,
+    status: Option<StatusCode>,
+    notes: Notes,
+}
+
+impl<'r> Report<'r> {
+    fn begin(reporter: &'r Reporter, request: &'r Parts, conn: &Conn) -> Self {
+        Self { reporter, request, status: None, notes: Notes::begin(conn) }
+    }
+}
+
+impl Drop for Report<'_> {
+    fn drop(&mut self) {
+        // The code that nginx made known: the caller closed before there was an answer.
+        let left = || StatusCode::from_u16(499).unwrap_or(StatusCode::BAD_REQUEST);
+        self.reporter.report(self.request, self.status.unwrap_or_else(left), &mut self.notes);
     }
 }
 

@@ -135,14 +135,14 @@ impl Reporter {
     }
 
     /// Counts a request and writes its line.
-    pub fn report(&self, request: &Parts, status: StatusCode, mut notes: Notes) {
+    pub fn report(&self, request: &Parts, status: StatusCode, notes: &mut Notes) {
         let method = &request.method;
         let metrics = &self.shared.metrics;
         let now = instant();
         let took = now.saturating_duration_since(notes.began);
         metrics.requests.count(notes.endpoint, method, status, took);
         if let Some(error) = notes.upstream_error {
-            count_fault(metrics, error);
+            error.count(&metrics.upstream_errors);
         }
         let at = self.shared.clock.at(now);
         let mut waiting = self.waiting.borrow_mut();
@@ -150,13 +150,13 @@ impl Reporter {
             Some(denied) => {
                 let user_agent =
                     if denied.client.is_some() { user_agent(said(&request.headers)) } else { Box::default() };
-                let Notes { peer, request_id, endpoint, .. } = notes;
+                let (peer, request_id, endpoint) = (notes.peer, notes.request_id.take(), notes.endpoint);
                 let denial = Denial { denied, at, peer, user_agent, request_id, endpoint, took, status };
                 waiting.batch.denials.push(denial);
             }
             None if self.log.access() => {
-                self.request_id(&mut notes);
-                self.write_line(method, status, &notes, at, took, &mut waiting);
+                self.request_id(notes);
+                self.write_line(method, status, notes, at, took, &mut waiting);
             }
             None => return,
         }
@@ -226,18 +226,6 @@ impl Reporter {
 /// What the caller says it is.
 fn said(headers: &HeaderMap) -> &[u8] {
     headers.get(USER_AGENT).map_or(&[], HeaderValue::as_bytes)
-}
-
-fn count_fault(metrics: &Metrics, error: UpstreamError) {
-    let counters = &metrics.upstream_errors;
-    match error {
-        UpstreamError::Connect => &counters.connect,
-        UpstreamError::ConnectTimeout | UpstreamError::Timeout => &counters.timeout,
-        UpstreamError::Closed => &counters.closed,
-        UpstreamError::Protocol => &counters.protocol,
-        UpstreamError::CredentialsRejected => &counters.credentials_rejected,
-    }
-    .inc();
 }
 
 /// Request ids of one thread: a random half and a counted half, 32 hex digits.

@@ -151,8 +151,8 @@ impl Body for Reply {
             }
             Self::Coming(coming, conn) => {
                 let polled = Pin::new(&mut **coming).poll_frame(cx);
-                // Who knows the length asks no further after the last piece.
-                if matches!(polled, Poll::Ready(_)) && coming.is_end_stream() {
+                // Who knows the length asks no further after the last piece; who does not is told of the end alone.
+                if matches!(polled, Poll::Ready(None)) || (polled.is_ready() && coming.is_end_stream()) {
                     conn.enter(Phase::Idle);
                 }
                 polled

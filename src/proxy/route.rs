@@ -9,7 +9,7 @@ use super::report::Notes;
 use crate::config::settings::kinds::{EndpointAuth, QueryPolicy};
 use crate::config::settings::{Endpoint, Settings};
 use crate::domain::oauth::Refusal;
-use crate::extract::form::Form;
+use crate::extract::form::{Form, FormCredentials};
 
 /// The paths we serve, and the Hosts we answer for.
 pub struct Routes {
@@ -71,24 +71,28 @@ impl Routes {
 
 impl Route {
     /// Refuses a query where none is expected, and any method but POST; endpoints that browsers call take a preflight.
-    pub fn check(&self, parts: &Parts) -> Result<(), Refusal> {
-        match (parts.uri.query(), self.endpoint.query) {
-            (None, _) => {}
+    /// Gives the query, where there is one that may pass.
+    pub fn check<'p>(&self, parts: &'p Parts) -> Result<Option<Form<'p>>, Refusal> {
+        let query = match (parts.uri.query(), self.endpoint.query) {
+            (None, _) => None,
             (Some(_), QueryPolicy::Refuse) => return Err(Refusal::NotFound),
             // Credentials must not stand in the URI (RFC 6749 section 2.3.1), nor anything that a server might take for them.
             (Some(query), QueryPolicy::Pass) => match Form::parse(query.as_bytes()) {
-                Ok(form) if !form.says_who() => {}
+                Ok(form) if !form.says_who() => Some(form),
                 _ => return Err(Refusal::InvalidRequest),
             },
-        }
+        };
         let preflight = parts.method == Method::OPTIONS && self.endpoint.auth == EndpointAuth::Optional;
-        if parts.method == Method::POST || preflight { Ok(()) } else { Err(Refusal::MethodNotAllowed) }
+        if parts.method == Method::POST || preflight { Ok(query) } else { Err(Refusal::MethodNotAllowed) }
     }
 
-    /// The target that the upstream sees.
-    pub fn upstream_uri(&self, uri: &Uri) -> Uri {
-        let with_query = uri.query().and_then(|query| format!("{}?{query}", self.endpoint.upstream_path).parse().ok());
-        with_query.map_or_else(|| self.upstream.clone(), |target: PathAndQuery| Uri::from(target))
+    /// The target that the upstream sees, its query written anew.
+    pub fn upstream_uri(&self, query: Option<&Form<'_>>) -> Result<Uri, Refusal> {
+        let Some(query) = query else { return Ok(self.upstream.clone()) };
+        let mut written = Vec::new();
+        query.write(FormCredentials::None, &mut written);
+        let target = [self.endpoint.upstream_path.as_bytes(), b"?", &written].concat();
+        PathAndQuery::try_from(target).map(Uri::from).map_err(|_| Refusal::InvalidRequest)
     }
 }
 

@@ -14,7 +14,7 @@ use super::slow::{Held, SlowSlot};
 use super::{Client, Grave, Graveyard, Index, Record, Slot, Slots, Snapshot, UpstreamIdentity};
 use crate::config::clients::{ClientEntry, MOST_ACTIVE, Material, SecretEntry, SecretStatus, Spot};
 use crate::domain::clock::Timestamp;
-use crate::domain::ids::ClientId;
+use crate::domain::ids::{ClientId, SecretId};
 use crate::domain::secret::{Digest, Secret};
 use crate::extract::percent;
 use crate::hash;
@@ -24,7 +24,7 @@ pub type SecretFiles = HashMap<(usize, PathBuf), Secret>;
 
 /// What a list is built with.
 pub struct Ground<'a> {
-    /// The secret files it names; all of them could be read.
+    /// The secret files it names; all of them could be read, but perhaps for those of revoked secrets.
     pub files: &'a SecretFiles,
     /// The snapshot in force, whose counters and graves are taken over.
     pub previous: Option<&'a Snapshot>,
@@ -126,11 +126,12 @@ fn client(
         if let Material::Unusable { why, .. } = &secret.material {
             findings.warn(spot, format!("client {:?}: secret {} is refused: its hash {why}", entry.id, secret.id));
         }
-        let record = record(secret, ground, before.map(|client| &**client));
+        let record = record(secret, ground, &entry.id, before.map(|client| &**client));
+        let identity = record.identity();
         for earlier in &records {
             if earlier.id == record.id {
                 findings.error(spot, format!("secret {} of client {:?} stands twice: keep one", record.id, entry.id));
-            } else if earlier.identity() == record.identity() {
+            } else if earlier.identity() == identity && identity != Digest::UNKNOWN {
                 let message =
                     format!("secrets {} and {} of client {:?} are the same secret", earlier.id, record.id, entry.id);
                 findings.error(spot, message);
@@ -144,8 +145,8 @@ fn client(
             );
             findings.error(spot, message);
         }
-        match owners.insert(record.identity(), entry.id.clone()) {
-            Some(other) if other != entry.id => {
+        match owners.insert(identity, entry.id.clone()) {
+            Some(other) if other != entry.id && identity != Digest::UNKNOWN => {
                 findings.warn(spot, format!("clients {other:?} and {:?} have the same secret", entry.id));
             }
             _ => {}
@@ -206,7 +207,7 @@ fn working(before: Option<&UpstreamIdentity>, secrets: &[Secret]) -> Arc<AtomicU
     before.filter(same).map_or_else(|| Arc::new(AtomicUsize::new(0)), |identity| identity.working.clone())
 }
 
-fn record(entry: SecretEntry, ground: &Ground<'_>, before: Option<&Client>) -> Record {
+fn record(entry: SecretEntry, ground: &Ground<'_>, client: &ClientId, before: Option<&Client>) -> Record {
     let from_file = |path: &PathBuf| ground.files.get(&(entry.spot.file, path.clone()));
     let of = |secret: &Secret| (Held::Fast(hash::of(secret)), secret.hint());
     let (held, hint) = match &entry.material {
@@ -214,9 +215,9 @@ fn record(entry: SecretEntry, ground: &Ground<'_>, before: Option<&Client>) -> R
         Material::Slow(slow) => (Held::Slow(slow.clone(), Arc::default()), None),
         Material::Unusable { identity, .. } => (Held::Unusable(*identity), None),
         Material::Plain(secret) => of(secret),
-        // One that cannot be read refuses the list elsewhere; until then it is like no other.
+        // One that cannot be read refuses the list elsewhere, unless it is revoked: then what was known of it serves.
         Material::File(path) => {
-            from_file(path).map_or_else(|| (Held::Fast(hash::sha256(path.as_os_str().as_encoded_bytes())), None), of)
+            from_file(path).map_or_else(|| (Held::Fast(last_known(client, &entry.id, ground.previous)), None), of)
         }
     };
     let same = |old: &&Record| old.id == entry.id && old.identity() == held.identity();
@@ -236,6 +237,16 @@ fn record(entry: SecretEntry, ground: &Ground<'_>, before: Option<&Client>) -> R
         revoked_at: entry.revoked_at,
         revoked_reason: entry.revoked_reason.map(Into::into),
     }
+}
+
+/// What the list in force, or a grave of it, knows of a secret whose file cannot be read.
+fn last_known(client: &ClientId, secret: &SecretId, previous: Option<&Snapshot>) -> Digest {
+    let Some(previous) = previous else { return Digest::UNKNOWN };
+    let records = previous.client(client.as_str().as_bytes()).into_iter().flat_map(|client| &client.records);
+    let graves = previous.graveyard.get(client).into_iter().flatten();
+    let of_records = records.filter(|record| record.id == *secret).map(Record::identity);
+    let of_graves = graves.filter(|grave| grave.secret == *secret).map(|grave| grave.digest);
+    of_records.chain(of_graves).find(|digest| *digest != Digest::UNKNOWN).unwrap_or(Digest::UNKNOWN)
 }
 
 /// The records that can be accepted now or later.
@@ -287,7 +298,9 @@ impl Snapshot {
     /// The grave that a record would rise from.
     fn revived(&self, client: &ClientId, record: &Record) -> Option<&Grave> {
         let graves = self.graveyard.get(client).filter(|_| record.status != SecretStatus::Revoked)?;
-        graves.iter().find(|grave| grave.secret == record.id || grave.digest == record.identity())
+        let identity = record.identity();
+        let same = |grave: &&Grave| grave.digest == identity && identity != Digest::UNKNOWN;
+        graves.iter().find(|grave| grave.secret == record.id || same(grave))
     }
 }
 

@@ -137,7 +137,7 @@ pub struct Loaded {
 pub fn load(settings: &Settings, clock: &Clock) -> Result<Loaded, ConfigErrors> {
     let (texts, problems) = file::read(&settings.clients.path, Patience::Settle);
     let seen = file::fingerprint(&texts, &problems);
-    take(texts, problems, seen, settings, None, clock).map_err(|not_taken| match not_taken {
+    take(texts, problems, seen, settings, None, &[], clock).map_err(|not_taken| match not_taken {
         NotTaken::Refused(problems, _) => ConfigErrors(problems.errors),
         NotTaken::Held(why, ..) => ConfigErrors(vec![Problem {
             place: Place::whole(settings.clients.path.display().to_string()),
@@ -236,7 +236,7 @@ impl Reloader {
         }
         let current = self.current.load_full();
         let most = if trigger.allows_shrinking() { None } else { Some(&*current) };
-        let taken = take(texts, problems, seen, &self.settings, Some(&current), &self.clock);
+        let taken = take(texts, problems, seen, &self.settings, Some(&current), &self.in_force.names, &self.clock);
         let taken = taken.and_then(|loaded| loaded.held_against(most, &self.settings, &self.clock));
         if !places.still() && !last {
             return None;
@@ -309,18 +309,14 @@ fn take(
     texts_seen: Fingerprint,
     settings: &Settings,
     previous: Option<&Snapshot>,
+    known: &[String],
     clock: &Clock,
 ) -> Result<Loaded, NotTaken> {
     let mut content = file::parse(texts, &mut problems);
-    for name in previous.iter().flat_map(|previous| &previous.guarded) {
-        if content.has_file(name) && !content.guarded.contains(name) {
-            let message = "the file in force has an [end] and this one has none: it may have been cut";
-            problems.error(Place::whole(name), "end", message);
-        }
-    }
+    check_ends(&content, previous.map_or(&[], |previous| &previous.guarded), known, &mut problems);
     let entries = std::mem::take(&mut content.entries);
     let now = clock.now();
-    let seen = Seen { texts: texts_seen, secrets: content.secrets.clone() };
+    let seen = Seen { texts: texts_seen, secrets: content.secrets.clone(), names: content.names().cloned().collect() };
     let ground = Ground {
         files: &content.files,
         previous,
@@ -345,6 +341,21 @@ impl Loaded {
             Some(why) => Err(NotTaken::Held(why, Box::new(self.snapshot), self.seen)),
             None => Ok(self),
         }
+    }
+}
+
+/// Refuses a file that lost its `[end]`, under its own name or a new one. Those that stood beside guarded files without
+/// one may go on so.
+fn check_ends(content: &Content, guarded: &[String], known: &[String], problems: &mut Problems) {
+    for name in content.names().filter(|name| !content.guarded.contains(name)) {
+        let message = if guarded.contains(name) {
+            "the file in force has an [end] and this one has none: it may have been cut"
+        } else if !guarded.is_empty() && !known.contains(name) {
+            "is new and has no [end], as the files in force have: it may have been cut"
+        } else {
+            continue;
+        };
+        problems.error(Place::whole(name), "end", message);
     }
 }
 

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
 
-use crate::config::clients::{ClientEntry, ClientList, Material, Spot, place};
+use crate::config::clients::{ClientEntry, ClientList, Material, SecretStatus, Spot, place};
 use crate::config::problem::{Place, Problems};
 use crate::config::tree::{Doc, Language};
 use crate::domain::mint;
@@ -119,12 +119,14 @@ impl Places {
 }
 
 /// Everything that a list was made of, as digests.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Seen {
     /// The texts, and what could not be read.
     pub texts: Fingerprint,
     /// The secret files that were named; zeros for one that could not be read.
     pub secrets: BTreeMap<PathBuf, Fingerprint>,
+    /// The names of the files.
+    pub names: Box<[String]>,
 }
 
 impl Seen {
@@ -180,9 +182,9 @@ pub fn parse(texts: Vec<Text>, problems: &mut Problems) -> Content {
 }
 
 impl Content {
-    /// The names of the files, so that one that was guarded can be told from one that is gone.
-    pub fn has_file(&self, name: &str) -> bool {
-        self.texts.iter().any(|text| text.name == name)
+    /// The names of the files.
+    pub fn names(&self) -> impl Iterator<Item = &String> {
+        self.texts.iter().map(|text| &text.name)
     }
 
     /// Where an entry stands.
@@ -192,19 +194,20 @@ impl Content {
     }
 
     fn read_secrets(&mut self, problems: &mut Problems) {
-        let mut wanted: Vec<(Spot, String, PathBuf)> = Vec::new();
+        let mut wanted: Vec<(Spot, String, PathBuf, bool)> = Vec::new();
         for client in &self.entries {
             let own = client.upstream.iter().flat_map(|upstream| &upstream.secret_files);
             wanted.extend(
-                own.map(|path| (client.spot, format!("client {:?}: upstream secret", client.id), path.clone())),
+                own.map(|path| (client.spot, format!("client {:?}: upstream secret", client.id), path.clone(), false)),
             );
             for secret in &client.secrets {
                 if let Material::File(path) = &secret.material {
-                    wanted.push((secret.spot, format!("client {:?}: secret {}", client.id, secret.id), path.clone()));
+                    let what = format!("client {:?}: secret {}", client.id, secret.id);
+                    wanted.push((secret.spot, what, path.clone(), secret.status == SecretStatus::Revoked));
                 }
             }
         }
-        for (spot, what, path) in wanted {
+        for (spot, what, path, revoked) in wanted {
             let Some(folder) = self.texts.get(spot.file).and_then(|text| text.path.parent()) else { continue };
             let full = folder.join(&path);
             let known = self.files.contains_key(&(spot.file, path.clone()));
@@ -225,7 +228,13 @@ impl Content {
                     } else {
                         full.display().to_string()
                     };
-                    problems.error(self.place(spot), "", format!("{what}: {name} {why}"));
+                    let (place, message) = (self.place(spot), format!("{what}: {name} {why}"));
+                    // Whoever revokes a secret may delete its file too: that must not keep the revocation out of force.
+                    if revoked {
+                        problems.warning(place, "", format!("{message}; revoked it stays all the same"));
+                    } else {
+                        problems.error(place, "", message);
+                    }
                     self.secrets.insert(full, [0; 32]);
                 }
             }

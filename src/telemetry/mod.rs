@@ -1,5 +1,6 @@
 //! The door for Prometheus and the kubelet: GET /metrics, /livez, /readyz, /version, and nothing else.
 
+use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
@@ -14,7 +15,8 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
+use tokio::task::AbortHandle;
 
 use crate::proxy::Shared;
 
@@ -46,8 +48,13 @@ pub struct Telemetry<F> {
 
 /// A scraper that does not finish its request in time is cut off.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// Scrapes at once; more wait in the backlog.
-const MOST: usize = 16;
+/// ... and so is one that does not take its answers.
+const LIFETIME: Duration = Duration::from_secs(60);
+/// Connections at once. One more ends the oldest: whoever sits on them cannot keep out a probe, which takes a moment, and
+/// the kubelet would stop us for not answering it.
+const MOST: usize = 64;
+/// Expositions made at once: they cost time and memory with the size of the list. More wait with their connections.
+static RENDERS: Semaphore = Semaphore::const_new(2);
 
 /// Serves until told to stop.
 pub async fn serve<F, D>(listener: TcpListener, telemetry: Arc<Telemetry<F>>, mut stop: watch::Receiver<bool>)
@@ -55,9 +62,8 @@ where
     F: Fn() -> D + 'static,
     D: Future<Output = ()> + 'static,
 {
-    let room = Arc::new(tokio::sync::Semaphore::new(MOST));
+    let mut open: VecDeque<AbortHandle> = VecDeque::with_capacity(MOST);
     loop {
-        let Ok(place) = room.clone().acquire_owned().await else { return };
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             _ = stop.wait_for(|stop| *stop) => return,
@@ -66,8 +72,14 @@ where
             tokio::time::sleep(Duration::from_millis(50)).await;
             continue;
         };
+        open.retain(|connection| !connection.is_finished());
+        if open.len() >= MOST
+            && let Some(oldest) = open.pop_front()
+        {
+            oldest.abort();
+        }
         let telemetry = telemetry.clone();
-        tokio::task::spawn_local(async move {
+        let connection = tokio::task::spawn_local(async move {
             let service = service_fn(|request| {
                 let telemetry = telemetry.clone();
                 async move { Ok::<_, Infallible>(answer(&telemetry, &request).await) }
@@ -78,9 +90,9 @@ where
                 .header_read_timeout(PATIENCE)
                 .max_buf_size(16 << 10)
                 .serve_connection(TokioIo::new(stream), service);
-            let _a_scraper_went_away = connection.await;
-            drop(place);
+            let _a_scraper_went_away = tokio::time::timeout(LIFETIME, connection).await;
         });
+        open.push_back(connection.abort_handle());
     }
 }
 
@@ -113,9 +125,12 @@ where
     F: Fn() -> D,
     D: Future<Output = ()>,
 {
+    let turn = RENDERS.acquire().await;
     (telemetry.flush)().await;
     let shared = telemetry.shared.clone();
     let rendered = tokio::task::spawn_blocking(move || {
+        // Held by the work itself, which goes on where its scraper has gone.
+        let _turn = turn;
         shared.metrics.throttle_entries.set(i64::try_from(shared.throttle.entries()).unwrap_or(i64::MAX));
         shared.metrics.render(&shared.snapshot.load(), shared.clock.now())
     });

@@ -1,7 +1,9 @@
 //! A connection to the upstream: hyper's two halves held together, driven by whoever waits on it.
 
-use std::net::SocketAddr;
+use std::io;
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -9,6 +11,7 @@ use http_body_util::Full;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
 
 use super::UpstreamError;
 use crate::config::settings::upstream::Target;
@@ -25,8 +28,8 @@ const MOST_HEAD: usize = 64 << 10;
 
 impl Live {
     /// Connects. Names are resolved anew for each connection; every address is tried in turn.
-    pub async fn connect(target: &Target) -> Result<Box<Self>, UpstreamError> {
-        let stream = dial(target).await.map_err(|_| UpstreamError::Connect)?;
+    pub async fn connect(target: &Target, lookups: &Arc<Semaphore>) -> Result<Box<Self>, UpstreamError> {
+        let stream = dial(target, lookups).await.map_err(|_| UpstreamError::Connect)?;
         stream.set_nodelay(true).map_err(|_| UpstreamError::Connect)?;
         let (sender, connection) = http1::Builder::new()
             .max_buf_size(MOST_HEAD)
@@ -55,9 +58,56 @@ impl Live {
     }
 }
 
-async fn dial(target: &Target) -> std::io::Result<TcpStream> {
+async fn dial(target: &Target, lookups: &Arc<Semaphore>) -> io::Result<TcpStream> {
     if let Ok(address) = target.host.parse() {
         return TcpStream::connect(SocketAddr::new(address, target.port)).await;
     }
-    TcpStream::connect((target.host.as_str(), target.port)).await
+    let name = (target.host.clone(), target.port);
+    let look_up = move || name.to_socket_addrs().map(Iterator::collect::<Vec<_>>);
+    let addresses = in_turn(lookups, look_up).await??;
+    TcpStream::connect(&*addresses).await
+}
+
+/// Runs what blocks on another thread when it is its turn. Whoever stops waiting before that leaves nothing behind: a
+/// job that was handed over is never taken back, and with a name server that does not answer they would pile up.
+async fn in_turn<T: Send + 'static>(turns: &Arc<Semaphore>, job: impl FnOnce() -> T + Send + 'static) -> io::Result<T> {
+    let turn = turns.clone().acquire_owned().await.map_err(io::Error::other)?;
+    let done = tokio::task::spawn_blocking(move || {
+        let result = job();
+        drop(turn);
+        result
+    });
+    done.await.map_err(io::Error::other)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+    use std::sync::mpsc::channel;
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn look_ups_that_nobody_waits_for_do_not_pile_up() {
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(2).build().unwrap();
+        runtime.block_on(async {
+            let turns = Arc::new(Semaphore::new(2));
+            let (release, held) = channel::<()>();
+            let (held, ran) = (Arc::new(Mutex::new(held)), Arc::new(Mutex::new(0)));
+            for _ in 0..20 {
+                let (held, ran) = (held.clone(), ran.clone());
+                let job = move || {
+                    *ran.lock().unwrap() += 1;
+                    held.lock().unwrap().recv()
+                };
+                let waited = tokio::time::timeout(Duration::from_millis(5), in_turn(&turns, job)).await;
+                assert!(waited.is_err());
+            }
+            drop(release);
+            assert_eq!(in_turn(&turns, || 7).await.unwrap(), 7);
+            assert_eq!(*ran.lock().unwrap(), 2, "only the threads that there are were asked");
+        });
+    }
 }

@@ -68,7 +68,7 @@ pub async fn exchange(pool: &Rc<Pool>, conn: &Rc<Conn>, outbound: Outbound) -> R
             Ok(response) if response.status().is_informational() => return Err(UpstreamError::Protocol),
             Ok(response) => {
                 active.answered();
-                return Ok(begin(response, live, pool, conn));
+                return begin(response, live, pool, conn);
             }
             Err(mut error) => match error.take_message() {
                 // Not a byte of it was written: another connection may have it.
@@ -111,9 +111,14 @@ fn drive(live: &mut Live, cx: &mut Context<'_>) {
 }
 
 /// Takes what of the body came with the head; mostly that is all of it, and the connection is free again at once.
-fn begin(response: Response<Incoming>, live: Box<Live>, pool: &Rc<Pool>, conn: &Rc<Conn>) -> Answer {
+fn begin(
+    response: Response<Incoming>,
+    live: Box<Live>,
+    pool: &Rc<Pool>,
+    conn: &Rc<Conn>,
+) -> Result<Answer, UpstreamError> {
     let (mut parts, incoming) = response.into_parts();
-    drop_hop_by_hop(&mut parts.headers, pool);
+    drop_hop_by_hop(&mut parts.headers, pool)?;
     let mut coming = Coming { first: None, incoming, live: Some(live), pool: pool.clone(), conn: conn.clone() };
     let first = coming.poll_data(&mut asleep());
     let body = match first {
@@ -129,15 +134,16 @@ fn begin(response: Response<Incoming>, live: Box<Live>, pool: &Rc<Pool>, conn: &
         // An error shows itself again when the rest is asked for.
         Poll::Ready(Some(Err(_))) | Poll::Pending => AnswerBody::Coming(Box::new(coming)),
     };
-    Answer { status: parts.status, headers: parts.headers, body }
+    Ok(Answer { status: parts.status, headers: parts.headers, body })
 }
 
 /// Removes what belongs to the connection and not to the answer (RFC 9110 section 7.6.1). Mostly there is nothing.
-fn drop_hop_by_hop(headers: &mut HeaderMap, pool: &Pool) {
+fn drop_hop_by_hop(headers: &mut HeaderMap, pool: &Pool) -> Result<(), UpstreamError> {
     let of_connection = |name: &HeaderName| HOP_BY_HOP.contains(name);
     if !headers.keys().any(of_connection) {
-        return;
+        return Ok(());
     }
+    check_coding(headers)?;
     if let Some(announced) = headers.get(&KEEP_ALIVE) {
         pool.heard(announced);
     }
@@ -150,6 +156,16 @@ fn drop_hop_by_hop(headers: &mut HeaderMap, pool: &Pool) {
     for name in listed.iter().chain(&HOP_BY_HOP) {
         headers.remove(name);
     }
+    Ok(())
+}
+
+/// Refuses an answer whose end stands in two places, or whose body is coded in a way that is not ours to undo: hyper reads
+/// it by its transfer coding and leaves a Content-Length that would be passed on wrong (RFC 9112 section 6.3).
+fn check_coding(headers: &HeaderMap) -> Result<(), UpstreamError> {
+    let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
+    let Some(coding) = codings.next() else { return Ok(()) };
+    let plain = coding.as_bytes().eq_ignore_ascii_case(b"chunked") && codings.next().is_none();
+    if plain && !headers.contains_key(header::CONTENT_LENGTH) { Ok(()) } else { Err(UpstreamError::Protocol) }
 }
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
@@ -237,7 +253,12 @@ impl Body for Coming {
     type Error = UpstreamError;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, UpstreamError>>> {
-        self.poll_data(cx).map_ok(Frame::data)
+        let polled = self.poll_data(cx);
+        // The answer's head has gone out: nobody else can tell.
+        if let Poll::Ready(Some(Err(error))) = &polled {
+            error.count(&self.pool.metrics().upstream_errors);
+        }
+        polled.map_ok(Frame::data)
     }
 
     fn is_end_stream(&self) -> bool {

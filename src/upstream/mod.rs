@@ -9,6 +9,8 @@ pub mod pool;
 
 use hyper::StatusCode;
 
+use crate::metrics::UpstreamErrors;
+
 /// Why there is no (whole) answer. `sent` says whether any byte of the request may have been acted on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum UpstreamError {
@@ -39,5 +41,17 @@ impl UpstreamError {
             Self::ConnectTimeout | Self::Timeout => StatusCode::GATEWAY_TIMEOUT,
             Self::Connect | Self::Closed | Self::Protocol | Self::CredentialsRejected => StatusCode::BAD_GATEWAY,
         }
+    }
+
+    /// Counts it.
+    pub fn count(self, counters: &UpstreamErrors) {
+        match self {
+            Self::Connect => &counters.connect,
+            Self::ConnectTimeout | Self::Timeout => &counters.timeout,
+            Self::Closed => &counters.closed,
+            Self::Protocol => &counters.protocol,
+            Self::CredentialsRejected => &counters.credentials_rejected,
+        }
+        .inc();
     }
 }

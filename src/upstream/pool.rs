@@ -7,11 +7,14 @@ use std::sync::Arc;
 use std::task::{Context, Waker};
 use std::time::Duration;
 
+use tokio::sync::Semaphore;
+
 use super::UpstreamError;
 use super::connection::Live;
 use crate::config::settings::upstream::{IdleTimeout, SILENT_IDLE, Upstream};
 use crate::metrics::Metrics;
 use crate::net::deadline::{Deadlines, TICK};
+use crate::net::worker::RESOLVERS;
 
 /// The pool of one thread.
 pub struct Pool {
@@ -21,6 +24,8 @@ pub struct Pool {
     idle: RefCell<Vec<Idle>>,
     /// How long a connection may lie idle: as configured, or as the upstream announces.
     idle_time: Cell<Duration>,
+    /// Names that are being looked up, at most.
+    lookups: Arc<Semaphore>,
 }
 
 struct Idle {
@@ -35,7 +40,9 @@ impl Pool {
             IdleTimeout::Auto => SILENT_IDLE,
             IdleTimeout::After(time) => time,
         };
-        Rc::new(Self { settings, metrics, deadlines, idle: RefCell::default(), idle_time: Cell::new(idle_time) })
+        let (idle, idle_time) = (RefCell::default(), Cell::new(idle_time));
+        let lookups = Arc::new(Semaphore::new(RESOLVERS));
+        Rc::new(Self { settings, metrics, deadlines, idle, idle_time, lookups })
     }
 
     /// Takes an idle connection that is still open.
@@ -52,7 +59,7 @@ impl Pool {
 
     /// Makes a connection, in time or not at all.
     pub(super) async fn connect(&self) -> Result<Box<Live>, UpstreamError> {
-        tokio::time::timeout(self.settings.connect_timeout, Live::connect(&self.settings.target))
+        tokio::time::timeout(self.settings.connect_timeout, Live::connect(&self.settings.target, &self.lookups))
             .await
             .unwrap_or(Err(UpstreamError::ConnectTimeout))
     }

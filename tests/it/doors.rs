@@ -1,6 +1,6 @@
 //! The main promises, each at the wire and in a test of its name.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
@@ -145,6 +145,34 @@ fn the_callers_secret_is_replaced_on_the_way() {
 }
 
 #[test]
+fn the_upstream_secret_that_works_is_known_from_an_answer_about_the_grant_too() {
+    let upstream = Upstream::start();
+    let sidecar = Sidecar::guard()
+        .client("c1", &["local-s3cr3t"])
+        .replaced_by(&["retired-s3cr3t", "remote-s3cr3t"])
+        .upstream(&upstream)
+        .start();
+    for (status, round) in [(400, 1), (401, 2), (400, 3)] {
+        // The server takes one secret and then the other, and has no grant for either.
+        let works = if round % 2 == 1 { "remote-s3cr3t" } else { "retired-s3cr3t" };
+        upstream.answer_by(move |seen| {
+            let right = seen.basic_decoded().is_some_and(|(_, secret)| secret == works);
+            if right {
+                Answer::json(status, r#"{"error":"invalid_grant"}"#)
+            } else {
+                Answer::json(401, r#"{"error":"invalid_client"}"#)
+            }
+        });
+        let mark = upstream.count();
+        for deliveries in [2, 3] {
+            assert_eq!(token_post(sidecar.proxy(), Method::Basic, "c1", "local-s3cr3t").status, status);
+            assert_eq!(upstream.count() - mark, deliveries, "round {round}");
+        }
+    }
+    sidecar.finish(&upstream);
+}
+
+#[test]
 fn a_request_that_may_have_been_acted_on_is_never_sent_again() {
     let upstream = Upstream::start();
     let sidecar = Sidecar::guard().client("c1", &["right-s3cr3t"]).upstream(&upstream).start();
@@ -170,6 +198,15 @@ fn an_upstream_that_is_not_there_is_a_502_and_says_no_secret() {
     let reply = token_post(sidecar.proxy(), Method::Basic, "c1", "right-s3cr3t");
     assert_eq!((reply.status, reply.header("cache-control")), (502, Some("no-store")));
     assert!(reply.json()["error"].is_string());
+    sidecar.finish(&upstream);
+}
+
+#[test]
+fn an_upstream_may_be_named() {
+    let upstream = Upstream::start();
+    let url = format!("http://localhost:{}", upstream.address().port());
+    let sidecar = Sidecar::guard().client("c1", &["right-s3cr3t"]).upstream_url(&url).start();
+    assert_eq!(token_post(sidecar.proxy(), Method::Basic, "c1", "right-s3cr3t").status, 200);
     sidecar.finish(&upstream);
 }
 
@@ -207,6 +244,61 @@ fn an_answer_that_breaks_off_does_not_end_cleanly() {
         other => panic!("half an answer became {other:?}"),
     }
     assert_eq!(upstream.count_of("half"), 1);
+    let closed = [("kind", "closed")];
+    sidecar.wait_metric("relatch_upstream_errors_total", &closed, |errors| errors == 1.0);
+    sidecar.finish(&upstream);
+}
+
+#[test]
+fn a_caller_that_leaves_is_counted_and_logged() {
+    let upstream = Upstream::start();
+    let sidecar = Sidecar::guard().client("c1", &["right-s3cr3t"]).upstream(&upstream).start();
+    let gate = upstream.stall();
+    let mut wire = Wire::connect(sidecar.proxy());
+    wire.send(&token_request(Method::Basic, "c1", "right-s3cr3t", "left"));
+    upstream.next(PATIENCE);
+    wire.shut();
+    drop(wire);
+    let line = sidecar.access_line("left");
+    assert_eq!((&line["status"], &line["client_id"], &line["secret_id"]), (&499.into(), &"c1".into(), &"c1_1".into()));
+    let left = [("code", "499"), ("endpoint", "/token"), ("method", "POST")];
+    sidecar.wait_metric("relatch_http_requests_total", &left, |count| count == 1.0);
+    sidecar.wait_metric("relatch_http_requests_in_flight", &[], |count| count == 0.0);
+    gate.open();
+    sidecar.finish(&upstream);
+}
+
+#[test]
+fn an_answer_that_may_end_in_two_places_is_no_answer() {
+    let upstream = Upstream::start();
+    let sidecar = Sidecar::guard().client("c1", &["right-s3cr3t"]).upstream(&upstream).start();
+    let chunks = "2\r\n{}\r\n0\r\n\r\n";
+    for (number, framing) in [
+        "Transfer-Encoding: chunked\r\nContent-Length: 1",
+        "Content-Length: 2\r\nTransfer-Encoding: chunked",
+        "Transfer-Encoding: gzip, chunked",
+        "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked",
+        "Transfer-Encoding: gzip",
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let answer = format!("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n{framing}\r\n\r\n{chunks}");
+        upstream.answer(Answer::Raw(answer.into_bytes()));
+        let id = format!("twice-{number}");
+        let mut wire = Wire::connect(sidecar.proxy());
+        wire.send(&token_request(Method::Basic, "c1", "right-s3cr3t", &id));
+        let reply = wire.read_reply(false, PATIENCE).reply();
+        assert_eq!((reply.status, upstream.count_of(&id)), (502, 1), "{framing}");
+        // The caller's connection is in step, and the upstream's is not used again.
+        let connections = upstream.connections();
+        upstream.answer_by(Answer::token);
+        wire.send(&token_request(Method::Basic, "c1", "right-s3cr3t", ""));
+        assert_eq!(wire.read_reply(false, PATIENCE).reply().status, 200, "{framing}");
+        assert_eq!(upstream.connections(), connections + 1, "{framing}");
+    }
+    let protocol = [("kind", "protocol")];
+    sidecar.wait_metric("relatch_upstream_errors_total", &protocol, |errors| errors == 5.0);
     sidecar.finish(&upstream);
 }
 
@@ -239,5 +331,29 @@ fn telemetry_answers_its_four_paths_and_the_proxy_none_of_them() {
     }
     let scrape = get(sidecar.telemetry(), "/metrics");
     assert!(scrape.header("content-type").is_some_and(|kind| kind.starts_with("text/plain; version=0.0.4")));
+    sidecar.finish(&upstream);
+}
+
+/// More connections than the door for Prometheus has places.
+const SQUATTERS: usize = 200;
+
+#[test]
+fn whoever_sits_on_the_telemetry_door_keeps_no_probe_out() {
+    let upstream = Upstream::start();
+    let sidecar = Sidecar::guard().client("c1", &["right-s3cr3t"]).upstream(&upstream).start();
+    let unfinished = ["", "GET /metrics HTTP/1.1\r\nHost: a", "GET /metrics HTTP/1.1\r\nHost: a\r\n\r\nGET "];
+    let squatters: Vec<_> = (0..SQUATTERS)
+        .map(|number| {
+            let mut wire = Wire::connect(sidecar.telemetry());
+            wire.send(unfinished[number % unfinished.len()].as_bytes());
+            wire
+        })
+        .collect();
+    for path in ["/livez", "/readyz", "/metrics"] {
+        let asked = Instant::now();
+        assert_eq!(get(sidecar.telemetry(), path).status, 200, "{path}");
+        assert!(asked.elapsed() < Duration::from_secs(3), "{path} after {:?}", asked.elapsed());
+    }
+    drop(squatters);
     sidecar.finish(&upstream);
 }

@@ -191,6 +191,32 @@ fn idle_connections_do_not_hold_it_up() {
 }
 
 #[test]
+fn a_connection_is_idle_after_an_answer_of_unannounced_length_too() {
+    let head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n";
+    let chunked = format!("{head}Transfer-Encoding: chunked\r\n\r\n7\r\n{{\"a\":1}}\r\n0\r\n\r\n");
+    let until_close = format!("{head}\r\n{{\"a\":1}}");
+    for answer in [Answer::Raw(chunked.into()), Answer::RawThenClose(until_close.into())] {
+        let upstream = Upstream::start();
+        upstream.answer(answer.clone());
+        let limits = "limits.keep_alive = \"500ms\"\nshutdown.drain_timeout = \"8s\"\n";
+        let mut sidecar = guard().upstream(&upstream).config(limits).start();
+        let mut left = Wire::connect(sidecar.proxy());
+        left.send(&request("left"));
+        assert_eq!(left.read_reply(false, PATIENCE).reply().body, b"{\"a\":1}");
+        assert!(left.closed_within(Duration::from_secs(5)), "lies idle for longer than it may after {answer:?}");
+        let mut wire = Wire::connect(sidecar.proxy());
+        wire.send(&request("last"));
+        assert_eq!(wire.read_reply(false, PATIENCE).reply().status, 200);
+        let told = Instant::now();
+        sidecar.signal(Signal::TERM);
+        let status = sidecar.wait_exit(PATIENCE);
+        assert!(status.is_some_and(|status| status.success()), "{status:?}\n{}", sidecar.log());
+        assert!(told.elapsed() < Duration::from_secs(5), "{:?}", told.elapsed());
+        drop(wire);
+    }
+}
+
+#[test]
 fn a_slow_request_has_the_drain_timeout_and_no_more() {
     let upstream = Upstream::start();
     let start = || guard().upstream(&upstream).config("shutdown.drain_timeout = \"2s\"").start();

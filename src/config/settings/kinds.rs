@@ -16,7 +16,7 @@ pub enum EndpointAuth {
 pub enum QueryPolicy {
     /// 404: credentials must not stand in a URI (RFC 6749 section 2.3.1).
     Refuse,
-    /// Sent on as it is.
+    /// Written anew, as the form is. 400 where a name stands in both.
     Pass,
 }
 from_words!(QueryPolicy, "refuse or pass", {"refuse" => Self::Refuse, "pass" => Self::Pass});
