@@ -80,7 +80,11 @@ pub(super) fn run(globals: &Globals, arguments: &Arguments) -> anyhow::Result<Ex
     }
     bar.clear();
     if globals.output == Output::Json {
-        say(&format!("{}\n", serde_json::to_string_pretty(&results)?))?;
+        let json = match &*results {
+            [RotationObject { secret: Some(secret), .. }] if !several => serde_json::to_string_pretty(secret)?,
+            _ => serde_json::to_string_pretty(&results)?,
+        };
+        say(&format!("{json}\n"))?;
     }
     let exit = summary(globals, &results, several);
     if arguments.wait {
