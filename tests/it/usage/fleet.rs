@@ -1,22 +1,18 @@
-//! Last use over instances, from a real Prometheus that scrapes two of them. The question is the library's own: what
-//! asks it from outside is told elsewhere.
+//! Last use over instances, from a real Prometheus that scrapes two of them, as the commands see it.
 
-use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
-use relatch::config::settings::Settings;
-use relatch::domain::ids::{ClientId, SecretId};
-use relatch::fleet::{FleetUse, Prometheus};
 use rustix::process::Signal;
+use serde_json::Value;
 use tempfile::TempDir;
 
 use super::{Home, ask, list, told};
-use crate::support::poll;
 use crate::support::sidecar::Sidecar;
 use crate::support::upstream::Upstream;
+use crate::support::{poll, process};
 
 const OLD: &str = "old-s3cr3t-7Hq2";
 const NEW: &str = "new-s3cr3t-7Hq2";
@@ -31,53 +27,64 @@ fn use_on_another_instance_is_seen_and_what_cannot_be_seen_is_unknown() {
     let list = list(&[("old", OLD, ""), ("new", NEW, "")]);
     let [here, mut there] = homes.each_ref().map(|home| home.guard(&list).upstream(&upstream).start());
     let server = Server::start(&[here.telemetry(), there.telemetry()]);
-    let prometheus = server.settings();
-    let wait = |wanted: &dyn Fn(&Answer) -> bool| {
+    let config = server.config(&list);
+    let wait = |wanted: &dyn Fn(&[Value]) -> bool| {
         let found = poll(SOON, || {
             std::thread::sleep(Duration::from_millis(200));
-            Some(known(&prometheus)).filter(wanted)
+            Some(secrets(&config)).filter(|secrets| wanted(secrets))
         });
-        found.unwrap_or_else(|| panic!("it stayed at {:?}\n{}", known(&prometheus), server.log()))
+        found.unwrap_or_else(|| panic!("it stayed at {:#?}\n{}", secrets(&config), server.log()))
     };
-    let of = |answer: &Answer, secret: &str| -> Option<FleetUse> {
-        answer.as_ref().ok()?.get(&SecretId::parse(secret).unwrap()).cloned()
-    };
-    let begun = |sidecar: &Sidecar, secret: &str| told(sidecar, secret).1;
-    let unused = wait(&|answer| of(answer, "old").is_some());
-    assert_eq!(of(&unused, "old").unwrap().last_used, None);
+    let of = |secrets: &[Value], id: &str| secrets.iter().find(|secret| secret["id"] == id).unwrap().clone();
+    let unused = wait(&|secrets| of(secrets, "old")["use_unknown"].is_null());
+    assert_eq!(of(&unused, "old")["last_used_at"], Value::Null);
 
     assert_eq!((ask(&there, OLD), ask(&there, OLD), ask(&here, NEW)), (200, 200, 200));
-    let used = wait(&|answer| {
-        of(answer, "old").is_some_and(|old| old.uses == 2) && of(answer, "new").is_some_and(|new| new.uses == 1)
-    });
+    let used = wait(&|secrets| of(secrets, "old")["use_count"] == 2 && of(secrets, "new")["use_count"] == 1);
     for (secret, user) in [("old", &there), ("new", &here)] {
-        let known = of(&used, secret).unwrap();
-        assert_eq!(known.last_used.unwrap().seconds(), told(user, secret).0, "{secret}");
+        let known = of(&used, secret);
+        assert_eq!(seconds(&known["last_used_at"]), told(user, secret).0, "{secret}");
         let latest = begun(&here, secret).max(begun(&there, secret));
-        assert_eq!(known.tracking_since.seconds(), latest, "{secret}: since when all of them observe it");
+        assert_eq!(seconds(&known["tracking_since"]), latest, "{secret}: since when all of them observe it");
     }
-    let all = answer(prometheus.clients()).unwrap();
-    assert_eq!(all[&ClientId::parse("c1").unwrap()], used.unwrap());
+    // Nobody used it here: the guard knows of the other instance.
+    let refused = relatch(&config, &["secret", "revoke", "c1", "old", "--quiet-for", "1h"]);
+    let why = String::from_utf8(refused.stderr).unwrap();
+    assert_eq!((refused.status.code(), why.contains("old was used")), (Some(3), true), "{why}");
 
     there.signal(Signal::KILL);
     there.wait_exit(SOON).unwrap();
-    let unknown = wait(&Result::is_err).unwrap_err();
-    assert!(unknown.contains(&there.telemetry().to_string()) && unknown.contains("cannot be scraped"), "{unknown}");
+    let unknown = wait(&|secrets| !of(secrets, "old")["use_unknown"].is_null());
+    let why = of(&unknown, "old")["use_unknown"].to_string();
+    assert!(why.contains(&there.telemetry().to_string()) && why.contains("cannot be scraped"), "{why}");
+    let refused = relatch(&config, &["secret", "revoke", "c1", "old", "--quiet-for", "0s"]);
+    let why = String::from_utf8(refused.stderr).unwrap();
+    assert_eq!((refused.status.code(), why.contains("it is not known whether old is still used")), (Some(3), true), "{why}");
 
-    drop(server);
-    let down = known(&prometheus).unwrap_err();
-    assert!(down.contains("cannot be asked"), "{down}");
+    server.stop();
+    let why = of(&secrets(&config), "old")["use_unknown"].to_string();
+    assert!(why.contains("cannot be asked"), "{why}");
     here.finish(&upstream);
 }
 
-type Answer = Result<HashMap<SecretId, FleetUse>, String>;
-
-fn known(prometheus: &Prometheus) -> Answer {
-    answer(prometheus.client(&ClientId::parse("c1").unwrap()))
+fn begun(sidecar: &Sidecar, secret: &str) -> f64 {
+    told(sidecar, secret).1
 }
 
-fn answer<T>(question: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(question)
+/// A time of the answers as the metrics have it.
+fn seconds(time: &Value) -> f64 {
+    let time: jiff::Timestamp = time.as_str().unwrap().parse().unwrap();
+    time.as_millisecond() as f64 / 1000.0
+}
+
+/// What the commands say of the client's secrets.
+fn secrets(config: &Path) -> Vec<Value> {
+    let listed = relatch(config, &["secret", "list", "c1", "-o", "json"]);
+    serde_json::from_slice(&listed.stdout).unwrap_or_else(|_| panic!("{listed:?}"))
+}
+
+fn relatch(config: &Path, arguments: &[&str]) -> Output {
+    Command::new(process::binary()).arg("--config").arg(config).args(arguments).output().unwrap()
 }
 
 /// A running Prometheus.
@@ -119,15 +126,25 @@ impl Server {
         running
     }
 
-    /// As `[fleet]` names it.
-    fn settings(&self) -> Prometheus {
+    /// The files of somebody who runs commands: the list, and this Prometheus as the one that knows all instances.
+    fn config(&self, list: &str) -> PathBuf {
+        let path = self.dir.path().join("relatch.toml");
         let text = format!(
-            "upstream.url = \"http://127.0.0.1:1\"\nclients.path = \"c\"\n[fleet]\ninstances = \"many\"\n\
+            "upstream.url = \"http://127.0.0.1:1\"\nclients.path = \"clients.toml\"\n[fleet]\ninstances = \"many\"\n\
              prometheus = \"http://{}\"\n",
             self.address
         );
-        let (settings, problems) = Settings::parse("relatch.toml", &text, &[], Path::new("/"));
-        Prometheus::of(&settings.unwrap_or_else(|| panic!("{problems:?}")).fleet).unwrap()
+        std::fs::write(&path, text).unwrap();
+        std::fs::write(self.dir.path().join("clients.toml"), list).unwrap();
+        path
+    }
+
+    /// Ends it and leaves its folder.
+    fn stop(&self) {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, Signal::KILL).unwrap();
+        let gone = || std::net::TcpStream::connect(self.address).is_err().then_some(());
+        poll(SOON, gone).expect("it stays");
     }
 
     fn log(&self) -> String {
