@@ -27,7 +27,7 @@ fn use_on_another_instance_is_seen_and_what_cannot_be_seen_is_unknown() {
     let list = list(&[("old", OLD, ""), ("new", NEW, "")]);
     let [here, mut there] = homes.each_ref().map(|home| home.guard(&list).upstream(&upstream).start());
     let server = Server::start(&[here.telemetry(), there.telemetry()]);
-    let config = server.config(&list);
+    let config = server.config(&here.dir().join("clients.toml"));
     let wait = |wanted: &dyn Fn(&[Value]) -> bool| {
         let found = poll(SOON, || {
             std::thread::sleep(Duration::from_millis(200));
@@ -126,8 +126,8 @@ impl Server {
         running
     }
 
-    /// The files of somebody who runs commands: the list, and this Prometheus as the one that knows all instances.
-    fn config(&self, list: &str) -> PathBuf {
+    /// The files of somebody who runs commands: a copy of the list, and this Prometheus as the one that knows all instances.
+    fn config(&self, list: &Path) -> PathBuf {
         let path = self.dir.path().join("relatch.toml");
         let text = format!(
             "upstream.url = \"http://127.0.0.1:1\"\nclients.path = \"clients.toml\"\n[fleet]\ninstances = \"many\"\n\
@@ -135,7 +135,7 @@ impl Server {
             self.address
         );
         std::fs::write(&path, text).unwrap();
-        std::fs::write(self.dir.path().join("clients.toml"), list).unwrap();
+        std::fs::copy(list, self.dir.path().join("clients.toml")).unwrap();
         path
     }
 
