@@ -124,10 +124,12 @@ fn list(globals: &Globals) -> anyhow::Result<()> {
 }
 
 fn show_one(globals: &Globals, id: &str) -> anyhow::Result<()> {
-    let client: ClientObject = Door::open(globals)?.ask(Method::GET, &path(&["clients", id]), NOTHING)?;
+    let door = Door::open(globals)?;
+    let client: ClientObject = door.ask(Method::GET, &path(&["clients", id]), NOTHING)?;
     if globals.output == Output::Json {
         return Ok(say(&format!("{}\n", serde_json::to_string_pretty(&client)?))?);
     }
+    door.tell_if_offline(globals);
     let times = Times::for_stdout();
     let mut text =
         format!("{}{}\n", client.id, if client.enabled { "" } else { "  (disabled: every secret is refused)" });

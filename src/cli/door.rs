@@ -15,7 +15,7 @@ use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 use tower_service::Service;
 
-use super::{Failure, Globals, setup};
+use super::{Failure, Globals, setup, talk};
 use crate::admin::answer::{FAILED, FaultObject, USAGE};
 use crate::admin::ground::Ground;
 use crate::admin::routes::{Caller, router};
@@ -73,6 +73,13 @@ impl Door {
     /// Whether a running instance answers.
     pub(super) const fn is_instance(&self) -> bool {
         matches!(self.hands, Hands::Socket(_))
+    }
+
+    /// Tells those who read of uses that nobody watches them now.
+    pub(super) fn tell_if_offline(&self, globals: &Globals) {
+        if !self.is_instance() && !globals.quiet {
+            talk("note: no instance answers; uses are those that the last one wrote down\n");
+        }
     }
 
     /// Asks, and gives the answer; one that refuses is a [`Failure`] with the exit code that belongs to it.

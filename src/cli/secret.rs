@@ -155,6 +155,7 @@ fn list(globals: &Globals, client: Option<&str>) -> anyhow::Result<()> {
     if globals.output == Output::Json {
         return Ok(say(&format!("{}\n", serde_json::to_string_pretty(&secrets)?))?);
     }
+    door.tell_if_offline(globals);
     Ok(say(&show::secrets(&secrets, client.is_none(), &Times::for_stdout()))?)
 }
 
