@@ -10,8 +10,11 @@ use crate::config::clients::{ClientEntry, ClientList, SecretEntry};
 use crate::config::edit::Edit;
 use crate::config::tree::Doc;
 use crate::domain::ids::ClientId;
+use crate::domain::secret::Secret;
 use crate::hash;
 use crate::lifecycle::{Action, Holder, Policy, Refused, decide};
+use crate::registry::Record;
+use crate::registry::slow::Held;
 use crate::reload::{Outcome, Trigger};
 use crate::source::write::{self, FileEdits, ListFile, WriteFailure};
 
@@ -20,6 +23,8 @@ pub(super) struct Wish {
     pub(super) client: ClientId,
     pub(super) action: Action,
     pub(super) policy: Policy,
+    /// A secret that came from outside, where it came in the clear.
+    pub(super) given: Option<Secret>,
 }
 
 /// What became of a wish: whether something changed, or the rule that stands against it.
@@ -137,8 +142,17 @@ impl Desk<'_> {
     fn is_another(&self, wish: &Wish) -> Result<(), Refused> {
         let (Action::Add(secret) | Action::Rotate { secret, .. }) = &wish.action else { return Ok(()) };
         let Some(client) = self.view.snapshot.client(wish.client.as_str().as_bytes()) else { return Ok(()) };
-        let Ok(identity) = hash::read(&secret.hash).map(|kept| kept.identity()) else { return Ok(()) };
-        match client.records.iter().find(|record| record.identity() == identity) {
+        let identity = hash::read(&secret.hash).map(|kept| kept.identity()).ok();
+        // A slow hash has its own salt: only the secret itself tells that it is the same.
+        let keeps = |record: &Record, secret: &Secret| match &record.held {
+            Held::Slow(slow, _) => slow.verify(secret.expose()),
+            Held::Fast(digest) => *digest == hash::of(secret),
+            Held::Unusable(_) => false,
+        };
+        let same = |record: &&Record| {
+            identity == Some(record.identity()) || wish.given.as_ref().is_some_and(|secret| keeps(record, secret))
+        };
+        match client.records.iter().find(same) {
             Some(record) => Err(Refused::SameSecret(record.id.clone())),
             None => Ok(()),
         }

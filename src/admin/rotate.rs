@@ -88,9 +88,9 @@ impl Ground {
                 had.insert(client.clone(), again);
                 continue;
             }
-            let Made { secret, plain } = template.make(view.now)?;
+            let Made { secret, plain, .. } = template.make(view.now)?;
             made.insert(client.clone(), (secret.id.clone(), plain));
-            wishes.push(Wish { client: client.clone(), action: Action::Rotate { secret, grace }, policy });
+            wishes.push(Wish { client: client.clone(), action: Action::Rotate { secret, grace }, policy, given: None });
         }
         let asked: Vec<ClientId> = wishes.iter().map(|wish| wish.client.clone()).collect();
         let granted = if wishes.is_empty() { Vec::new() } else { self.change(&view, wishes).await? };

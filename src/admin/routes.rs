@@ -127,11 +127,11 @@ async fn add_client(
     let _turn = ground.turn().await?;
     ground.catch_up().await?;
     let view = ground.view(Some(&id)).await;
-    let Made { secret, plain } = wish.secret.make(view.now)?;
+    let Made { secret, plain, given } = wish.secret.make(view.now)?;
     ground.check_upstream_files(&wish.upstream_secret_files)?;
     let secret_id = secret.id.clone();
     let action = Action::AddClient(wish.new_client(id.clone(), vec![secret]));
-    ground.change_one(&view, &id, action, Guard::default()).await?;
+    ground.change_one(&view, &id, action, Guard::default(), given).await?;
     let view = ground.view(Some(&id)).await;
     let mut object = client_object(&view, &id)?;
     for shown in object.secrets.iter_mut().filter(|shown| shown.id == secret_id.as_str()) {
@@ -161,7 +161,7 @@ async fn set_client(
     let guard = Guard { force: patch.force, quiet_for: patch.quiet_for };
     let view = ground.view_back(Some(&id), guard.quiet_for()?).await;
     if let Some(enabled) = patch.enabled {
-        ground.change_one(&view, &id, Action::SetEnabled(enabled), guard).await?;
+        ground.change_one(&view, &id, Action::SetEnabled(enabled), guard, None).await?;
     }
     let view = ground.view(Some(&id)).await;
     Ok(Json(client_object(&view, &id)?))
@@ -176,7 +176,7 @@ async fn remove_client(
     let _turn = ground.turn().await?;
     ground.catch_up().await?;
     let view = ground.view_back(Some(&id), guard.quiet_for()?).await;
-    ground.change_one(&view, &id, Action::RemoveClient, guard).await?;
+    ground.change_one(&view, &id, Action::RemoveClient, guard, None).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -189,9 +189,9 @@ async fn add_secret(
     let _turn = ground.turn().await?;
     ground.catch_up().await?;
     let view = ground.view(Some(&id)).await;
-    let Made { secret, plain } = wish.make(view.now)?;
+    let Made { secret, plain, given } = wish.make(view.now)?;
     let secret_id = secret.id.clone();
-    ground.change_one(&view, &id, Action::Add(secret), Guard::default()).await?;
+    ground.change_one(&view, &id, Action::Add(secret), Guard::default(), given).await?;
     let view = ground.view(Some(&id)).await;
     Ok((StatusCode::CREATED, Json(secret_object(&view, &id, &secret_id, plain.as_ref())?)))
 }
@@ -206,7 +206,7 @@ async fn change_secret(
     ground.catch_up().await?;
     let view = ground.view_back(Some(&id), wish.guard().quiet_for()?).await;
     let action = action(&verb, secret.clone(), &wish, view.now)?;
-    ground.change_one(&view, &id, action, wish.guard()).await?;
+    ground.change_one(&view, &id, action, wish.guard(), None).await?;
     let view = ground.view(Some(&id)).await;
     Ok(Json(secret_object(&view, &id, &secret, None)?))
 }
@@ -286,8 +286,9 @@ impl Ground {
         client: &ClientId,
         action: Action,
         guard: Guard,
+        given: Option<Secret>,
     ) -> Result<(), Fault> {
-        let wish = Wish { client: client.clone(), action, policy: guard.policy(view.now)? };
+        let wish = Wish { client: client.clone(), action, policy: guard.policy(view.now)?, given };
         self.change(view, vec![wish]).await?.into_iter().collect::<Result<Vec<bool>, Refused>>()?;
         Ok(())
     }

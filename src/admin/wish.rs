@@ -138,13 +138,23 @@ impl RotateWish {
 /// A secret that is to enter the list, and its plaintext where we made it.
 pub(super) struct Made {
     pub(super) secret: NewSecret,
+    /// The secret that we made, to be shown once.
     pub(super) plain: Option<Secret>,
+    /// The secret that was given, to be held against those that are there.
+    pub(super) given: Option<Secret>,
+}
+
+struct Material {
+    hash: String,
+    hint: Option<String>,
+    plain: Option<Secret>,
+    given: Option<Secret>,
 }
 
 impl SecretWish {
     /// Makes the secret, or takes the one that was given.
     pub(super) fn make(&self, now: Timestamp) -> Result<Made, Fault> {
-        let (hash, hint, plain) = self.material()?;
+        let Material { hash, hint, plain, given } = self.material()?;
         let time = |key: &str, text: &Option<String>| match text.as_deref() {
             Some(text) => match values::timestamp(text) {
                 Some(at) => Ok(Some(at.rfc3339())),
@@ -166,20 +176,21 @@ impl SecretWish {
             not_before: time("not_before", &self.not_before)?,
             expires,
         };
-        Ok(Made { secret, plain })
+        Ok(Made { secret, plain, given })
     }
 
-    fn material(&self) -> Result<(String, Option<String>, Option<Secret>), Fault> {
+    fn material(&self) -> Result<Material, Fault> {
         match (&self.hash, &self.client_secret) {
             (Some(_), Some(_)) => Err(Fault::invalid("give either hash or client_secret".to_owned())),
             (Some(hash), None) => match hash::read(hash) {
-                Ok(_) => Ok((hash.clone(), self.hint.clone(), None)),
+                Ok(_) => Ok(Material { hash: hash.clone(), hint: self.hint.clone(), plain: None, given: None }),
                 Err(why) => Err(Fault::invalid(format!("the hash {why}"))),
             },
             (None, Some(text)) if text.is_empty() => Err(Fault::invalid("the secret is empty".to_owned())),
             (None, Some(text)) => {
                 let secret = Secret::new(text.as_bytes().to_vec());
-                Ok((hash::keep(&secret, salt()?), secret.hint(), None))
+                let (hash, hint) = (hash::keep(&secret, salt()?), secret.hint());
+                Ok(Material { hash, hint, plain: None, given: Some(secret) })
             }
             (None, None) => {
                 let mut failed = false;
@@ -187,7 +198,8 @@ impl SecretWish {
                 if failed {
                     return Err(no_random());
                 }
-                Ok((hash::write(&hash::of(&secret)), secret.hint(), Some(secret)))
+                let (hash, hint) = (hash::write(&hash::of(&secret)), secret.hint());
+                Ok(Material { hash, hint, plain: Some(secret), given: None })
             }
         }
     }

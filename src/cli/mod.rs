@@ -55,6 +55,7 @@ pub struct Cli {
 
 /// What every command takes.
 #[derive(clap::Args)]
+#[command(next_help_heading = "Global options")]
 struct Globals {
     /// The configuration file
     #[arg(long, global = true, default_value = "relatch.toml", value_name = "FILE")]

@@ -148,7 +148,7 @@ pub(super) struct Given {
 const MOST: u64 = 64 << 10;
 
 impl Given {
-    /// Puts what stands on stdin into the wish. The secret itself stays here: only its hash goes on.
+    /// Puts what stands on stdin into the wish.
     pub(super) fn fill(&self, wish: &mut SecretWish) -> anyhow::Result<()> {
         if !self.secret_stdin && !self.hash_stdin {
             return Ok(());
@@ -177,10 +177,11 @@ impl Given {
         if let Some(weakness) = weakness(&secret) {
             talk(&format!("warning: this secret is weak: {weakness}. A generated one has 256 bits.\n"));
         }
-        let mut salt = [0; 16];
-        getrandom::fill(&mut salt).map_err(|_| Failure::new(FAILED, "the system's random source failed"))?;
-        wish.hash = Some(crate::hash::keep(&secret, salt));
-        wish.hint = secret.hint();
+        // To the files, or to an instance on this machine by a socket that only its user can open: it tells the same
+        // secret given twice, which two salted hashes do not.
+        let text = std::str::from_utf8(secret.expose()).map(str::to_owned);
+        let not_text = |_| Failure::new(USAGE, "the secret on stdin is not text\n  Nothing was changed.");
+        wish.client_secret = Some(Zeroizing::new(text.map_err(not_text)?));
         if mint::is_ours(secret.expose()) {
             talk("note: this is a secret that relatch made; make sure that it is not in use elsewhere\n");
         }

@@ -8,11 +8,11 @@ const MINUTE: u64 = 60;
 const HOUR: u64 = 60 * MINUTE;
 const DAY: u64 = 24 * HOUR;
 
-/// `8 s ago`, `2 min ago`, `6 mo ago`; `now` for what is less than a second away; `in 3 d` for what is to come.
+/// `8 s ago`, `2 min ago`, `6 mo ago`; `just now` for what is less than a second away; `in 3 d` for what is to come.
 pub fn ago(at: Timestamp, now: Timestamp) -> String {
     let (past, to_come) = (now.since(at), at.since(now));
     match (past.as_secs(), to_come.as_secs()) {
-        (0, 0) => "now".to_owned(),
+        (0, 0) => "just now".to_owned(),
         (0, seconds) => format!("in {}", roughly(seconds)),
         (seconds, _) => format!("{} ago", roughly(seconds)),
     }
@@ -73,7 +73,7 @@ mod tests {
         let now = Timestamp::from_millis(2_000_000_000_000);
         let before = |seconds: u64| Timestamp::from_millis(now.millis() - seconds * 1000);
         for (seconds, said) in [
-            (0, "now"),
+            (0, "just now"),
             (8, "8 s ago"),
             (119, "1 min ago"),
             (2 * HOUR, "2 h ago"),

@@ -1,4 +1,4 @@
-//! Where secrets are used from, sampled: a request whose like was seen within the last second costs a look into a small
+//! Where secrets are used from, sampled: a request whose like was seen within the last seconds costs a look into a small
 //! table of its own thread, and nothing else.
 
 use std::hash::{BuildHasher, RandomState};
@@ -27,10 +27,10 @@ pub(super) struct Sampler {
     seen: Box<[(u64, Timestamp)]>,
 }
 
-/// Callers that a thread tells apart; more of them are sampled more often than once a second.
-const PLACES: usize = 1024;
-/// How often a caller that goes on is noted again.
-const AGAIN: Duration = Duration::from_secs(1);
+/// Callers that a thread tells apart; more of them are sampled more often.
+const PLACES: usize = 8192;
+/// How often a caller that goes on is noted again: as often as what is known is written down.
+const AGAIN: Duration = Duration::from_secs(5);
 /// Uses that may wait for the next tick: a client that makes up a User-Agent for each request is not followed further.
 const MOST_WAITING: usize = 256;
 
@@ -41,7 +41,7 @@ impl Default for Sampler {
 }
 
 impl Sampler {
-    /// Notes a use, unless its like was noted within the last second.
+    /// Notes a use, unless its like was noted a moment ago.
     pub(super) fn sample(
         &mut self,
         verified: &Verified,

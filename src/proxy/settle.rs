@@ -63,6 +63,8 @@ pub struct Settler {
     told: Told,
 }
 
+/// What is shorter is a version or a name, whoever uses it as a secret.
+const SHORTEST: usize = 6;
 /// Stands for a User-Agent that cannot be shown.
 const WITHHELD: &str = "(withheld: it holds a secret)";
 
@@ -70,10 +72,12 @@ impl Settler {
     /// Counts and logs what is in a batch.
     pub fn settle(&mut self, batch: Batch, shared: &Shared, log: &Log) {
         for Used { client, record, mut sighting } in batch.used {
-            withhold(&client, &mut sighting.user_agent);
-            if let Some(record) = client.records.get(record) {
-                record.uses.sight(sighting);
+            let Some(record) = client.records.get(record) else { continue };
+            // What is shown already was looked at when it was new.
+            if !record.uses.shows(&sighting.user_agent) {
+                withhold(&client, &mut sighting.user_agent);
             }
+            record.uses.sight(sighting);
         }
         let mut lines = Vec::new();
         for denial in batch.denials {
@@ -149,6 +153,9 @@ const fn dead(result: AuthResult) -> Option<&'static str> {
 fn withhold(client: &Client, user_agent: &mut Box<str>) {
     let word = |c: char| !(c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '~' | '+' | '*'));
     let ours = |text: &str| {
+        if text.len() < SHORTEST {
+            return false;
+        }
         let digest = hash::sha256(text.as_bytes());
         client.records.iter().any(|record| record.identity() == digest)
     };

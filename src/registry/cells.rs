@@ -146,6 +146,11 @@ impl UseCell {
         self.sampled.fetch_add(1, Release);
     }
 
+    /// Whether one of the latest callers says of itself what this one says.
+    pub fn shows(&self, user_agent: &str) -> bool {
+        locked(&self.from).iter().any(|sighting| *sighting.user_agent == *user_agent)
+    }
+
     /// Notes that the secret was presented while it was not accepted.
     pub fn refuse(&self, sighting: Sighting) {
         let mut refused = locked(&self.refused);

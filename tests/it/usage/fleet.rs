@@ -59,7 +59,11 @@ fn use_on_another_instance_is_seen_and_what_cannot_be_seen_is_unknown() {
     assert!(why.contains(&there.telemetry().to_string()) && why.contains("cannot be scraped"), "{why}");
     let refused = relatch(&config, &["secret", "revoke", "c1", "old", "--quiet-for", "0s"]);
     let why = String::from_utf8(refused.stderr).unwrap();
-    assert_eq!((refused.status.code(), why.contains("it is not known whether old is still used")), (Some(3), true), "{why}");
+    assert_eq!(
+        (refused.status.code(), why.contains("it is not known whether old is still used")),
+        (Some(3), true),
+        "{why}"
+    );
 
     server.stop();
     let why = of(&secrets(&config), "old")["use_unknown"].to_string();
