@@ -30,8 +30,9 @@ impl Ground {
     pub(super) async fn change(&self, view: &Arc<View>, wishes: Vec<Wish>) -> Result<Vec<Granted>, Fault> {
         let list = self.settings.clients.path.clone();
         let view = view.clone();
+        let ours = self.written.load_full();
         let written = tokio::task::spawn_blocking(move || {
-            write::rewrite(&list, |files| {
+            write::rewrite(&list, &ours, |files| {
                 let desk = Desk { view: &view, entries: entries(files), list: &list, files };
                 Ok::<_, Infallible>(desk.settle(&wishes))
             })
@@ -40,6 +41,9 @@ impl Ground {
             .await
             .map_err(|_| Fault::failed("the change broke off; the list is as it was, or changed whole".to_owned()))?;
         let written = written.map_err(|failure| fault(&failure))?;
+        if !written.files.is_empty() {
+            self.written.store(Arc::new(written.files));
+        }
         if written.value.iter().any(|granted| matches!(granted, Ok(true))) {
             let trigger = Trigger::Command { allow_shrink: true, written: true };
             self.in_force(&*self.reload(trigger).await?)?;

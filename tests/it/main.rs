@@ -30,6 +30,7 @@ mod once;
 mod peers;
 mod pieces;
 mod reload;
+mod rotations;
 mod shutdown;
 mod slow;
 mod storm;

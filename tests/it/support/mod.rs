@@ -3,6 +3,7 @@
 
 #![allow(dead_code, reason = "a toolbox: no single test needs every tool in it")]
 
+pub(crate) mod admin;
 pub(crate) mod bytes;
 pub(crate) mod caller;
 pub(crate) mod form;
