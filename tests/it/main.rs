@@ -29,6 +29,7 @@ mod mutants;
 mod once;
 mod peers;
 mod pieces;
+mod readme;
 mod reload;
 mod rotations;
 mod shutdown;

@@ -6,6 +6,7 @@
 pub(crate) mod admin;
 pub(crate) mod bytes;
 pub(crate) mod caller;
+pub(crate) mod console;
 pub(crate) mod form;
 pub(crate) mod http;
 pub(crate) mod leak;
