@@ -5,7 +5,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 
 use super::answer::Fault;
-use super::ground::{Ground, View};
+use super::ground::{Ground, Hands, View};
 use crate::config::clients::{ClientEntry, ClientList, SecretEntry};
 use crate::config::edit::Edit;
 use crate::config::tree::Doc;
@@ -35,8 +35,9 @@ impl Ground {
     pub(super) async fn change(&self, view: &Arc<View>, wishes: Vec<Wish>) -> Result<Vec<Granted>, Fault> {
         let list = self.settings.clients.path.clone();
         let view = view.clone();
+        let ours = self.written.load_full();
         let written = tokio::task::spawn_blocking(move || {
-            write::rewrite(&list, |files| {
+            write::rewrite(&list, &ours, |files| {
                 let desk = Desk { view: &view, entries: entries(files), list: &list, files };
                 Ok::<_, Infallible>(desk.settle(&wishes))
             })
@@ -45,6 +46,9 @@ impl Ground {
             .await
             .map_err(|_| Fault::failed("the change broke off; the list is as it was, or changed whole".to_owned()))?;
         let written = written.map_err(|failure| fault(&failure))?;
+        if !written.files.is_empty() {
+            self.written.store(Arc::new(written.files));
+        }
         if written.value.iter().any(|granted| matches!(granted, Ok(true))) {
             let trigger = Trigger::Command { allow_shrink: true, written: true };
             self.in_force(&*self.reload(trigger).await?)?;
@@ -55,6 +59,10 @@ impl Ground {
     /// What stands in the files must be in force before it is changed further: else a change would bring in, unseen,
     /// what was refused.
     pub(super) async fn catch_up(&self) -> Result<(), Fault> {
+        if let Hands::Files(_) = self.hands {
+            // Read a moment ago, when the ground was laid, and again after each change since.
+            return Ok(());
+        }
         let outcome = self.reload(Trigger::Command { allow_shrink: false, written: false }).await?;
         let (what, why) = match &*outcome {
             Outcome::Published | Outcome::Unchanged => return Ok(()),

@@ -2,6 +2,7 @@
 //! are the same over both.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,6 +23,7 @@ use crate::metrics::Metrics;
 use crate::registry::{Client, Record, Snapshot};
 use crate::reload::watch::Triggers;
 use crate::reload::{self, Outcome, Trigger};
+use crate::source::file::Fingerprint;
 use crate::usage::{self, State};
 
 /// Brings the counters of the data-plane threads up to date.
@@ -35,6 +37,8 @@ pub struct Ground {
     pub(super) hands: Hands,
     turn: Semaphore,
     pub(super) repeats: Repeats,
+    /// The files that the last change wrote, each with its digest.
+    pub(super) written: ArcSwap<Vec<(PathBuf, Fingerprint)>>,
 }
 
 /// How the list gets into force, and who knows of uses.
@@ -97,7 +101,15 @@ impl Ground {
     }
 
     fn new(settings: Arc<Settings>, snapshot: Arc<ArcSwap<Snapshot>>, clock: Arc<Clock>, hands: Hands) -> Self {
-        Self { settings, snapshot, clock, hands, turn: Semaphore::new(1), repeats: Repeats::default() }
+        Self {
+            settings,
+            snapshot,
+            clock,
+            hands,
+            turn: Semaphore::new(1),
+            repeats: Repeats::default(),
+            written: ArcSwap::default(),
+        }
     }
 
     /// The list and the uses of its secrets now; `of` one client, or of all.

@@ -223,16 +223,17 @@ impl Reloader {
     /// One look; nothing where the files were swapped meanwhile, unless it is the last.
     fn look(&mut self, trigger: Trigger, last: bool) -> Option<Outcome> {
         let path = &self.settings.clients.path;
+        // What is in force already needs no patience: nobody is in the middle of writing it.
         let (mut texts, mut problems) = file::read(path, Patience::Whole);
         let mut seen = file::fingerprint(&texts, &problems);
-        if self.in_force.is_now(&seen) {
-            self.refused = None;
-            return Some(Outcome::Unchanged);
-        }
-        if !trigger.is_written() {
-            // It is new, and may still be being written.
+        let unchanged = self.in_force.is_now(&seen);
+        if !unchanged && !trigger.is_written() {
             (texts, problems) = file::read(path, Patience::Settle);
             seen = file::fingerprint(&texts, &problems);
+        }
+        if unchanged || self.in_force.is_now(&seen) {
+            self.refused = None;
+            return Some(Outcome::Unchanged);
         }
         let places = file::places(&texts);
         let known = self.refused.as_ref().is_some_and(|refused| refused.is_now(&seen));

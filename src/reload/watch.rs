@@ -65,7 +65,10 @@ pub fn start(mut reloader: Reloader, poll: Duration, log: Log) -> std::io::Resul
                 let _may_have_gone = listener.send(outcome.clone());
             }
             folders.watch(&reloader.paths());
-            pace.step();
+            // A command waits for its answer before it asks again: it keeps its own pace.
+            if !matches!(trigger, Trigger::Command { .. }) {
+                pace.step();
+            }
         }
     })?;
     Ok(Triggers(sender))

@@ -115,9 +115,11 @@ impl<E> WriteFailure<E> {
 }
 
 /// Reads the list under its lock, lets `change` decide, and writes the files that change. `change` is asked again when
-/// somebody without the lock (an editor) changed the files meanwhile.
+/// somebody without the lock (an editor) changed the files meanwhile. What still reads as `ours`, the files that an
+/// earlier change wrote, is taken at once; another file that was just changed may still be being written.
 pub fn rewrite<T, E>(
     list: &Path,
+    ours: &[(PathBuf, file::Fingerprint)],
     mut change: impl FnMut(&[ListFile]) -> Result<(Vec<FileEdits>, T), E>,
 ) -> Result<Written<T>, WriteFailure<E>> {
     let folder = folder::of(list).map_err(|error| WriteFailure::failed(list, error))?;
@@ -131,7 +133,7 @@ pub fn rewrite<T, E>(
     };
     let mut busy = list.to_owned();
     for _ in 0..=AGAIN {
-        let files = read(list)?;
+        let files = read(list, ours)?;
         let (edits, value) = change(&files).map_err(WriteFailure::Change)?;
         match write(list, &folder, &files, &edits)? {
             Done::All(files) => return Ok(Written { value, files }),
@@ -156,7 +158,7 @@ fn file_of_a_folder(list: &Path, files: &[ListFile]) -> PathBuf {
     list.join(if json { "clients.json" } else { "clients.toml" })
 }
 
-fn read<E>(list: &Path) -> Result<Vec<ListFile>, WriteFailure<E>> {
+fn read<E>(list: &Path, ours: &[(PathBuf, file::Fingerprint)]) -> Result<Vec<ListFile>, WriteFailure<E>> {
     let mut problems = Problems::default();
     let paths = file::list_files(list, &mut problems);
     if let Some(problem) = problems.errors.first() {
@@ -167,7 +169,7 @@ fn read<E>(list: &Path) -> Result<Vec<ListFile>, WriteFailure<E>> {
         let Some(language) = file::language(&path) else {
             return Err(failed("the name ends neither in .toml nor in .json: rename the file".to_owned()));
         };
-        let bytes = file::read_settled(&path, file::MOST_LIST).map_err(|error| failed(file::unreadable(&error)))?;
+        let bytes = file::read_known(&path, file::MOST_LIST, ours).map_err(|error| failed(file::unreadable(&error)))?;
         let text = String::from_utf8(bytes).map_err(|_| failed("is not UTF-8 text".to_owned()))?;
         Ok(ListFile { name: path.display().to_string(), path, text, language })
     };

@@ -7,6 +7,7 @@
 //! They need what `tests/peers/install.sh` installs, so all of them are ignored unless asked for.
 
 mod caller;
+mod console;
 mod crate_oauth2;
 mod curl;
 mod grants;
@@ -19,4 +20,5 @@ mod rotation;
 mod secrets;
 mod server;
 mod tap;
+mod thousand;
 mod upstream_secret;

@@ -22,9 +22,8 @@ pub(super) fn apply(text: &str, edits: &[Edit]) -> Result<String, EditError> {
         text = page.make(now)?;
         rest = later;
     }
-    let counted = Page::read(&text)?.count()?;
     // Where the last entry was taken out, the one before it became the last.
-    Ok(if open { counted.trim_end_matches(['\r', '\n']).to_owned() } else { counted })
+    Ok(if open { text.trim_end_matches(['\r', '\n']).to_owned() } else { text })
 }
 
 /// Edits that set several keys, as one edit a key: each then finds the text as the one before it left it.
@@ -86,7 +85,14 @@ impl<'t> Page<'t> {
             return 1;
         }
         let mut seen = HashSet::new();
-        edits.iter().take_while(|edit| seen.insert(edit.client())).count().max(1)
+        edits.iter().take_while(|edit| self.is_idle(edit) || seen.insert(edit.client())).count().max(1)
+    }
+
+    /// Whether an edit takes away a key that is not there.
+    fn is_idle(&self, edit: &Edit) -> bool {
+        let Edit::SetSecret { client, secret, set } = edit else { return false };
+        let entry = self.secret(client, secret);
+        entry.is_ok_and(|(.., entry)| set.iter().all(|(key, value)| value.is_none() && entry.get(key).is_none()))
     }
 
     fn collect(&self, table: &Table, owner: (Option<usize>, Option<usize>), blocks: &mut Vec<Block>) {
@@ -153,6 +159,7 @@ impl<'t> Page<'t> {
             let at = end.map_or(self.text.len(), |block| above(self.text, block.start));
             splices.paste_entry(at, Rank::Client, &added.join(splices.eol), true);
         }
+        self.count(edits, &mut splices);
         Ok(splices.done())
     }
 
@@ -243,20 +250,30 @@ impl<'t> Page<'t> {
         }
     }
 
-    /// Sets the counts of `[end]`, where it is there.
-    fn count(&self) -> Result<String, EditError> {
-        let clients = entries(self.document.get("client"));
-        let secrets: usize = clients.iter().map(|client| client.entries("secret").len()).sum();
-        let mut splices = Splices::of(self.text);
-        if let Some(end) = self.document.get("end").and_then(Item::as_table_like) {
-            for (key, number) in [("clients", clients.len()), ("secrets", secrets)] {
-                let item = end.get(key).filter(|item| item.as_integer() != i64::try_from(number).ok());
-                if let Some(spot) = item.and_then(Item::span) {
-                    splices.replace(spot, number.to_string());
+    /// Sets the counts of `[end]`, where it is there, to what they are after the edits.
+    fn count(&self, edits: &[Edit], splices: &mut Splices<'_>) {
+        let Some(end) = self.document.get("end").and_then(Item::as_table_like) else { return };
+        let all = entries(self.document.get("client"));
+        let secrets_of = |entry: &Entry<'_>| entry.entries("secret").len();
+        let (mut clients, mut secrets) = (all.len(), all.iter().map(secrets_of).sum::<usize>());
+        for edit in edits {
+            match edit {
+                Edit::AddClient(new) => (clients, secrets) = (clients + 1, secrets + new.secrets.len()),
+                Edit::AddSecret { .. } => secrets += 1,
+                Edit::RemoveSecret { .. } => secrets = secrets.saturating_sub(1),
+                Edit::RemoveClient(id) => {
+                    let gone = self.client(id).map_or(0, |(_, entry)| secrets_of(&entry));
+                    (clients, secrets) = (clients.saturating_sub(1), secrets.saturating_sub(gone));
                 }
+                Edit::SetClient { .. } | Edit::SetSecret { .. } => {}
             }
         }
-        Ok(splices.done())
+        for (key, number) in [("clients", clients), ("secrets", secrets)] {
+            let item = end.get(key).filter(|item| item.as_integer() != i64::try_from(number).ok());
+            if let Some(spot) = item.and_then(Item::span) {
+                splices.replace(spot, number.to_string());
+            }
+        }
     }
 
     fn client(&self, id: &ClientId) -> Result<(usize, Entry<'_>), EditError> {

@@ -31,7 +31,7 @@ fn client(id: &str) -> Edit {
 }
 
 fn add(list: &Path, id: &str) -> Result<Written<()>, WriteFailure<Infallible>> {
-    rewrite(list, |_| Ok((vec![FileEdits { file: 0, edits: vec![secret("a", id)] }], ())))
+    rewrite(list, &[], |_| Ok((vec![FileEdits { file: 0, edits: vec![secret("a", id)] }], ())))
 }
 
 /// A folder with a list of one client.
@@ -84,7 +84,7 @@ fn two_who_edit_at_once_lose_nothing() {
 fn what_an_editor_saves_meanwhile_is_not_lost() {
     let (_dir, list) = folder();
     let mut asked = 0;
-    let written = rewrite(&list, |files| {
+    let written = rewrite(&list, &[], |files| {
         asked += 1;
         if asked == 1 {
             write_old(&list, &LIST.replace("# kept", "# by hand"), 0o600);
@@ -96,7 +96,7 @@ fn what_an_editor_saves_meanwhile_is_not_lost() {
     assert!(text(&list).starts_with("# by hand") && text(&list).contains("id = \"s\""));
 
     let mut asked = 0;
-    let refused = rewrite(&list, |_| {
+    let refused = rewrite(&list, &[], |_| {
         asked += 1;
         write_old(&list, &format!("# {asked}\n{LIST}"), 0o600);
         Ok::<_, Infallible>((vec![FileEdits { file: 0, edits: vec![secret("a", "t")] }], ()))
@@ -194,7 +194,7 @@ fn what_is_no_file_and_what_cannot_be_read_back_is_refused() {
     rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
     assert!(add(&fifo, "s").unwrap_err().to_string().contains("is not a regular file"));
     assert!(add(&dir.path().join("none.toml"), "s").unwrap_err().to_string().contains("none.toml"));
-    let refused = rewrite(&list, |_| Err::<(Vec<FileEdits>, ()), _>("no"));
+    let refused = rewrite(&list, &[], |_| Err::<(Vec<FileEdits>, ()), _>("no"));
     assert!(matches!(refused, Err(WriteFailure::Change("no"))));
 }
 
@@ -239,7 +239,7 @@ fn a_folder_of_lists_gets_a_file_for_new_clients() {
         for name in &there {
             write_old(&dir.path().join(name), if name.ends_with("json") { "{}" } else { "" }, 0o600);
         }
-        let written = rewrite(dir.path(), |files| {
+        let written = rewrite(dir.path(), &[], |files| {
             let file = file_for_new_clients(dir.path(), files);
             Ok::<_, Infallible>((vec![FileEdits { file, edits: vec![client("n")] }], ()))
         });
@@ -257,7 +257,7 @@ fn several_files_change_together() {
         write_old(&dir.path().join(format!("{name}.toml")), &LIST.replace("\"a\"", &format!("\"{name}\"")), 0o600);
     }
     let both = |bad: &'static str| {
-        rewrite(dir.path(), move |_| {
+        rewrite(dir.path(), &[], move |_| {
             let edits = |file, client| FileEdits { file, edits: vec![secret(client, "s")] };
             let again = FileEdits { file: 0, edits: vec![secret("a", "t")] };
             Ok::<_, Infallible>((vec![edits(0, "a"), edits(1, bad), again], ()))

@@ -3,8 +3,10 @@
 
 #![allow(dead_code, reason = "a toolbox: no single test needs every tool in it")]
 
+pub(crate) mod admin;
 pub(crate) mod bytes;
 pub(crate) mod caller;
+pub(crate) mod console;
 pub(crate) mod form;
 pub(crate) mod http;
 pub(crate) mod leak;
