@@ -24,7 +24,7 @@
 //! `verify -> config, extract, hash, registry`, `admission -> throttle`, `lifecycle -> config, registry`,
 //! `rewrite -> config, extract, forwarded, head, registry, verify`.
 //! On floor 2: `net -> metrics`, `upstream -> metrics, net`, `reload -> source, log, metrics`,
-//! `usage -> log`.
+//! `usage -> log`, `fleet -> metrics`.
 //! On floor 3: `telemetry -> proxy`, `cli -> admin, demo`.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing))]
 

@@ -13,6 +13,7 @@ use crate::config::settings::operation::{Fleet, Instances};
 use crate::config::settings::upstream::Target;
 use crate::domain::clock::Timestamp;
 use crate::domain::ids::{ClientId, SecretId};
+use crate::metrics::secrets::escape;
 
 /// What all instances together know of a secret's use.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -124,20 +125,6 @@ fn timestamp(seconds: f64) -> Timestamp {
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates, and a count has no sign")]
 const fn count(number: f64) -> u64 {
     number as u64
-}
-
-/// Escapes a label value as the query language wants it.
-fn escape(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '\\' => out.push_str("\\\\"),
-            '"' => out.push_str("\\\""),
-            '\n' => out.push_str("\\n"),
-            other => out.push(other),
-        }
-    }
-    out
 }
 
 #[cfg(test)]

@@ -192,8 +192,8 @@ fn line(out: &mut String, text: std::fmt::Arguments<'_>) {
     out.push('\n');
 }
 
-/// Escapes a label value as the text format wants it. Other control characters are legal there and harmless.
-fn escape(text: &str) -> String {
+/// Escapes a label value as the text format and the query language want it. Other control characters are legal there and harmless.
+pub fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         match c {

@@ -25,7 +25,7 @@ const FLOORS: [&[&str]; 5] = [
 ];
 
 /// What lib.rs's map says.
-const SIDEWAYS: [(&str, &[&str]); 13] = [
+const SIDEWAYS: [(&str, &[&str]); 14] = [
     ("config", &["hash"]),
     ("extract", &["config"]),
     ("registry", &["config", "extract", "hash"]),
@@ -37,6 +37,7 @@ const SIDEWAYS: [(&str, &[&str]); 13] = [
     ("upstream", &["metrics", "net"]),
     ("reload", &["source", "log", "metrics"]),
     ("usage", &["log"]),
+    ("fleet", &["metrics"]),
     ("telemetry", &["proxy"]),
     ("cli", &["admin", "demo"]),
 ];
