@@ -54,6 +54,11 @@ impl Fault {
         Self { status: StatusCode::CONFLICT, code, message, exit: FAILED }
     }
 
+    /// A rule stands against it.
+    pub fn refused(code: &'static str, message: String) -> Self {
+        Self { status: StatusCode::CONFLICT, code, message, exit: REFUSED }
+    }
+
     /// What was named is not there.
     pub fn not_found(message: String) -> Self {
         Self { status: StatusCode::NOT_FOUND, code: "not_found", message, exit: NOT_FOUND }

@@ -1,20 +1,20 @@
 //! Changing the list: what is wished goes through the rules, into the file, into force; one change at a time.
 
 use std::collections::HashSet;
-use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::answer::Fault;
 use super::ground::{Ground, Hands, View};
 use crate::config::clients::{ClientEntry, ClientList, SecretEntry};
-use crate::config::edit::Edit;
-use crate::config::tree::Doc;
+use crate::config::edit::{self, Edit};
+use crate::config::tree::{Doc, Language};
 use crate::domain::ids::ClientId;
 use crate::domain::secret::Secret;
 use crate::hash;
 use crate::lifecycle::{Action, Holder, Policy, Refused, decide};
-use crate::registry::Record;
 use crate::registry::slow::Held;
+use crate::registry::{Record, build};
 use crate::reload::{Outcome, Trigger};
 use crate::source::write::{self, FileEdits, ListFile, WriteFailure};
 
@@ -36,15 +36,21 @@ impl Ground {
         let list = self.settings.clients.path.clone();
         let view = view.clone();
         let ours = self.written.load_full();
-        let written = tokio::task::spawn_blocking(move || {
+        let write = move || {
             write::rewrite(&list, &ours, |files| {
                 let desk = Desk { view: &view, entries: entries(files), list: &list, files };
-                Ok::<_, Infallible>(desk.settle(&wishes))
+                let (edits, granted) = desk.settle(&wishes);
+                desk.would_be_taken(&edits)?;
+                Ok((edits, granted))
             })
-        });
-        let written = written
-            .await
-            .map_err(|_| Fault::failed("the change broke off; the list is as it was, or changed whole".to_owned()))?;
+        };
+        let written = match &self.hands {
+            Hands::Instance(_) => tokio::task::spawn_blocking(write).await.map_err(|_| {
+                Fault::failed("the change broke off; the list is as it was, or changed whole".to_owned())
+            })?,
+            // A command has nothing else to do meanwhile.
+            Hands::Files(_) => write(),
+        };
         let written = written.map_err(|failure| fault(&failure))?;
         if !written.files.is_empty() {
             self.written.store(Arc::new(written.files));
@@ -88,10 +94,21 @@ impl Ground {
     }
 }
 
-fn fault(failure: &WriteFailure<Infallible>) -> Fault {
+fn fault(failure: &WriteFailure<NotTaken>) -> Fault {
     match failure {
+        WriteFailure::Change(NotTaken(why)) => Fault::refused("list_would_be_refused", why.clone()),
         WriteFailure::Conflict(_) => Fault::conflict("conflict", failure.to_string()),
         other => Fault::failed(other.to_string()),
+    }
+}
+
+/// Why the list would be refused as it would become.
+#[derive(Debug)]
+struct NotTaken(String);
+
+impl std::fmt::Display for NotTaken {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
     }
 }
 
@@ -131,6 +148,38 @@ impl Desk<'_> {
             }));
         }
         (edits, granted)
+    }
+
+    /// The rules about the list as a whole, asked before it is written: the one in force keeps them, so what is wrong
+    /// is what was wished.
+    fn would_be_taken(&self, edits: &[FileEdits]) -> Result<(), NotTaken> {
+        if edits.is_empty() {
+            return Ok(());
+        }
+        let mut entries = Vec::new();
+        for file in 0..=self.files.len() {
+            let (name, text, language) = match self.files.get(file) {
+                Some(file) => (&*file.name, &*file.text, file.language),
+                None => ("", "", Language::Toml),
+            };
+            let own: Vec<Edit> = edits.iter().filter(|e| e.file == file).flat_map(|e| e.edits.clone()).collect();
+            // What cannot be edited or read back is told by the writing.
+            let Ok(text) = edit::apply(text, language, &own) else { return Ok(()) };
+            let Some(list) = ClientList::parse(Doc { name, text: &text }, language, file).0 else { return Ok(()) };
+            entries.extend(list.clients);
+        }
+        let ground = build::Ground {
+            files: &build::SecretFiles::new(),
+            previous: Some(&self.view.snapshot),
+            forwards: false,
+            keep_revoked: Duration::MAX,
+            now: self.view.now,
+        };
+        let (_, findings) = build::build(entries, &ground, 0, Vec::new());
+        match findings.errors.first() {
+            None => Ok(()),
+            Some((_, why)) => Err(NotTaken(format!("the list would be refused: {why}\n  Nothing was changed."))),
+        }
     }
 
     fn settle_one(&self, wish: &Wish) -> Result<(usize, Vec<Edit>), Refused> {

@@ -16,31 +16,42 @@ const REMEMBERED: Duration = Duration::from_secs(180);
 #[derive(Default)]
 pub(super) struct Repeats(Mutex<HashMap<ClientId, Rotation>>);
 
+/// Who asked, and for what beside the new secret: whoever asks for something else is no retry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Asked {
+    /// The caller's user id.
+    pub(super) caller: u32,
+    /// The end that the old ones are to have.
+    pub(super) grace: Option<Duration>,
+    /// The name of the new one.
+    pub(super) name: Option<String>,
+}
+
 struct Rotation {
-    caller: u32,
+    asked: Asked,
     secret: SecretId,
     plain: Secret,
     at: Timestamp,
 }
 
 impl Repeats {
-    /// Remembers a rotation that `caller` (a user id) was answered.
-    pub(super) fn remember(&self, client: ClientId, caller: u32, secret: SecretId, plain: &Secret, at: Timestamp) {
+    /// Remembers a rotation that was answered.
+    pub(super) fn remember(&self, client: ClientId, asked: Asked, secret: SecretId, plain: &Secret, at: Timestamp) {
         let plain = Secret::new(plain.expose().to_vec());
-        self.lock().insert(client, Rotation { caller, secret, plain, at });
+        self.lock().insert(client, Rotation { asked, secret, plain, at });
     }
 
-    /// The answer that `caller` had, where it was had lately and `unused` still holds for the secret.
+    /// The answer that the same wish had, where it was had lately and `unused` still holds for the secret.
     pub(super) fn again(
         &self,
         client: &ClientId,
-        caller: u32,
+        asked: &Asked,
         now: Timestamp,
         unused: impl Fn(&SecretId) -> bool,
     ) -> Option<(SecretId, Secret)> {
         let mut known = self.lock();
         known.retain(|_, rotation| now.since(rotation.at) < REMEMBERED);
-        let rotation = known.get(client).filter(|rotation| rotation.caller == caller)?;
+        let rotation = known.get(client).filter(|rotation| rotation.asked == *asked)?;
         if !unused(&rotation.secret) {
             known.remove(client);
             return None;
@@ -68,11 +79,15 @@ mod tests {
         let client = ClientId::parse("c").unwrap();
         let secret = SecretId::parse("s").unwrap();
         let at = Timestamp::from_millis(1_000_000);
-        let remember = || repeats.remember(client.clone(), 7, secret.clone(), &Secret::new(b"x".to_vec()), at);
-        let again = |caller, now: Timestamp, unused: bool| repeats.again(&client, caller, now, |_| unused).is_some();
+        let asked = |caller| Asked { caller, grace: None, name: None };
+        let remember = || repeats.remember(client.clone(), asked(7), secret.clone(), &Secret::new(b"x".to_vec()), at);
+        let again =
+            |caller, now: Timestamp, unused: bool| repeats.again(&client, &asked(caller), now, |_| unused).is_some();
         remember();
         assert!(again(7, at, true));
         assert!(!again(8, at, true), "another caller");
+        let grace = Asked { grace: Some(Duration::ZERO), ..asked(7) };
+        assert!(repeats.again(&client, &grace, at, |_| true).is_none(), "another wish");
         assert!(again(7, at.plus(REMEMBERED / 2), true));
         assert!(!again(7, at.plus(REMEMBERED), true), "too late");
         remember();

@@ -11,6 +11,7 @@ use super::answer::{Fault, FaultObject};
 use super::change::Wish;
 use super::ground::{Ground, View};
 use super::object::SecretObject;
+use super::repeat::Asked;
 use super::routes::{Body, Caller, client_id, secret_object};
 use super::wish::{Made, RotateWish, SecretWish};
 use crate::domain::ids::{ClientId, SecretId};
@@ -78,13 +79,14 @@ impl Ground {
         let guard = wish.guard();
         let view = self.view_back(alone(), guard.quiet_for()?).await;
         let (policy, grace) = (guard.policy(view.now)?, wish.grace()?);
+        let asked = Asked { caller: caller.0, grace, name: wish.name.clone() };
         let template = SecretWish { name: wish.name.clone(), ..SecretWish::default() };
         let mut had: HashMap<ClientId, (SecretId, Secret)> = HashMap::new();
         let mut made: HashMap<ClientId, (SecretId, Option<Secret>)> = HashMap::new();
         let mut wishes = Vec::new();
         for client in &ids {
             let unused = |secret: &SecretId| view.is_unused(client, secret);
-            if let Some(again) = self.repeats.again(client, caller.0, view.now, unused) {
+            if let Some(again) = self.repeats.again(client, &asked, view.now, unused) {
                 had.insert(client.clone(), again);
                 continue;
             }
@@ -92,16 +94,16 @@ impl Ground {
             made.insert(client.clone(), (secret.id.clone(), plain));
             wishes.push(Wish { client: client.clone(), action: Action::Rotate { secret, grace }, policy, given: None });
         }
-        let asked: Vec<ClientId> = wishes.iter().map(|wish| wish.client.clone()).collect();
+        let new: Vec<ClientId> = wishes.iter().map(|wish| wish.client.clone()).collect();
         let granted = if wishes.is_empty() { Vec::new() } else { self.change(&view, wishes).await? };
-        let mut settled: HashMap<ClientId, Result<bool, _>> = asked.into_iter().zip(granted).collect();
+        let mut settled: HashMap<ClientId, Result<bool, _>> = new.into_iter().zip(granted).collect();
         let view = self.view(alone()).await;
         let results = ids.into_iter().map(|client| {
             let result = match (had.get(&client), settled.remove(&client), made.get(&client)) {
                 (Some((secret, plain)), ..) => secret_object(&view, &client, secret, Some(plain)),
                 (None, Some(Ok(_)), Some((secret, plain))) => {
                     if let Some(plain) = plain {
-                        self.repeats.remember(client.clone(), caller.0, secret.clone(), plain, view.now);
+                        self.repeats.remember(client.clone(), asked.clone(), secret.clone(), plain, view.now);
                     }
                     secret_object(&view, &client, secret, plain.as_ref())
                 }

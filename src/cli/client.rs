@@ -6,10 +6,10 @@ use std::process::ExitCode;
 use clap::Subcommand;
 use http::Method;
 
-use super::door::{Door, NOTHING, path};
+use super::door::{Door, NOTHING, encoded, path};
 use super::show::Times;
 use super::shown_once::{self, Given};
-use super::{Failure, Globals, Output, confirm, say, show, table, talk};
+use super::{Failure, Globals, Output, confirm, harmless, say, show, table, talk};
 use crate::admin::answer::FAILED;
 use crate::admin::object::ClientObject;
 use crate::admin::wish::{ClientWish, SecretWish};
@@ -68,13 +68,17 @@ pub(super) fn run(globals: &Globals, command: Command) -> anyhow::Result<ExitCod
 fn add(globals: &Globals, arguments: &Add) -> anyhow::Result<()> {
     let mut secret = SecretWish::default();
     arguments.given.fill(&mut secret)?;
+    if !arguments.given.is_given() {
+        shown_once::stdout_is_there()?;
+    }
     let door = Door::open(globals)?;
     let files = arguments.upstream_secret_file.iter().map(|file| as_the_list_names_it(globals, file));
     let upstream_secret_files = files.collect::<anyhow::Result<Vec<_>>>()?;
     let wish = ClientWish { id: arguments.id.clone(), name: arguments.name.clone(), upstream_secret_files, secret };
     let client: ClientObject = door.ask(Method::POST, &path(&["clients"]), Some(&wish))?;
     if globals.output == Output::Json {
-        return Ok(say(&format!("{}\n", serde_json::to_string_pretty(&client)?))?);
+        let secrets: Vec<_> = client.secrets.iter().collect();
+        return shown_once::put(&format!("{}\n", serde_json::to_string_pretty(&client)?), &secrets);
     }
     if !globals.quiet {
         talk(&format!("Client {} added.\n", client.id));
@@ -131,10 +135,13 @@ fn show_one(globals: &Globals, id: &str) -> anyhow::Result<()> {
     }
     door.tell_if_offline(globals);
     let times = Times::for_stdout();
-    let mut text =
-        format!("{}{}\n", client.id, if client.enabled { "" } else { "  (disabled: every secret is refused)" });
+    let mut text = format!(
+        "{}{}\n",
+        harmless(&client.id),
+        if client.enabled { "" } else { "  (disabled: every secret is refused)" }
+    );
     if !client.name.is_empty() {
-        text.push_str(&format!("  name      {}\n", client.name));
+        text.push_str(&format!("  name      {}\n", harmless(&client.name)));
     }
     text.push_str(&format!("  secrets   {} of {} active\n", client.active_secrets, client.max_active_secrets));
     text.push_str(&format!("  rotation  {}\n", client.rotation));
@@ -153,9 +160,7 @@ fn remove(globals: &Globals, id: &str, force: bool, quiet_for: Option<&str>) -> 
     confirm(globals, &format!("Remove client {id} and all its secrets?"))?;
     let mut query = format!("{}?force={force}", path(&["clients", id]));
     if let Some(quiet_for) = quiet_for {
-        // A duration has no letter that a query would have to escape; what is none is refused.
-        let plain: String = quiet_for.chars().filter(char::is_ascii_alphanumeric).collect();
-        query.push_str(&format!("&quiet_for={plain}"));
+        query.push_str(&format!("&quiet_for={}", encoded(quiet_for)));
     }
     door.ask::<()>(Method::DELETE, &query, NOTHING)?;
     if !globals.quiet {

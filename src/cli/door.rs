@@ -1,5 +1,6 @@
 //! The way to the list: a running instance by its socket, or, where none answers, its files by the same routes.
 
+use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -13,6 +14,7 @@ use hyper_util::rt::TokioIo;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tower_service::Service;
 
 use super::{Failure, Globals, setup, talk};
@@ -28,6 +30,8 @@ use crate::domain::spoken::plural;
 pub(super) struct Door {
     hands: Hands,
     runtime: tokio::runtime::Runtime,
+    /// Ctrl-C, caught once somebody began to wait: one that comes between two pauses is not lost.
+    interrupt: RefCell<Option<Signal>>,
 }
 
 enum Hands {
@@ -45,7 +49,7 @@ impl Door {
         if let Some(server) = &globals.server {
             let socket = socket(server)?;
             return match std::os::unix::net::UnixStream::connect(&socket) {
-                Ok(_) => Ok(Self { hands: Hands::Socket(socket), runtime }),
+                Ok(_) => Ok(Self { hands: Hands::Socket(socket), runtime, interrupt: RefCell::default() }),
                 Err(error) => Err(Failure::new(
                     FAILED,
                     format!("no instance answers at {server}: {error}\n  Nothing was changed."),
@@ -56,7 +60,7 @@ impl Door {
         let settings = read_settings(&globals.config)?;
         let socket = settings.admin.socket.clone();
         if std::os::unix::net::UnixStream::connect(&socket).is_ok() {
-            return Ok(Self { hands: Hands::Socket(socket), runtime });
+            return Ok(Self { hands: Hands::Socket(socket), runtime, interrupt: RefCell::default() });
         }
         let ground = Ground::files(settings, Arc::new(Clock::start())).map_err(|errors| {
             let lines: Vec<String> = errors.0.iter().map(|error| format!("  {error}")).collect();
@@ -67,7 +71,11 @@ impl Door {
             )
         })?;
         let caller = Caller(rustix::process::geteuid().as_raw());
-        Ok(Self { hands: Hands::Files(router(Arc::new(ground)).layer(Extension(caller))), runtime })
+        Ok(Self {
+            hands: Hands::Files(router(Arc::new(ground)).layer(Extension(caller))),
+            runtime,
+            interrupt: RefCell::default(),
+        })
     }
 
     /// Whether a running instance answers.
@@ -92,12 +100,32 @@ impl Door {
         self.runtime.block_on(self.answer(method, path, body))
     }
 
+    /// Catches Ctrl-C from now on, for [`Door::pause`].
+    pub(super) fn catch_interrupt(&self) -> std::io::Result<()> {
+        let _entered = self.runtime.enter();
+        *self.interrupt.borrow_mut() = Some(signal(SignalKind::interrupt())?);
+        Ok(())
+    }
+
+    /// Asks unless Ctrl-C comes first: a hung instance must not hold a command. Nothing then.
+    pub(super) fn look<T: DeserializeOwned>(&self, path: &str) -> anyhow::Result<Option<T>> {
+        self.until_interrupt(self.answer(Method::GET, path, NOTHING)).transpose()
+    }
+
     /// Waits, unless Ctrl-C comes first: then it says so.
     pub(super) fn pause(&self, length: std::time::Duration) -> Paused {
+        let slept = self.until_interrupt(async { tokio::time::sleep(length).await });
+        slept.map_or(Paused::Interrupted, |()| Paused::Over)
+    }
+
+    fn until_interrupt<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        let mut interrupt = self.interrupt.borrow_mut();
         self.runtime.block_on(async {
+            let Some(interrupt) = &mut *interrupt else { return Some(work.await) };
             tokio::select! {
-                () = tokio::time::sleep(length) => Paused::Over,
-                _ = tokio::signal::ctrl_c() => Paused::Interrupted,
+                biased;
+                _ = interrupt.recv() => None,
+                done = work => Some(done),
             }
         })
     }
@@ -150,12 +178,13 @@ pub(super) enum Paused {
 }
 
 async fn over_socket(socket: &Path, request: Request<Body>) -> anyhow::Result<Response<Bytes>> {
-    let gone = |error: &dyn std::fmt::Display| {
-        let message = format!(
-            "the instance went away: {error}\n  What became of the request is not known: look with `relatch secret list`."
-        );
-        Failure::new(FAILED, message)
+    let became = if request.method() == Method::GET {
+        "Nothing was changed."
+    } else {
+        "What became of the request is not known: look with `relatch secret list`."
     };
+    let gone =
+        |error: &dyn std::fmt::Display| Failure::new(FAILED, format!("the instance went away: {error}\n  {became}"));
     let stream = UnixStream::connect(socket).await.map_err(|error| gone(&error))?;
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|error| gone(&error))?;
@@ -193,18 +222,14 @@ fn read_settings(path: &Path) -> anyhow::Result<Settings> {
 
 /// A client's or a secret's path, its id percent-encoded.
 pub(super) fn path(segments: &[&str]) -> String {
-    let mut path = String::from("/api/v1");
-    for segment in segments {
-        path.push('/');
-        for byte in segment.bytes() {
-            match byte {
-                b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => path.push(char::from(byte)),
-                _ => {
-                    use std::fmt::Write;
-                    let _infallible = write!(path, "%{byte:02X}");
-                }
-            }
-        }
-    }
-    path
+    segments.iter().fold("/api/v1".to_owned(), |path, segment| format!("{path}/{}", encoded(segment)))
+}
+
+/// Percent-encoded, as a segment of a path or a value of a query.
+pub(super) fn encoded(text: &str) -> String {
+    let byte = |byte: u8| match byte {
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => char::from(byte).to_string(),
+        _ => format!("%{byte:02X}"),
+    };
+    text.bytes().map(byte).collect()
 }

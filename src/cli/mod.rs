@@ -239,7 +239,17 @@ fn say(text: &str) -> std::io::Result<()> {
 
 /// Talk, on stderr.
 fn talk(text: &str) {
+    draw(&harmless(text));
+}
+
+/// What moves the cursor of a terminal on purpose, on stderr.
+fn draw(text: &str) {
     let _closed = std::io::stderr().write_all(text.as_bytes());
+}
+
+/// Text that holds an id or a name, whose control characters must not reach a terminal.
+fn harmless(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }).collect()
 }
 
 /// Asks a person before something large, where one is there to answer.

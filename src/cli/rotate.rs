@@ -7,10 +7,10 @@ use std::process::ExitCode;
 
 use http::Method;
 
-use super::door::{Door, NOTHING, path};
+use super::door::{Door, NOTHING, encoded, path};
 use super::secret::Which;
 use super::shown_once::{self, Format, OutFile};
-use super::{Failure, Globals, Output, confirm, say, taking_away, talk};
+use super::{Failure, Globals, Output, confirm, draw, harmless, say, taking_away, talk};
 use crate::admin::answer::{FAILED, REFUSED, USAGE};
 use crate::admin::object::{ClientObject, SecretObject};
 use crate::admin::rotate::{RotationObject, RotationsObject};
@@ -58,39 +58,84 @@ pub(super) fn run(globals: &Globals, arguments: &Arguments) -> anyhow::Result<Ex
         prepare(folder)?;
     }
     let several = clients.len() > 1;
+    if let Some(taken) = folder.and_then(|f| clients.iter().map(|client| file(f, client)).find(|path| path.exists())) {
+        let message = format!("{} is there already: move it away\n  Nothing was changed.", taken.display());
+        return Err(Failure::new(FAILED, message).into());
+    }
+    if folder.is_none() {
+        shown_once::stdout_is_there()?;
+    }
     let mut bar = Bar::new(clients.len(), globals);
     let mut results: Vec<RotationObject> = Vec::new();
+    // Whatever fails: what was made by then is shown, and what is not is told, before the command ends.
+    let mut failed: Option<anyhow::Error> = None;
     for some in clients.chunks(AT_ONCE) {
-        let mut files = some.iter().map(|client| folder.map(|f| OutFile::create(&file(f, client))).transpose());
-        let files = files.by_ref().collect::<anyhow::Result<Vec<_>>>()?;
-        let wish = RotateWish {
-            clients: some.to_vec(),
-            grace: arguments.grace.clone(),
-            name: arguments.name.clone(),
-            force: arguments.force,
-            quiet_for: arguments.quiet_for.clone(),
+        let (rotated, files) = match rotate(&door, some, arguments) {
+            Ok(done) => done,
+            Err(error) if results.is_empty() => return Err(error),
+            Err(error) => {
+                let done = results.len();
+                failed = Some(error.context(format!("after {}, which are done", plural(done, "client"))));
+                break;
+            }
         };
-        let rotated: RotationsObject = door.ask(Method::POST, &path(&["rotate"]), Some(&wish))?;
-        for (mut result, file) in rotated.results.into_iter().zip(files) {
+        for (mut result, file) in rotated.into_iter().zip(files) {
             bar.clear();
-            tell(globals, &mut result, file, several)?;
+            if let Err(error) = tell(globals, &mut result, file, several) {
+                talk_of(&mut failed, error);
+            }
             bar.step();
             results.push(result);
+        }
+        if failed.is_some() {
+            break;
         }
     }
     bar.clear();
     if globals.output == Output::Json {
+        let secrets: Vec<_> = results.iter().filter_map(|result| result.secret.as_ref()).collect();
         let json = match &*results {
             [RotationObject { secret: Some(secret), .. }] if !several => serde_json::to_string_pretty(secret)?,
             _ => serde_json::to_string_pretty(&results)?,
         };
-        say(&format!("{json}\n"))?;
+        let shown = shown_once::put(&format!("{json}\n"), &secrets);
+        shown.unwrap_or_else(|error| talk_of(&mut failed, error));
+    }
+    if let Some(error) = failed {
+        return Err(error);
     }
     let exit = summary(globals, &results, several);
     if arguments.wait {
         results.iter().filter(|r| r.secret.is_some()).try_for_each(|r| end_the_old(globals, &door, r, arguments))?;
     }
     Ok(exit)
+}
+
+/// One request, its files made before it.
+fn rotate(
+    door: &Door,
+    clients: &[String],
+    arguments: &Arguments,
+) -> anyhow::Result<(Vec<RotationObject>, Vec<Option<OutFile>>)> {
+    let folder = arguments.out_dir.as_deref();
+    let files = clients.iter().map(|client| folder.map(|folder| OutFile::create(&file(folder, client))).transpose());
+    let files = files.collect::<anyhow::Result<Vec<_>>>()?;
+    let wish = RotateWish {
+        clients: clients.to_vec(),
+        grace: arguments.grace.clone(),
+        name: arguments.name.clone(),
+        force: arguments.force,
+        quiet_for: arguments.quiet_for.clone(),
+    };
+    let rotated: RotationsObject = door.ask(Method::POST, &path(&["rotate"]), Some(&wish))?;
+    Ok((rotated.results, files))
+}
+
+/// The command ends with one error; those before it are said at once.
+fn talk_of(failed: &mut Option<anyhow::Error>, error: anyhow::Error) {
+    if let Some(before) = failed.replace(error) {
+        talk(&format!("error: {before:#}\n"));
+    }
 }
 
 fn clients(globals: &Globals, door: &Door, arguments: &Arguments) -> anyhow::Result<Vec<String>> {
@@ -119,7 +164,7 @@ fn tell(globals: &Globals, result: &mut RotationObject, file: Option<OutFile>, s
         if globals.output == Output::Table {
             let line =
                 format!("{}: secret {} ({}) written to {}\n", result.client_id, secret.id, secret.name, path.display());
-            return if globals.quiet { Ok(()) } else { Ok(say(&line)?) };
+            return if globals.quiet { Ok(()) } else { Ok(say(&harmless(&line))?) };
         }
     }
     if globals.output == Output::Json {
@@ -133,10 +178,10 @@ fn show(globals: &Globals, secret: &SecretObject, several: bool) -> anyhow::Resu
         (_, false) => shown_once::show(globals.quiet, secret, "The old ones go on working until they are revoked."),
         (true, true) => {
             let plain = secret.client_secret.as_deref().unwrap_or_default();
-            Ok(say(&format!("{}\t{}\t{plain}\n", secret.client_id, secret.id))?)
+            shown_once::put(&format!("{}\t{}\t{plain}\n", secret.client_id, secret.id), &[secret])
         }
         (false, true) => {
-            say(&format!("{}: ", secret.client_id))?;
+            say(&format!("{}: ", harmless(&secret.client_id)))?;
             shown_once::show(false, secret, "")
         }
     }
@@ -179,10 +224,10 @@ fn prepare(folder: &Path) -> anyhow::Result<()> {
     })
 }
 
-/// `DIR/billing.secret`; letters that a name may not have are percent-encoded.
+/// `DIR/billing.secret`; letters that a name may not have are percent-encoded, so that each client has its own.
 fn file(folder: &Path, client: &str) -> PathBuf {
-    let name = path(&[client]).rsplit('/').next().unwrap_or_default().replace("%20", "_");
-    let name = if name.starts_with('.') { format!("_{name}") } else { name };
+    let name = encoded(client);
+    let name = name.strip_prefix('.').map_or_else(|| name.clone(), |rest| format!("%2E{rest}"));
     folder.join(format!("{name}.secret"))
 }
 
@@ -202,13 +247,13 @@ impl Bar {
         self.done += 1;
         if self.shown {
             let filled = self.done * 30 / self.of.max(1);
-            talk(&format!("[{}{}] {}/{}", "#".repeat(filled), ".".repeat(30 - filled), self.done, self.of));
+            draw(&format!("[{}{}] {}/{}", "#".repeat(filled), ".".repeat(30 - filled), self.done, self.of));
         }
     }
 
     fn clear(&self) {
         if self.shown {
-            talk("\r\x1b[K");
+            draw("\r\x1b[K");
         }
     }
 }

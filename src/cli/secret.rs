@@ -111,6 +111,9 @@ fn add(globals: &Globals, arguments: &Add) -> anyhow::Result<()> {
         ..SecretWish::default()
     };
     arguments.given.fill(&mut wish)?;
+    if arguments.out.is_none() && !arguments.given.is_given() {
+        shown_once::stdout_is_there()?;
+    }
     let door = Door::open(globals)?;
     let out = arguments.out.as_deref().map(OutFile::create).transpose()?;
     let client = &arguments.client;
@@ -120,7 +123,7 @@ fn add(globals: &Globals, arguments: &Add) -> anyhow::Result<()> {
         secret.client_secret = None;
     }
     if globals.output == Output::Json {
-        return Ok(say(&format!("{}\n", serde_json::to_string_pretty(&secret)?))?);
+        return shown_once::put(&format!("{}\n", serde_json::to_string_pretty(&secret)?), &[&secret]);
     }
     let places = if globals.quiet { String::new() } else { places(&door, client)? };
     match (&written, arguments.given.is_given()) {

@@ -63,7 +63,7 @@ impl OutFile {
             }
             Err(error) => {
                 let plain = secret.client_secret.as_deref().unwrap_or_default();
-                super::say(&format!("{}\t{}\t{plain}\n", secret.client_id, secret.id))?;
+                put(&format!("{}\t{}\t{plain}\n", secret.client_id, secret.id), &[secret])?;
                 let path = self.path.display();
                 let message =
                     format!("{path} could not be written ({error}): the secret was shown instead, store it now");
@@ -119,18 +119,37 @@ pub(super) fn show(quiet: bool, secret: &SecretObject, tail: &str) -> anyhow::Re
     let text = if quiet {
         format!("{plain}\n")
     } else {
-        format!("Secret {} ({}): {plain}   This is shown once. {tail}\n", secret.id, secret.name)
+        format!("Secret {} ({}): {plain}   This is shown once. {tail}\n", secret.id, super::harmless(&secret.name))
     };
-    let text = Zeroizing::new(text);
+    put(&Zeroizing::new(text), &[secret])
+}
+
+/// Writes what holds secrets to stdout. Here a reader that went away is an error too: nobody else will ever have them.
+pub(super) fn put(text: &str, secrets: &[&SecretObject]) -> anyhow::Result<()> {
     let mut out = std::io::stdout();
-    out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(|error| {
-        let (client, id) = (&secret.client_id, &secret.id);
-        let message = format!(
-            "the secret could not be shown: {error}\n  It is in the list as {id}, and nobody has it: \
-             `relatch secret revoke {client} {id} --force`, then add another."
-        );
-        Failure::new(FAILED, message).into()
-    })
+    let error = match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if secrets.iter().any(|secret| secret.client_secret.is_some()) => error,
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => return Err(error.into()),
+        _ => return Ok(()),
+    };
+    let mut message = format!("the secret could not be shown: {error}\n  It is in the list, and nobody has it:");
+    for SecretObject { client_id, id, .. } in secrets.iter().filter(|secret| secret.client_secret.is_some()) {
+        message.push_str(&format!("\n  `relatch secret revoke {client_id} {id} --force`, then add another."));
+    }
+    Err(Failure::new(FAILED, message).into())
+}
+
+/// Told before a secret is made: whether there is a stdout at all. A program that starts without one gets /dev/null in
+/// its place, open both ways, and would show the secret to nobody.
+pub(super) fn stdout_is_there() -> anyhow::Result<()> {
+    use rustix::fs::{OFlags, fcntl_getfl, fstat, major, minor};
+    let stdout = std::io::stdout();
+    let null = fstat(&stdout).is_ok_and(|stat| (major(stat.st_rdev), minor(stat.st_rdev)) == (1, 3));
+    if null && fcntl_getfl(&stdout).is_ok_and(|flags| flags & OFlags::RWMODE == OFlags::RDWR) {
+        let message = "stdout is closed, and the secret would be lost\n  Nothing was changed. Open it, or use --out.";
+        return Err(Failure::new(FAILED, message).into());
+    }
+    Ok(())
 }
 
 /// Where a secret comes from when it is not made here.

@@ -10,7 +10,7 @@ use http::Method;
 use super::door::{Door, NOTHING, Paused, path};
 use super::secret::Which;
 use super::show::{self, Times};
-use super::{Failure, Globals, Output, say, talk};
+use super::{Failure, Globals, Output, draw, say, talk};
 use crate::admin::answer::{FAILED, REFUSED, USAGE};
 use crate::admin::object::SecretObject;
 use crate::admin::wish::LifecycleWish;
@@ -103,14 +103,16 @@ impl Rite<'_> {
         self.door.ask(Method::POST, &path(&["clients", client, "secrets", secret_id, "lifecycle", verb]), Some(wish))
     }
 
-    fn look(&self) -> anyhow::Result<(SecretObject, Vec<SecretObject>)> {
+    /// The secret and the client's others; nothing after Ctrl-C.
+    fn look(&self) -> anyhow::Result<Option<(SecretObject, Vec<SecretObject>)>> {
         let Which { client, secret_id } = self.which;
-        let all: Vec<SecretObject> = self.door.ask(Method::GET, &path(&["clients", client, "secrets"]), NOTHING)?;
+        let all: Option<Vec<SecretObject>> = self.door.look(&path(&["clients", client, "secrets"]))?;
+        let Some(all) = all else { return Ok(None) };
         let (this, others): (Vec<_>, Vec<_>) = all.into_iter().partition(|secret| secret.id == *secret_id);
         let this = this.into_iter().next();
         // Asked by its own route, so that the answer says what is missing.
         let route = path(&["clients", client, "secrets", secret_id]);
-        Ok((this.map_or_else(|| self.door.ask(Method::GET, &route, NOTHING), Ok)?, others))
+        Ok(Some((this.map_or_else(|| self.door.ask(Method::GET, &route, NOTHING), Ok)?, others)))
     }
 
     /// A live view of old against new use, until the old one has been quiet for the time asked.
@@ -120,9 +122,10 @@ impl Rite<'_> {
             let message = "no instance answers, so nobody sees who uses the secret\n  Nothing was changed.";
             return Err(Failure::new(FAILED, message).into());
         }
+        self.door.catch_interrupt()?;
         let mut line = LiveLine::default();
         loop {
-            let (secret, others) = self.look()?;
+            let Some((secret, others)) = self.look()? else { return Err(self.stopped(&mut line)) };
             if secret.status != "active" {
                 line.end();
                 return Ok(());
@@ -138,6 +141,15 @@ impl Rite<'_> {
                 line.end();
                 return Ok(());
             }
+            if !others.iter().any(|other| other.status == "active") {
+                line.end();
+                let message = format!(
+                    "{} is the last usable secret of {}: however quiet it becomes, it would not be revoked\n  \
+                     Nothing was changed. Add another one first.",
+                    secret.id, secret.client_id
+                );
+                return Err(Failure::new(REFUSED, message).into());
+            }
             let newer: u64 = others.iter().filter_map(|other| other.use_count).sum();
             let uses = secret.use_count.unwrap_or_default();
             let (id, from) = (&secret.id, show::addresses(&secret));
@@ -150,11 +162,15 @@ impl Rite<'_> {
                 count(newer)
             ));
             if self.door.pause(LOOK.min(quiet_for - quiet)) == Paused::Interrupted {
-                line.end();
-                let message = format!("stopped waiting\n  Nothing was changed: {id} is still active.");
-                return Err(Failure::new(FAILED, message).into());
+                return Err(self.stopped(&mut line));
             }
         }
+    }
+
+    fn stopped(&self, line: &mut LiveLine) -> anyhow::Error {
+        line.end();
+        let id = &self.which.secret_id;
+        Failure::new(FAILED, format!("stopped waiting\n  Nothing was changed: {id} is still active.")).into()
     }
 
     /// Refuses the secret for a while. That it is accepted again is the instance's own doing: the end stands in the list.
@@ -167,7 +183,8 @@ impl Rite<'_> {
             let message = "no instance answers, so nobody would fail\n  Nothing was changed.";
             return Err(Failure::new(FAILED, message).into());
         }
-        let (before, _) = self.look()?;
+        self.door.catch_interrupt()?;
+        let Some((before, _)) = self.look()? else { return Err(self.stopped(&mut LiveLine::default())) };
         let secret = self.step("rehearse", &LifecycleWish { for_: Some(length(for_how_long)), ..wish.clone() })?;
         let until = secret.refused_until.clone().unwrap_or_default();
         talk(&format!(
@@ -180,7 +197,11 @@ impl Rite<'_> {
         let mut stopped = false;
         while began.elapsed() < for_how_long {
             let left = for_how_long.saturating_sub(began.elapsed());
-            let failed = self.look()?.0.refused_count.saturating_sub(before.refused_count);
+            let Some((now, _)) = self.look().map_err(|error| self.goes_on(&error, &until))? else {
+                stopped = true;
+                break;
+            };
+            let failed = now.refused_count.saturating_sub(before.refused_count);
             line.show(&format!(
                 "{}: {} left; presented and refused {}",
                 secret.id,
@@ -194,7 +215,7 @@ impl Rite<'_> {
         }
         line.end();
         // Takes the mark out of the list, at once after Ctrl-C; without it the clock alone would do.
-        let after = self.step("activate", &LifecycleWish::default())?;
+        let after = self.step("activate", &LifecycleWish::default()).map_err(|error| self.goes_on(&error, &until))?;
         talk(&format!(
             "{} is {} again{}.\n",
             after.id,
@@ -203,6 +224,12 @@ impl Rite<'_> {
         ));
         self.report(&after, after.refused_count.saturating_sub(before.refused_count), began)?;
         Ok(if stopped { ExitCode::from(FAILED) } else { ExitCode::SUCCESS })
+    }
+
+    /// A rehearsal that cannot be watched any more ends by itself.
+    fn goes_on(&self, error: &anyhow::Error, until: &str) -> anyhow::Error {
+        let id = &self.which.secret_id;
+        Failure::new(FAILED, format!("{error:#}\n  {id} is accepted again from {until} on, by the list itself.")).into()
     }
 
     /// Who failed while it was refused.
@@ -301,7 +328,7 @@ impl LiveLine {
         if std::io::stderr().is_terminal() {
             let width = text.chars().count();
             let blank = " ".repeat(self.width.saturating_sub(width));
-            talk(&format!("\r{text}{blank}"));
+            draw(&format!("\r{text}{blank}"));
             self.width = width;
         } else if self.written.is_none_or(|at| at.elapsed() >= LINE) {
             talk(&format!("{text}\n"));

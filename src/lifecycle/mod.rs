@@ -50,6 +50,8 @@ pub struct Held {
     pub expires: Option<Timestamp>,
     /// A rehearsal of its end is under way until then.
     pub refused_until: Option<Timestamp>,
+    /// The mark of a rehearsal stands in the list, be it over or not.
+    pub marked: bool,
     /// What is known of its use.
     pub usage: Usage,
 }
@@ -100,6 +102,7 @@ impl Held {
             not_before: entry.not_before,
             expires: entry.expires,
             refused_until: entry.refused_until.filter(rehearsed),
+            marked: entry.refused_until.is_some(),
             usage,
         }
     }
@@ -130,6 +133,7 @@ impl Holder {
             not_before: Some(record.not_before).filter(|at| *at > Timestamp::MIN),
             expires: Some(record.expires).filter(|end| *end != Timestamp::MAX),
             refused_until: record.rehearsed(now),
+            marked: record.refused_until > Timestamp::MIN,
             usage: usage(record),
         };
         Self {
@@ -274,7 +278,7 @@ impl Holder {
         match secret.state {
             SecretState::Revoked => return Err(Refused::Revoked(id.clone())),
             SecretState::Disabled if secret.refused_until.is_none() => return Ok(Vec::new()),
-            SecretState::Active if self.enabled => policy.guard(self, std::iter::once(secret), None)?,
+            _ if self.comes_back(secret) => policy.guard(self, std::iter::once(secret), None)?,
             _ => {}
         }
         let mut set = vec![("status", Some(text("disabled")))];
@@ -284,14 +288,14 @@ impl Holder {
 
     fn enable(&self, id: &SecretId) -> Result<Vec<Edit>, Refused> {
         let secret = self.secret(id)?;
+        let unmarked = || self.set(id, vec![("refused_until", None)]);
         match secret.state {
             SecretState::Revoked => Err(Refused::Revoked(id.clone())),
             SecretState::Expired => Err(Refused::Expired(id.clone())),
+            // A rehearsal that is over, or called off: the place was never given up.
+            SecretState::Active | SecretState::Pending if secret.marked => Ok(vec![unmarked()]),
+            SecretState::Disabled if secret.refused_until.is_some() => Ok(vec![unmarked()]),
             SecretState::Active | SecretState::Pending => Ok(Vec::new()),
-            // A rehearsal that is called off: the place was never given up.
-            SecretState::Disabled if secret.refused_until.is_some() => {
-                Ok(vec![self.set(id, vec![("refused_until", None)])])
-            }
             SecretState::Disabled => {
                 self.room()?;
                 Ok(vec![self.set(id, vec![("status", None)])])
@@ -309,7 +313,7 @@ impl Holder {
             _ if secret.begins_after(at) => {
                 return Err(Refused::Invalid(format!("{id} would expire before its time comes: revoke it")));
             }
-            SecretState::Active if self.enabled && secret.ends_earlier(at) => {
+            _ if self.comes_back(secret) && secret.ends_earlier(at) => {
                 policy.guard(self, std::iter::once(secret), None)?;
             }
             _ => {}
@@ -322,8 +326,7 @@ impl Holder {
         if secret.state == SecretState::Revoked {
             return Ok(Vec::new());
         }
-        let accepted = self.enabled && (secret.state == SecretState::Active || secret.refused_until.is_some());
-        if accepted {
+        if self.comes_back(secret) {
             policy.guard(self, std::iter::once(secret), None)?;
         }
         Ok(vec![self.set(id, revoked(policy.now, None))])
@@ -349,6 +352,11 @@ impl Holder {
             state => return Err(Refused::NotActive(id.clone(), state)),
         }
         Ok(vec![self.set(id, vec![("refused_until", Some(time(until)))])])
+    }
+
+    /// Whether it is accepted, or will be after a rehearsal: callers count on it.
+    fn comes_back(&self, secret: &Held) -> bool {
+        self.enabled && (secret.state == SecretState::Active || secret.refused_until.is_some())
     }
 
     fn is_usable(&self, secret: &Held) -> bool {

@@ -36,7 +36,16 @@ fn seen(last_used: Option<Duration>) -> Usage {
 }
 
 fn held(name: &str, state: SecretState, usage: Usage) -> Held {
-    Held { id: id(name), state, created: None, not_before: None, expires: None, refused_until: None, usage }
+    Held {
+        id: id(name),
+        state,
+        created: None,
+        not_before: None,
+        expires: None,
+        refused_until: None,
+        marked: false,
+        usage,
+    }
 }
 
 fn new(name: &str) -> NewSecret {

@@ -19,6 +19,7 @@
 )]
 
 mod cli;
+mod commands;
 mod corpus;
 mod doors;
 mod harness;
