@@ -49,7 +49,7 @@ impl Asking {
                 By::Library(asks) => asks(&secret.client, &secret.value),
             };
             let (answer, must) = secret.judged(ask, |answer| *answer == Ok(200));
-            tally.add(&secret, answer, must);
+            tally.add(&secret, &answer, must);
         }
         tally
     }
@@ -77,10 +77,10 @@ pub(super) struct Tally {
 }
 
 impl Tally {
-    fn add(&mut self, secret: &Secret, answer: Result<u16, String>, must: Must) {
+    fn add(&mut self, secret: &Secret, answer: &Result<u16, String>, must: Must) {
         self.asked += 1;
-        self.accepted += usize::from(answer == Ok(200));
-        self.refused += usize::from(answer == Ok(401));
+        self.accepted += usize::from(*answer == Ok(200));
+        self.refused += usize::from(*answer == Ok(401));
         let right: &[u16] = match must {
             Must::Pass => {
                 self.must_pass += 1;
