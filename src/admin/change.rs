@@ -88,8 +88,9 @@ impl Ground {
             Outcome::Held(why) => why.clone(),
             Outcome::StillRefused => String::new(),
         };
-        let message =
-            format!("the list was written, but it is not in force\n  Look at it, then `relatch reload`.\n{why}");
+        let message = format!(
+            "the list is changed, but what it says now is not in force\n  Look at it, then `relatch reload`.\n{why}"
+        );
         Err(Fault::conflict("not_in_force", message))
     }
 }

@@ -20,6 +20,7 @@ use crate::domain::ids::{ClientId, SecretId};
 use crate::fleet::{ClientUse, Prometheus};
 use crate::lifecycle::{Holder, QUIET_FOR, Usage};
 use crate::metrics::Metrics;
+use crate::registry::cells::Refusals;
 use crate::registry::{Client, Record, Snapshot};
 use crate::reload::watch::Triggers;
 use crate::reload::{self, Outcome, Trigger};
@@ -181,6 +182,17 @@ impl View {
             || Usage::Unknown("it has just come into the list".to_owned()),
             |(client, record)| self.usage(client, record),
         )
+    }
+
+    /// How often and from where it was presented while it was not accepted, as far as it is known here.
+    pub(super) fn refusals(&self, client: &Client, record: &Record) -> Refusals {
+        match &self.book {
+            Book::Kept(state) => {
+                let seen = state.as_ref().and_then(|state| state.seen(&client.id, record));
+                seen.map(|seen| seen.clamped(self.now).refused).unwrap_or_default()
+            }
+            Book::Counters | Book::Fleet(_) => record.uses.seen().refused,
+        }
     }
 
     /// What is known of a secret's use.

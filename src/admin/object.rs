@@ -5,10 +5,11 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
+use super::ground::View;
 use crate::domain::clock::Timestamp;
 use crate::domain::oauth::AuthMethod;
 use crate::lifecycle::progress::Progress;
-use crate::lifecycle::{Held, Holder, Usage};
+use crate::lifecycle::{Held, Usage};
 use crate::registry::cells::Sighting;
 use crate::registry::expiry;
 use crate::registry::{Client, Record, SecretState};
@@ -143,11 +144,13 @@ pub struct AttentionObject {
 }
 
 impl ClientObject {
-    /// As it stands at a moment; `holder` is the client as the rules see it.
-    pub fn of(client: &Client, holder: &Holder, now: Timestamp) -> Self {
+    /// As it stands in a view.
+    pub(super) fn of(view: &View, client: &Client) -> Self {
+        let (holder, now) = (view.holder(client), view.now);
         let current = client.current(now).map(|record| &record.id);
-        let object =
-            |(record, held): (&Record, &Held)| SecretObject::of(client, record, held, current == Some(&record.id), now);
+        let object = |(record, held): (&Record, &Held)| {
+            SecretObject::of(view, client, record, held, current == Some(&record.id))
+        };
         let mut secrets: Vec<SecretObject> = client.records.iter().zip(&holder.secrets).map(object).collect();
         secrets.sort_by(|a, b| b.created.cmp(&a.created));
         Self {
@@ -157,15 +160,15 @@ impl ClientObject {
             active_secrets: holder.active(),
             max_active_secrets: holder.max_active,
             replace: client.upstream.is_some(),
-            rotation: Progress::of(holder, now).as_str().to_owned(),
+            rotation: Progress::of(&holder, now).as_str().to_owned(),
             secrets,
         }
     }
 }
 
 impl SecretObject {
-    fn of(client: &Client, record: &Record, held: &Held, current: bool, now: Timestamp) -> Self {
-        let refused = record.uses.seen().refused;
+    fn of(view: &View, client: &Client, record: &Record, held: &Held, current: bool) -> Self {
+        let refused = view.refusals(client, record);
         let mut object = Self {
             client_id: client.id.to_string(),
             id: record.id.to_string(),
@@ -179,7 +182,7 @@ impl SecretObject {
             expiry_notice_days: held
                 .expires
                 .filter(|_| held.state == SecretState::Active)
-                .and_then(|end| expiry::notice(end, now)),
+                .and_then(|end| expiry::notice(end, view.now)),
             refused_until: held.refused_until.map(Timestamp::rfc3339),
             revoked_at: record.revoked_at.map(Timestamp::rfc3339),
             revoked_reason: record.revoked_reason.as_deref().map(str::to_owned),

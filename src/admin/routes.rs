@@ -90,8 +90,7 @@ async fn list_clients(State(ground): State<Arc<Ground>>, Query(page): Query<Page
     let all = view.snapshot.clients.iter();
     let skipped = all.skip_while(|client| page.after.as_deref().is_some_and(|after| client.id.as_str() != after));
     let rest = skipped.skip(usize::from(page.after.is_some())).take(page.limit.unwrap_or(usize::MAX));
-    let objects: Vec<ClientObject> =
-        rest.map(|client| ClientObject::of(client, &view.holder(client), view.now)).collect();
+    let objects: Vec<ClientObject> = rest.map(|client| ClientObject::of(&view, client)).collect();
     Json(objects).into_response()
 }
 
@@ -328,7 +327,7 @@ fn secret_id(client: &str, text: &str) -> Result<SecretId, Fault> {
 
 pub(super) fn client_object(view: &View, id: &ClientId) -> Result<ClientObject, Fault> {
     let client = view.snapshot.client(id.as_str().as_bytes()).ok_or_else(|| Refused::NoClient(id.clone()))?;
-    Ok(ClientObject::of(client, &view.holder(client), view.now))
+    Ok(ClientObject::of(view, client))
 }
 
 pub(super) fn secret_object(

@@ -3,8 +3,7 @@
 use super::ground::{Ground, Hands, View};
 use super::object::{AttentionObject, ListObject, StatusObject};
 use crate::domain::clock::Timestamp;
-use crate::domain::spoken::{ago, plural};
-use crate::lifecycle::Holder;
+use crate::domain::spoken::{ago, plural, word};
 use crate::lifecycle::progress::Progress;
 use crate::registry::{Client, Record, SecretState, expiry};
 
@@ -31,11 +30,12 @@ pub(super) fn of(ground: &Ground, view: &View) -> StatusObject {
             in_force,
             last_reload_at: last_reload_at.map(|seconds| Timestamp::from_seconds(seconds).rfc3339()),
         },
-        attention: list.clients.iter().flat_map(|client| attention(client, &view.holder(client), view.now)).collect(),
+        attention: list.clients.iter().flat_map(|client| attention(client, view)).collect(),
     }
 }
 
-fn attention(client: &Client, holder: &Holder, now: Timestamp) -> Vec<AttentionObject> {
+fn attention(client: &Client, view: &View) -> Vec<AttentionObject> {
+    let (holder, now) = (&view.holder(client), view.now);
     let about = |what: &str, record: Option<&Record>, next: String| AttentionObject {
         client_id: client.id.to_string(),
         what: what.to_owned(),
@@ -43,7 +43,7 @@ fn attention(client: &Client, holder: &Holder, now: Timestamp) -> Vec<AttentionO
         next,
     };
     let mut found = Vec::new();
-    let id = &client.id;
+    let id = word(client.id.as_str());
     let progress = Progress::of(holder, now);
     let current = client.current(now);
     match progress {
@@ -70,8 +70,10 @@ fn attention(client: &Client, holder: &Holder, now: Timestamp) -> Vec<AttentionO
             let what = format!("expires {} (within {})", ago(end, now), plural(usize::from(days), "day"));
             found.push(about(&what, Some(record), format!("relatch rotate {id}")));
         }
-        let refused = record.uses.seen().refused;
-        if let Some(last) = refused.from.first() {
+        // One that was only rehearsed is alive again.
+        let dead = !matches!(held.state, SecretState::Active | SecretState::Pending);
+        let refused = view.refusals(client, record);
+        if let Some(last) = refused.from.first().filter(|_| dead) {
             let what = format!("a dead secret ({}) was presented {}", held.state.as_str(), ago(last.at, now));
             let caller = match &*last.user_agent {
                 "" => last.address.to_string(),

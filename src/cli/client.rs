@@ -148,7 +148,7 @@ fn show_one(globals: &Globals, id: &str) -> anyhow::Result<()> {
     let upstream = if client.replace { "sees its own secret" } else { "sees what was presented" };
     text.push_str(&format!("  upstream  {upstream}\n\n"));
     text.push_str(&show::secrets(&client.secrets, false, &times));
-    for secret in client.secrets.iter().filter(|secret| secret.refused_count > 0) {
+    for secret in client.secrets.iter().filter(|secret| secret.refused_count > 0 && secret.status != "active") {
         text.push_str(&format!("\n{} ({}) is still presented, and refused, by:\n", secret.id, secret.status));
         text.push_str(&show::callers(&secret.refused_from, &times));
     }

@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
@@ -38,6 +39,9 @@ enum Hands {
     Socket(PathBuf),
     Files(Router),
 }
+
+/// The largest change of the longest list takes a few seconds.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// No body.
 pub(super) const NOTHING: Option<&()> = None;
@@ -113,7 +117,7 @@ impl Door {
     }
 
     /// Waits, unless Ctrl-C comes first: then it says so.
-    pub(super) fn pause(&self, length: std::time::Duration) -> Paused {
+    pub(super) fn pause(&self, length: Duration) -> Paused {
         let slept = self.until_interrupt(async { tokio::time::sleep(length).await });
         slept.map_or(Paused::Interrupted, |()| Paused::Over)
     }
@@ -147,7 +151,12 @@ impl Door {
         let request = request.body(body)?;
         let (status, bytes) = match &self.hands {
             Hands::Socket(socket) => {
-                let (head, body) = over_socket(socket, request).await?.into_parts();
+                let answer = tokio::time::timeout(PATIENCE, over_socket(socket, request)).await.map_err(|_| {
+                    let message =
+                        "the instance does not answer\n  What became of the request is not known: look at its log.";
+                    Failure::new(FAILED, message)
+                })?;
+                let (head, body) = answer?.into_parts();
                 (head.status, body)
             }
             Hands::Files(router) => {

@@ -14,6 +14,7 @@ use crate::admin::object::SecretObject;
 use crate::admin::wish::SecretWish;
 use crate::domain::mint;
 use crate::domain::secret::Secret;
+use crate::domain::spoken::word;
 use crate::domain::strength::weakness;
 
 /// How a file holds a secret.
@@ -88,7 +89,7 @@ fn rendered(secret: &SecretObject, format: Format) -> String {
     match format {
         Format::Plain => format!("{plain}\n"),
         Format::Json => format!("{{\"client_id\": {}, \"client_secret\": {}}}\n", json(id), json(plain)),
-        Format::Env => format!("CLIENT_ID={}\nCLIENT_SECRET={}\n", shell(id), shell(plain)),
+        Format::Env => format!("CLIENT_ID={}\nCLIENT_SECRET={}\n", word(id), word(plain)),
         // A JSON string is a YAML string too.
         Format::K8sSecret => format!(
             "apiVersion: v1\nkind: Secret\nmetadata:\n  name: {}\ntype: Opaque\nstringData:\n  client_id: {}\n  \
@@ -98,11 +99,6 @@ fn rendered(secret: &SecretObject, format: Format) -> String {
             json(plain)
         ),
     }
-}
-
-fn shell(text: &str) -> String {
-    let plain = text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_./:@".contains(&b));
-    if plain && !text.is_empty() { text.to_owned() } else { format!("'{}'", text.replace('\'', "'\\''")) }
 }
 
 /// A name as Kubernetes wants it: RFC 1123, up to 253 of `[a-z0-9.-]`.

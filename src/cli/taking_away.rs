@@ -68,9 +68,13 @@ pub(super) fn revoke(globals: &Globals, arguments: &Revoke) -> anyhow::Result<Ex
     let began = instant();
     let wish = LifecycleWish { compromised: arguments.compromised, ..arguments.guard.wish() };
     let secret = rite.step("revoke", &wish)?;
-    rite.tell_revoked(&secret, began)?;
+    if globals.output == Output::Json {
+        say(&format!("{}\n", serde_json::to_string_pretty(&secret)?))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    rite.tell_revoked(&secret, began);
     if arguments.compromised {
-        rite.tell_users(&secret)?;
+        Rite::tell_users(&secret)?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -82,7 +86,8 @@ pub(super) fn finish(globals: &Globals, door: &Door, which: &Which, quiet_for: O
     let began = instant();
     let wish = LifecycleWish { quiet_for: quiet_for.map(str::to_owned), ..LifecycleWish::default() };
     let secret = rite.step("revoke", &wish)?;
-    rite.tell_revoked(&secret, began)
+    rite.tell_revoked(&secret, began);
+    Ok(())
 }
 
 /// One secret on its way out.
@@ -257,10 +262,7 @@ impl Rite<'_> {
         Ok(())
     }
 
-    fn tell_revoked(&self, secret: &SecretObject, began: Instant) -> anyhow::Result<()> {
-        if self.globals.output == Output::Json {
-            return Ok(say(&format!("{}\n", serde_json::to_string_pretty(secret)?))?);
-        }
+    fn tell_revoked(&self, secret: &SecretObject, began: Instant) {
         if !self.globals.quiet {
             let effect = if self.door.is_instance() {
                 format!("In force after {:.1} s.", began.elapsed().as_secs_f64())
@@ -269,14 +271,10 @@ impl Rite<'_> {
             };
             talk(&format!("Revoked {}. {effect}\n", secret.id));
         }
-        Ok(())
     }
 
     /// Who used a compromised secret, when and from where.
-    fn tell_users(&self, secret: &SecretObject) -> anyhow::Result<()> {
-        if self.globals.output == Output::Json {
-            return Ok(());
-        }
+    fn tell_users(secret: &SecretObject) -> anyhow::Result<()> {
         let times = Times::for_stdout();
         let text = match (&secret.use_unknown, secret.use_count) {
             (Some(why), _) => format!("Who used it is not known: {why}\n"),

@@ -1,5 +1,6 @@
 //! Times, lengths of time and counts as people say them.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use super::clock::Timestamp;
@@ -58,6 +59,12 @@ pub fn count(number: u64) -> String {
     out
 }
 
+/// An id as a shell takes it for one word: as it is, or in quotes.
+pub fn word(id: &str) -> Cow<'_, str> {
+    let plain = id.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_./:@".contains(&b));
+    if plain && !id.is_empty() { id.into() } else { format!("'{}'", id.replace('\'', "'\\''")).into() }
+}
+
 /// `1 client`, `2 clients`
 pub fn plural(number: usize, what: &str) -> String {
     let number_text = count(number as u64);
@@ -101,5 +108,6 @@ mod tests {
         }
         assert_eq!(plural(1, "client"), "1 client");
         assert_eq!(plural(2, "client"), "2 clients");
+        assert_eq!((word("billing-1"), word("a b'c")), ("billing-1".into(), "'a b'\\''c'".into()));
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::domain::clock::Timestamp;
 use crate::domain::ids::{ClientId, SecretId};
-use crate::domain::spoken::{ago, count, length};
+use crate::domain::spoken::{ago, count, length, word};
 use crate::registry::SecretState;
 use crate::registry::cells::Sighting;
 
@@ -121,18 +121,23 @@ impl fmt::Display for Refused {
             Self::NoSecret { client, secret } => write!(
                 f,
                 "client {client} has no secret {secret}\n  \
-                 Nothing was changed. `relatch secret list {client}` shows those it has."
+                 Nothing was changed. `relatch secret list {}` shows those it has.",
+                word(client.as_str())
             ),
             Self::ClientExists(client) => write!(
                 f,
                 "client {client} is there already\n  \
-                 Nothing was changed. `relatch secret add {client}` gives it one more secret."
+                 Nothing was changed. `relatch secret add {}` gives it one more secret.",
+                word(client.as_str())
             ),
             Self::Invalid(why) => write!(f, "{why}\n  Nothing was changed."),
             Self::AtLimit { client, active, limit, revoke } => {
                 write!(f, "client {client} has {active} of {limit} secrets\n  Nothing was changed. Revoke one first")?;
                 match revoke {
-                    Some(secret) => write!(f, ": `relatch secret revoke {client} {secret}` (quiet for the longest)."),
+                    Some(secret) => {
+                        let client = word(client.as_str());
+                        write!(f, ": `relatch secret revoke {client} {secret}` (quiet for the longest).")
+                    }
                     None => f.write_str(", or raise its max_active_secrets."),
                 }
             }

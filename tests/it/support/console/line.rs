@@ -20,6 +20,11 @@ pub(super) fn plain(line: &str) -> String {
     while let Some(word) = words.get(at) {
         let number = |word: &str| !word.is_empty() && word.bytes().all(|b| b.is_ascii_digit() || b == b',');
         let ago = words.get(at + 2).is_some_and(|ago| ago.trim_end_matches('.') == "ago");
+        if *word == "just" && words.get(at + 1).is_some_and(|now| now.trim_end_matches([',', '.', ';']) == "now") {
+            out.push("TIME".to_owned());
+            at += 2;
+            continue;
+        }
         if number(word) && ago {
             out.push("TIME".to_owned());
             at += 3;
@@ -30,7 +35,6 @@ pub(super) fn plain(line: &str) -> String {
         let core = core.strip_suffix('.').filter(|rest| !rest.ends_with('.')).unwrap_or(core);
         let digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
         let as_word = match core {
-            "now" => "TIME",
             _ if core.parse::<std::net::IpAddr>().is_ok() => "ADDRESS",
             _ if core.starts_with("rls_") => "SECRET",
             _ if core.starts_with("sec_") => "ID",
@@ -75,7 +79,7 @@ mod tests {
         ));
         assert!(same(
             "sec_a 2026-11 previous active 6 mo ago never 1 min ago 8,123 10.0.3.7 ...x9Qf",
-            "sec_b     2027-01  previous active 2026-11-21T01:30:00Z never now 1 10.0.3.7  ...AAAA"
+            "sec_b     2027-01  previous active 2026-11-21T01:30:00Z never just now 1 10.0.3.7  ...AAAA"
         ));
         assert!(same("Revoked sec_a. In force after 0.2 s.", "Revoked sec_b. In force after 0.0 s."));
         assert!(!same("2 of 2 active.", "1 of 2 active."));
