@@ -86,12 +86,7 @@ struct Page {
 }
 
 async fn list_clients(State(ground): State<Arc<Ground>>, Query(page): Query<Page>) -> Response {
-    let view = ground.view(None).await;
-    let all = view.snapshot.clients.iter();
-    let skipped = all.skip_while(|client| page.after.as_deref().is_some_and(|after| client.id.as_str() != after));
-    let rest = skipped.skip(usize::from(page.after.is_some())).take(page.limit.unwrap_or(usize::MAX));
-    let objects: Vec<ClientObject> = rest.map(|client| ClientObject::of(&view, client)).collect();
-    Json(objects).into_response()
+    Json(ground.clients(page.after.as_deref(), page.limit.unwrap_or(usize::MAX)).await).into_response()
 }
 
 async fn show_client(State(ground): State<Arc<Ground>>, Path(id): Path<String>) -> Result<Json<ClientObject>, Fault> {
@@ -278,6 +273,15 @@ async fn show_status(State(ground): State<Arc<Ground>>) -> Json<StatusObject> {
 }
 
 impl Ground {
+    /// So many clients, from the one behind `after`.
+    pub async fn clients(&self, after: Option<&str>, limit: usize) -> Vec<ClientObject> {
+        let view = self.view(None).await;
+        let all = view.snapshot.clients.iter();
+        let rest = all.skip_while(|client| after.is_some_and(|after| client.id.as_str() != after));
+        let page = rest.skip(usize::from(after.is_some())).take(limit);
+        page.map(|client| ClientObject::of(&view, client)).collect()
+    }
+
     /// One wish of one client, refused or done.
     pub(super) async fn change_one(
         &self,

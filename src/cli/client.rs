@@ -107,7 +107,7 @@ fn as_the_list_names_it(globals: &Globals, file: &Path) -> anyhow::Result<String
 }
 
 fn list(globals: &Globals) -> anyhow::Result<()> {
-    let clients: Vec<ClientObject> = Door::open(globals)?.ask(Method::GET, &path(&["clients"]), NOTHING)?;
+    let clients = Door::open(globals)?.clients()?;
     if globals.output == Output::Json {
         return Ok(say(&format!("{}\n", serde_json::to_string_pretty(&clients)?))?);
     }

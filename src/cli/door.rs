@@ -21,6 +21,7 @@ use tower_service::Service;
 use super::{Failure, Globals, setup, talk};
 use crate::admin::answer::{FAILED, FaultObject, USAGE};
 use crate::admin::ground::Ground;
+use crate::admin::object::ClientObject;
 use crate::admin::routes::{Caller, router};
 use crate::config::problem::Problems;
 use crate::config::settings::Settings;
@@ -37,7 +38,7 @@ pub(super) struct Door {
 
 enum Hands {
     Socket(PathBuf),
-    Files(Router),
+    Files(Arc<Ground>, Router),
 }
 
 /// The largest change of the longest list takes a few seconds.
@@ -74,9 +75,10 @@ impl Door {
                 format!("the list cannot be used\n{}\n  {count}; nothing was changed", lines.join("\n")),
             )
         })?;
-        let caller = Caller(rustix::process::geteuid().as_raw());
+        let (ground, caller) = (Arc::new(ground), Caller(rustix::process::geteuid().as_raw()));
+        let routes = router(ground.clone()).layer(Extension(caller));
         Ok(Self {
-            hands: Hands::Files(router(Arc::new(ground)).layer(Extension(caller))),
+            hands: Hands::Files(ground, routes),
             runtime,
             interrupt: RefCell::default(),
         })
@@ -102,6 +104,14 @@ impl Door {
         body: Option<&impl Serialize>,
     ) -> anyhow::Result<T> {
         self.runtime.block_on(self.answer(method, path, body))
+    }
+
+    /// Every client. Of the files without the detour by JSON, which takes as long as reading them.
+    pub(super) fn clients(&self) -> anyhow::Result<Vec<ClientObject>> {
+        match &self.hands {
+            Hands::Socket(_) => self.ask(Method::GET, &path(&["clients"]), NOTHING),
+            Hands::Files(ground, _) => Ok(self.runtime.block_on(ground.clients(None, usize::MAX))),
+        }
     }
 
     /// Catches Ctrl-C from now on, for [`Door::pause`].
@@ -159,7 +169,7 @@ impl Door {
                 let (head, body) = answer?.into_parts();
                 (head.status, body)
             }
-            Hands::Files(router) => {
+            Hands::Files(_, router) => {
                 let (head, body) = router.clone().call(request).await?.into_parts();
                 (head.status, body.collect().await?.to_bytes())
             }

@@ -12,7 +12,7 @@ use super::secret::Which;
 use super::shown_once::{self, Format, OutFile};
 use super::{Failure, Globals, Output, confirm, draw, harmless, say, taking_away, talk};
 use crate::admin::answer::{FAILED, REFUSED, USAGE};
-use crate::admin::object::{ClientObject, SecretObject};
+use crate::admin::object::SecretObject;
 use crate::admin::rotate::{RotationObject, RotationsObject};
 use crate::admin::wish::RotateWish;
 use crate::domain::spoken::plural;
@@ -146,7 +146,7 @@ fn clients(globals: &Globals, door: &Door, arguments: &Arguments) -> anyhow::Res
     if !arguments.all {
         return Ok(arguments.clients.clone());
     }
-    let all: Vec<ClientObject> = door.ask(Method::GET, &path(&["clients"]), NOTHING)?;
+    let all = door.clients()?;
     confirm(globals, &format!("Rotate {}?", plural(all.len(), "client")))?;
     Ok(all.into_iter().map(|client| client.id).collect())
 }

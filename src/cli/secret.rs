@@ -150,10 +150,7 @@ fn list(globals: &Globals, client: Option<&str>) -> anyhow::Result<()> {
     let door = Door::open(globals)?;
     let secrets: Vec<SecretObject> = match client {
         Some(client) => door.ask(Method::GET, &path(&["clients", client, "secrets"]), NOTHING)?,
-        None => {
-            let clients: Vec<ClientObject> = door.ask(Method::GET, &path(&["clients"]), NOTHING)?;
-            clients.into_iter().flat_map(|client| client.secrets).collect()
-        }
+        None => door.clients()?.into_iter().flat_map(|client| client.secrets).collect(),
     };
     if globals.output == Output::Json {
         return Ok(say(&format!("{}\n", serde_json::to_string_pretty(&secrets)?))?);
