@@ -77,11 +77,7 @@ impl Door {
         })?;
         let (ground, caller) = (Arc::new(ground), Caller(rustix::process::geteuid().as_raw()));
         let routes = router(ground.clone()).layer(Extension(caller));
-        Ok(Self {
-            hands: Hands::Files(ground, routes),
-            runtime,
-            interrupt: RefCell::default(),
-        })
+        Ok(Self { hands: Hands::Files(ground, routes), runtime, interrupt: RefCell::default() })
     }
 
     /// Whether a running instance answers.

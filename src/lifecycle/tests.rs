@@ -2,11 +2,12 @@ use proptest::prelude::*;
 
 use super::progress::Progress;
 use super::*;
-use crate::config::clients::ClientList;
+use crate::config::clients::{ClientList, SecretEntry};
 use crate::config::edit;
 use crate::config::tree::{Doc, Language};
 use crate::config::values;
 use crate::hash;
+use crate::registry::cells::Sighting;
 
 const HOUR: Duration = Duration::from_secs(3600);
 
