@@ -1,5 +1,5 @@
 //! Steps 3 to 7 put together: whose request it is, or why it is refused. Nothing here waits; what must is told so, and
-//! waited for in [`super::prove`].
+//! waited for in `prove`.
 
 use std::net::IpAddr;
 
