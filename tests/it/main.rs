@@ -32,6 +32,7 @@ mod pieces;
 mod reload;
 mod shutdown;
 mod slow;
+mod sockets;
 mod storm;
 mod support;
 mod usage;
