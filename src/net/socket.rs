@@ -1,10 +1,12 @@
 //! A connection's bytes, whichever kind of socket carries them. An enum, so that a read costs a branch and no more.
 
 use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use rustix::net::RecvFlags;
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
 /// A connected socket.
@@ -23,6 +25,29 @@ macro_rules! on_either {
             Socket::Unix($stream) => $call,
         }
     };
+}
+
+impl Socket {
+    /// Waits for bytes and copies them without taking them; none at the end.
+    pub(super) async fn peek(&self, bytes: &mut [u8]) -> io::Result<usize> {
+        loop {
+            on_either!(self, stream => stream.readable().await?);
+            let mut look = || {
+                let (count, _) = rustix::net::recv(self.as_fd(), &mut *bytes, RecvFlags::PEEK)?;
+                Ok(count)
+            };
+            match on_either!(self, stream => stream.try_io(Interest::READABLE, &mut look)) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                looked => return looked,
+            }
+        }
+    }
+}
+
+impl AsFd for Socket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        on_either!(self, stream => stream.as_fd())
+    }
 }
 
 impl AsyncRead for Socket {

@@ -24,6 +24,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::accept::Load;
 use super::conn::{Conn, PhaseLimits, Watched};
 use super::deadline::{Deadlines, TICK};
+use super::entry::{Entry, Patience};
 use super::listener::Arrived;
 use super::socket::Socket;
 use crate::domain::clock::instant;
@@ -59,6 +60,8 @@ pub enum Order {
 pub struct Start {
     /// Connections to serve.
     pub connections: mpsc::UnboundedReceiver<Arrived>,
+    /// What they must bring.
+    pub entry: Arc<Entry>,
     /// Orders to follow.
     pub orders: mpsc::UnboundedReceiver<Order>,
     /// Where it tells how busy it is.
@@ -110,11 +113,14 @@ async fn serve<S: Service>(mut start: Start, service: &Rc<S>, deadlines: &Rc<Dea
             taken = start.connections.recv(), if !start.connections.is_closed() || !start.connections.is_empty() => {
                 let Some(arrived) = taken else { continue };
                 let open = Open::count(&start);
-                let Ok((socket, peer)) = arrived.open() else { continue };
-                let conn = Conn::new(peer, deadlines.deadline(), start.limits);
-                let connection = connection(socket, conn, http.clone(), service.clone(), draining.clone());
+                let Ok((mut socket, peer)) = arrived.open() else { continue };
+                let (deadline, limits, entry) = (deadlines.deadline(), start.limits, start.entry.clone());
+                let (http, service, draining) = (http.clone(), service.clone(), draining.clone());
                 tokio::task::spawn_local(async move {
-                    connection.await;
+                    let patience = Patience { deadline: &deadline, draining: &draining, grace: DRAIN_GRACE };
+                    if let Some(peer) = entry.admit(&mut socket, peer, &patience, &open.metrics.entry).await {
+                        connection(socket, Conn::new(peer, deadline, limits), http, service, draining).await;
+                    }
                     drop(open);
                 });
             }

@@ -1,5 +1,6 @@
-//! Where callers connect and what lies between: unix sockets on either side.
+//! Where callers connect and what lies between: unix sockets on either side, the PROXY protocol.
 
+mod proxied;
 mod unix;
 
 use std::io::{Read, Write};

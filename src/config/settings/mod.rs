@@ -460,12 +460,16 @@ mod tests {
     }
 
     #[test]
+    fn the_proxy_protocol_needs_somebody_whose_word_is_taken() {
+        let errors = parse(&format!("{LEAST}[proxy]\nproxy_protocol = true\n"), &[]).1;
+        assert!(errors.iter().any(|e| e.contains("proxy.proxy_protocol: goes with trusted_proxies")), "{errors:?}");
+        let text = format!("{LEAST}[proxy]\nproxy_protocol = true\ntrusted_proxies = [\"10.0.0.0/8\", \"unix\"]\n");
+        assert!(parse(&text, &[]).0.unwrap().proxy.proxy_protocol);
+    }
+
+    #[test]
     fn what_this_version_cannot_do_is_refused_rather_than_ignored() {
-        for text in [
-            "[proxy.tls]\ncert = \"a\"\nkey = \"b\"\n",
-            "[proxy]\nproxy_protocol = true\n",
-            "[[endpoint]]\npath = \"/a\"\nauth = \"none\"\n",
-        ] {
+        for text in ["[proxy.tls]\ncert = \"a\"\nkey = \"b\"\n", "[[endpoint]]\npath = \"/a\"\nauth = \"none\"\n"] {
             let errors = parse(&format!("{LEAST}{text}"), &[]).1;
             assert!(errors.iter().any(|e| e.contains("not in this version")), "{text}: {errors:?}");
         }

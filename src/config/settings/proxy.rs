@@ -19,6 +19,8 @@ pub struct Proxy {
     pub workers: usize,
     /// Whose X-Forwarded-For is believed.
     pub trusted_proxies: Vec<TrustedProxy>,
+    /// Whether each connection begins with a header of the PROXY protocol, from one of them.
+    pub proxy_protocol: bool,
 }
 
 /// One of `[proxy] listen`.
@@ -57,7 +59,6 @@ pub(super) const LISTEN: Listen =
 impl Proxy {
     pub(super) fn read(section: &mut Section<'_, '_>, base: &Path) -> Self {
         later::tls(section);
-        later::proxy_protocol(section);
         let mut listen: Vec<Listen> =
             section.or("listen", "Where callers connect: an address or unix:PATH; several as a list", vec![LISTEN]);
         if listen.is_empty() {
@@ -69,15 +70,24 @@ impl Proxy {
                 section.error("listen", problem);
             }
         }
-        Self {
+        let read = Self {
             listen,
+            proxy_protocol: section.or(
+                "proxy_protocol",
+                "Each connection begins with a PROXY header (v1 or v2) of a trusted proxy; others are closed",
+                false,
+            ),
             workers: section.or("workers", "Data-plane threads; 0 = the cores we may use", 0),
             trusted_proxies: section.or(
                 "trusted_proxies",
                 "Networks whose X-Forwarded-For is believed; unix = our unix sockets",
                 Vec::new(),
             ),
+        };
+        if read.proxy_protocol && read.trusted_proxies.is_empty() {
+            section.error("proxy_protocol", "goes with trusted_proxies: name the load balancers whose word is taken");
         }
+        read
     }
 }
 
