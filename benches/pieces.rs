@@ -10,7 +10,7 @@
 
 use std::hint::black_box;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{IpAddr, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -22,6 +22,7 @@ use relatch::config::settings::Settings;
 use relatch::config::settings::kinds::BasicDecoding;
 use relatch::domain::clock::Timestamp;
 use relatch::domain::ids::{ClientId, SecretId};
+use relatch::domain::source::Source;
 use relatch::extract::form::Form;
 use relatch::extract::{Presented, Scratch, extract};
 use relatch::forwarded::Caller;
@@ -197,7 +198,7 @@ fn rewriting(c: &mut Criterion) {
             panic!()
         };
         let Verdict::Verified(verified) = verify(&snapshot, &credentials, NOW) else { panic!() };
-        let caller = Caller::of(SocketAddr::from(([127, 0, 0, 1], 1)), &[], &headers, head.host);
+        let caller = Caller::of(Source::Address(IpAddr::from([127, 0, 0, 1])), &[], &headers, head.host);
         let original = Original {
             uri: "/oauth/token".parse().unwrap(),
             head: &head,

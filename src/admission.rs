@@ -4,19 +4,19 @@
 //! window. How much one source may have waiting at once is bounded where the work waits.
 
 use std::hash::{BuildHasher, RandomState};
-use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use crate::domain::clock::Timestamp;
+use crate::domain::source::Source;
 use crate::throttle::Throttle;
 
 /// Proof that a source may have work done. Only [`admit`] gives one.
-pub struct Admission(IpAddr);
+pub struct Admission(Source);
 
 impl Admission {
     /// Who it was given to.
-    pub const fn source(&self) -> IpAddr {
+    pub const fn source(&self) -> Source {
         self.0
     }
 }
@@ -27,7 +27,7 @@ pub fn admit(
     throttle: &Throttle,
     provers: &Provers,
     id: &[u8],
-    source: IpAddr,
+    source: Source,
     now: Timestamp,
 ) -> Result<Admission, u32> {
     match throttle.spent(id, source, now) {
@@ -57,20 +57,20 @@ impl Default for Provers {
 
 impl Provers {
     /// Notes that a secret of this id was proven from there.
-    pub fn note(&self, id: &[u8], source: IpAddr, now: Timestamp) {
+    pub fn note(&self, id: &[u8], source: Source, now: Timestamp) {
         if let Some((place, key)) = self.place(id, source) {
             place.store(key << MINUTE_BITS | minute(now), Relaxed);
         }
     }
 
-    fn lately(&self, id: &[u8], source: IpAddr, now: Timestamp) -> bool {
+    fn lately(&self, id: &[u8], source: Source, now: Timestamp) -> bool {
         let Some((place, key)) = self.place(id, source) else { return false };
         let kept = place.load(Relaxed);
         let age = minute(now).saturating_sub(kept & u64::from(u32::MAX));
         kept != 0 && kept >> MINUTE_BITS == key && age <= LATELY.as_secs() / 60
     }
 
-    fn place(&self, id: &[u8], source: IpAddr) -> Option<(&AtomicU64, u64)> {
+    fn place(&self, id: &[u8], source: Source) -> Option<(&AtomicU64, u64)> {
         let hash = self.hasher.hash_one((id, source));
         let at = usize::try_from(hash & u64::from(u32::MAX)).unwrap_or(0) % PLACES;
         self.places.get(at).map(|place| (place, hash >> MINUTE_BITS))
@@ -85,8 +85,8 @@ fn minute(now: Timestamp) -> u64 {
 mod tests {
     use super::*;
 
-    const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
-    const THERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(127, 0, 0, 2));
+    const HERE: Source = Source::Address(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST));
+    const THERE: Source = Source::Unix(1000);
 
     fn at(seconds: u64) -> Timestamp {
         Timestamp::from_millis(1_795_000_020_000 + seconds * 1000)

@@ -1,13 +1,15 @@
 //! Who called, as told to the upstream: X-Forwarded-For, -Proto, -Host and Forwarded (RFC 7239), always made anew.
 //!
 //! What the caller says about itself is believed only where it came through a trusted proxy, and then from right to
-//! left: the first address that is not a trusted proxy's is the caller.
+//! left: the first address that is not a trusted proxy's is the caller. A unix socket has no address to tell of: there is
+//! no X-Forwarded-For then, and Forwarded says `for=unknown`.
 
 use std::fmt::Write;
 use std::net::{IpAddr, SocketAddr};
 
 use http::header::{FORWARDED, HeaderMap, HeaderName, HeaderValue};
-use ipnet::IpNet;
+
+use crate::domain::source::{Source, TrustedProxy};
 
 static FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 static PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
@@ -16,9 +18,9 @@ static HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 /// A caller: where it called from and what is told about it.
 #[derive(Clone, Debug)]
 pub struct Caller {
-    /// The address that throttling and logs go by.
-    pub address: IpAddr,
-    forwarded_for: HeaderValue,
+    /// What throttling and logs go by.
+    pub address: Source,
+    forwarded_for: Option<HeaderValue>,
     proto: HeaderValue,
     host: Option<HeaderValue>,
     element: HeaderValue,
@@ -28,27 +30,25 @@ pub struct Caller {
 
 impl Caller {
     /// Tells the caller of a request that came over a connection from `peer` for `host`.
-    pub fn of(peer: SocketAddr, trusted: &[IpNet], headers: &HeaderMap, host: Option<&HeaderValue>) -> Self {
-        let peer = peer.ip().to_canonical();
-        if !is_trusted(peer, trusted) {
-            return Self::told(peer, &peer.to_string(), "http", host, true);
+    pub fn of(peer: Source, trusted: &[TrustedProxy], headers: &HeaderMap, host: Option<&HeaderValue>) -> Self {
+        if !peer.is_trusted(trusted) {
+            return Self::told(peer, &[peer], "http", host, true);
         }
         let said = chain(headers);
         let mut believed = vec![peer];
         for address in said.iter().rev() {
             let Some(address) = address else { break };
-            believed.push(*address);
-            if !is_trusted(*address, trusted) {
+            believed.push(Source::Address(*address));
+            if !Source::Address(*address).is_trusted(trusted) {
                 break;
             }
         }
         let address = believed.last().copied().unwrap_or(peer);
-        let forwarded_for = believed.iter().rev().map(ToString::to_string).collect::<Vec<_>>().join(", ");
         let https = last_item(headers, &PROTO).is_some_and(|proto| proto.eq_ignore_ascii_case(b"https"));
         let said_host = last_item(headers, &HOST).filter(|host| crate::domain::host::is_host(host));
         let said_host = said_host.and_then(|host| HeaderValue::from_bytes(host).ok());
         let host = said_host.as_ref().or(host);
-        Self::told(address, &forwarded_for, if https { "https" } else { "http" }, host, false)
+        Self::told(address, &believed, if https { "https" } else { "http" }, host, false)
     }
 
     /// The Host that the caller asked for, as far as we know; the upstream is told so.
@@ -57,14 +57,14 @@ impl Caller {
     }
 
     fn told(
-        address: IpAddr,
-        forwarded_for: &str,
+        address: Source,
+        hops: &[Source],
         proto: &'static str,
         host: Option<&HeaderValue>,
         of_connection: bool,
     ) -> Self {
         let element = element(address, proto, host.and_then(|host| host.to_str().ok()));
-        let (forwarded_for, proto) = (text(forwarded_for), HeaderValue::from_static(proto));
+        let (forwarded_for, proto) = (line(hops), HeaderValue::from_static(proto));
         Self { address, forwarded_for, proto, host: host.cloned(), element, of_connection }
     }
 
@@ -75,7 +75,9 @@ impl Caller {
 
     /// Writes what the upstream is told.
     pub fn write(&self, out: &mut HeaderMap) {
-        out.insert(FOR.clone(), self.forwarded_for.clone());
+        if let Some(forwarded_for) = &self.forwarded_for {
+            out.insert(FOR.clone(), forwarded_for.clone());
+        }
         out.insert(PROTO.clone(), self.proto.clone());
         if let Some(host) = &self.host {
             out.insert(HOST.clone(), host.clone());
@@ -85,11 +87,12 @@ impl Caller {
 }
 
 /// One element of Forwarded (RFC 7239 section 4).
-fn element(address: IpAddr, proto: &str, host: Option<&str>) -> HeaderValue {
+fn element(address: Source, proto: &str, host: Option<&str>) -> HeaderValue {
     let mut line = String::with_capacity(96);
     let _infallible = match address {
-        IpAddr::V4(address) => write!(line, "for={address};proto={proto}"),
-        IpAddr::V6(address) => write!(line, "for=\"[{address}]\";proto={proto}"),
+        Source::Address(IpAddr::V4(address)) => write!(line, "for={address};proto={proto}"),
+        Source::Address(IpAddr::V6(address)) => write!(line, "for=\"[{address}]\";proto={proto}"),
+        Source::Unix(_) => write!(line, "for=unknown;proto={proto}"),
     };
     if let Some(host) = host {
         let _infallible = write!(line, ";host=\"{host}\"");
@@ -103,12 +106,11 @@ fn last_item<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h [u8]> 
     line.as_bytes().rsplit(|b| *b == b',').next().map(<[u8]>::trim_ascii)
 }
 
-fn is_trusted(address: IpAddr, trusted: &[IpNet]) -> bool {
-    trusted.iter().any(|network| network.contains(&address))
-}
-
-fn text(line: &str) -> HeaderValue {
-    HeaderValue::from_str(line).unwrap_or_else(|_| HeaderValue::from_static("unknown"))
+/// The addresses from the farthest to the nearest hop. A unix socket has none.
+fn line(hops: &[Source]) -> Option<HeaderValue> {
+    let addresses = hops.iter().rev().filter(|hop| matches!(hop, Source::Address(_)));
+    let line = addresses.map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    (!line.is_empty()).then(|| HeaderValue::try_from(line).unwrap_or_else(|_| HeaderValue::from_static("unknown")))
 }
 
 /// What the headers say, from the farthest to the nearest hop; a hop that gives no address is a gap that is not crossed.
@@ -144,12 +146,13 @@ mod tests {
         for (name, value) in lines {
             headers.append(*name, HeaderValue::from_static(value));
         }
-        let trusted = ["10.0.0.0/8".parse().unwrap(), "fd00::/8".parse().unwrap()];
+        let trusted = ["10.0.0.0/8", "fd00::/8", "unix"].map(|text| TrustedProxy::parse(text).unwrap());
+        let trusted = if peer == "unix:1" { &trusted[..2] } else { &trusted[..] };
         let host = HeaderValue::from_static("as.test");
-        let caller = Caller::of(SocketAddr::new(peer.parse().unwrap(), 1), &trusted, &headers, Some(&host));
+        let caller = Caller::of(peer.parse().unwrap(), trusted, &headers, Some(&host));
         let mut out = HeaderMap::new();
         caller.write(&mut out);
-        let get = |name: &str| out[name].to_str().unwrap().to_owned();
+        let get = |name: &str| out.get(name).map_or("", |value| value.to_str().unwrap()).to_owned();
         (caller.address.to_string(), get("x-forwarded-for"), get("forwarded"))
     }
 
@@ -188,15 +191,25 @@ mod tests {
             (b"6.6.6.6, 1.2.3.4\xff", "10.0.0.1"),
         ] {
             let headers = HeaderMap::from_iter([(FOR.clone(), HeaderValue::from_bytes(line).unwrap())]);
-            let peer = SocketAddr::new("10.0.0.1".parse().unwrap(), 1);
-            let caller = Caller::of(peer, &["10.0.0.0/8".parse().unwrap()], &headers, None);
+            let trusted = [TrustedProxy::parse("10.0.0.0/8").unwrap()];
+            let caller = Caller::of("10.0.0.1".parse().unwrap(), &trusted, &headers, None);
             assert_eq!(caller.address.to_string(), address, "{}", line.escape_ascii());
         }
-        assert_eq!(told("::ffff:10.0.0.1", &[("x-forwarded-for", "1.2.3.4")]).0, "1.2.3.4");
         let told = told(
             "10.0.0.1",
             &[("x-forwarded-for", "2001:db8::1"), ("x-forwarded-proto", "https"), ("x-forwarded-host", "a.test")],
         );
         assert_eq!(told.2, "for=\"[2001:db8::1]\";proto=https;host=\"a.test\"");
+    }
+
+    #[test]
+    fn a_unix_socket_has_no_address_and_none_is_made_up() {
+        let stranger = told("unix:1", &[("x-forwarded-for", "1.1.1.1"), ("forwarded", "for=1.1.1.1")]);
+        assert_eq!(stranger, ("unix:1".into(), String::new(), "for=unknown;proto=http;host=\"as.test\"".into()));
+        let proxy =
+            told("unix:2", &[("x-forwarded-for", "6.6.6.6, 1.2.3.4, 10.0.0.9"), ("x-forwarded-proto", "https")]);
+        let forwarded = "for=1.2.3.4;proto=https;host=\"as.test\"";
+        assert_eq!(proxy, ("1.2.3.4".into(), "1.2.3.4, 10.0.0.9".into(), forwarded.into()));
+        assert_eq!(told("unix:2", &[]).0, "unix:2", "a trusted proxy that tells nothing");
     }
 }

@@ -9,8 +9,8 @@
 //! | 4 | [`app`] (the only wiring), `main` |
 //! | 3 | [`proxy`] (one token request), [`telemetry`] (the door for Prometheus), [`admin`] (the door for commands), [`cli`] (the verbs), [`demo`] |
 //! | 2 | [`net`] accept, connections, deadlines · [`upstream`] pool, exchange · [`reload`] triggers · [`source`] lists in files, read and written · [`usage`] last use over restarts · [`fleet`] and over instances · [`log`] · [`metrics`] · [`work`] slow hashes |
-//! | 1 | [`config`] · [`head`] · [`extract`] · [`hash`] · [`registry`] the list in force · [`verify`] · [`lifecycle`] the rules of the rotation · [`throttle`] · [`admission`] · [`forwarded`] · [`rewrite`] · [`attempt`] |
-//! | 0 | [`domain`] ids, secrets, OAuth words, clock |
+//! | 1 | [`config`] · [`head`] · [`extract`] · [`hash`] · [`registry`] the list in force · [`verify`] · [`lifecycle`] the rules of the rotation · [`throttle`] · [`admission`] · [`preamble`] the PROXY protocol · [`forwarded`] · [`rewrite`] · [`attempt`] |
+//! | 0 | [`domain`] ids, secrets, sources, OAuth words, clock |
 //!
 //! Floors 0 and 1 are pure and synchronous: no runtime, no sockets, no files, no clock; `now` is an argument.
 //!
@@ -45,6 +45,7 @@ pub mod lifecycle;
 pub mod log;
 pub mod metrics;
 pub mod net;
+pub mod preamble;
 pub mod proxy;
 pub mod registry;
 pub mod reload;

@@ -119,7 +119,7 @@ fn headers(original: &Original<'_>, rules: &Upstream) -> HeaderMap {
         HostPolicy::Fixed(name) => Some(name.clone()),
         HostPolicy::Upstream => None,
     };
-    let host = host.or_else(|| HeaderValue::from_str(&rules.target.authority).ok());
+    let host = host.or_else(|| HeaderValue::from_str(rules.target.authority()).ok());
     if let Some(host) = host {
         out.insert(header::HOST, host);
     }

@@ -5,11 +5,11 @@
 //! pairs fail than it has places, some guesser is answered 401 for longer, and nothing else happens.
 
 use std::hash::{BuildHasher, RandomState};
-use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use crate::domain::clock::Timestamp;
+use crate::domain::source::Source;
 
 /// Failures by (id, source), each packed into one word: 24 bits of key, 24 bits of window number, 16 bits of count.
 pub struct Throttle {
@@ -36,7 +36,7 @@ impl Throttle {
     }
 
     /// Counts a failure. Gives the seconds after which the pair counts afresh when it has failed too often.
-    pub fn settle(&self, id: &[u8], source: IpAddr, now: Timestamp) -> Option<u32> {
+    pub fn settle(&self, id: &[u8], source: Source, now: Timestamp) -> Option<u32> {
         let (places, head) = self.set(id, source, now)?;
         let own = own(places, head);
         let stalest =
@@ -52,14 +52,14 @@ impl Throttle {
     }
 
     /// Whether the next failure of the pair would be one too many, without counting one; gives the same seconds.
-    pub fn spent(&self, id: &[u8], source: IpAddr, now: Timestamp) -> Option<u32> {
+    pub fn spent(&self, id: &[u8], source: Source, now: Timestamp) -> Option<u32> {
         let (places, head) = self.set(id, source, now)?;
         let count = own(places, head).map(|place| place.load(Relaxed)).filter(|kept| kept >> 16 == head >> 16)? & COUNT;
         (count >= self.failures).then(|| self.left(now))
     }
 
     /// The places that a pair may have, and what its own begins with in this window.
-    fn set(&self, id: &[u8], source: IpAddr, now: Timestamp) -> Option<(&[AtomicU64], u64)> {
+    fn set(&self, id: &[u8], source: Source, now: Timestamp) -> Option<(&[AtomicU64], u64)> {
         let hash = self.hasher.hash_one((id, source));
         let sets = self.places.len() / WAYS;
         let set = usize::try_from(hash >> 32).unwrap_or(0) % sets * WAYS;
@@ -88,8 +88,8 @@ fn own(places: &[AtomicU64], head: u64) -> Option<&AtomicU64> {
 mod tests {
     use super::*;
 
-    const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
-    const THERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(127, 0, 0, 2));
+    const HERE: Source = Source::Address(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST));
+    const THERE: Source = Source::Unix(1000);
 
     fn at(seconds: u64) -> Timestamp {
         Timestamp::from_millis(1_795_000_020_000 + seconds * 1000)

@@ -4,7 +4,6 @@
 //! waits for the same answer: many connections that present the same secret at a cold start cost one computation.
 
 use std::collections::VecDeque;
-use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
@@ -12,6 +11,7 @@ use tokio::sync::oneshot;
 
 use crate::admission::Admission;
 use crate::domain::ids::ClientId;
+use crate::domain::source::Source;
 use crate::verify::slow::{Found, Work};
 
 /// What can be computed.
@@ -76,7 +76,7 @@ struct Queue<J: Job> {
 struct Entry<J: Job> {
     number: u64,
     job: Arc<J>,
-    source: IpAddr,
+    source: Source,
     waiting: Vec<oneshot::Sender<J::Outcome>>,
     runs: bool,
 }

@@ -12,7 +12,6 @@ mod status;
 pub mod wish;
 
 use std::io;
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,6 +25,7 @@ use tokio::sync::watch;
 
 use self::ground::Ground;
 use self::routes::{Caller, router};
+use crate::net::unix::{self, Name};
 
 /// A command sends its request at once; one that does not is cut off.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -34,23 +34,10 @@ const MOST: usize = 32;
 /// How often what waits in memory only is looked through.
 const SWEEP: Duration = Duration::from_secs(10);
 
-/// Listens on a unix socket that only our own user can open. One that a killed instance left behind is replaced; one
-/// that somebody answers on is not.
-pub fn bind(path: &Path) -> io::Result<UnixListener> {
-    if std::os::unix::net::UnixStream::connect(path).is_ok() {
-        return Err(io::Error::new(io::ErrorKind::AddrInUse, "another instance answers there"));
-    }
-    // Bound under another name and given its mode before it gets its own: nobody can connect in between.
-    let hidden = path.with_file_name(format!(".relatch-{}.sock", std::process::id()));
-    let _left_behind = std::fs::remove_file(&hidden);
-    let listener = UnixListener::bind(&hidden)?;
-    let placed = std::fs::set_permissions(&hidden, std::fs::Permissions::from_mode(0o600))
-        .and_then(|()| std::fs::rename(&hidden, path));
-    if let Err(error) = placed {
-        let _nothing_stays = std::fs::remove_file(&hidden);
-        return Err(error);
-    }
-    Ok(listener)
+/// Listens on a unix socket that only our own user can open.
+pub fn bind(path: &Path) -> io::Result<(UnixListener, Name)> {
+    let (listener, name) = unix::bind(path, 0o600)?;
+    Ok((UnixListener::from_std(listener)?, name))
 }
 
 /// Serves until told to stop.

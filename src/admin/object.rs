@@ -1,13 +1,12 @@
 //! What the admin API shows: clients, their secrets and the instance, as JSON objects. Never a secret but in the one
 //! answer that made it, and never a hash.
 
-use std::net::IpAddr;
-
 use serde::{Deserialize, Serialize};
 
 use super::ground::View;
 use crate::domain::clock::Timestamp;
 use crate::domain::oauth::AuthMethod;
+use crate::domain::source::Source;
 use crate::lifecycle::progress::Progress;
 use crate::lifecycle::{Held, Usage};
 use crate::registry::cells::Sighting;
@@ -87,7 +86,7 @@ pub struct SecretObject {
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct SourceObject {
     /// Its address.
-    pub address: IpAddr,
+    pub address: Source,
     /// Its User-Agent; empty where it sent none.
     pub user_agent: String,
     /// `client_secret_basic` or `client_secret_post`.

@@ -1,7 +1,5 @@
 //! The admin socket of an instance: opened with it, taken away with it.
 
-use std::os::unix::fs::MetadataExt;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Context;
@@ -11,14 +9,14 @@ use super::planes::Planes;
 use crate::admin::ground::{Ground, Instance};
 use crate::admin::{bind, serve};
 use crate::log::Log;
+use crate::net::unix::Name;
 use crate::proxy::Shared;
 use crate::reload::watch::Triggers;
 
-/// The open door. Closed, and its socket removed, when dropped.
+/// The open door. Closed, and its socket's name removed, when dropped.
 pub(super) struct Admin {
-    socket: PathBuf,
-    inode: Option<u64>,
     stop: watch::Sender<bool>,
+    _name: Name,
 }
 
 /// Opens it. Where the configuration names the socket it must be there; the default one may be missing, with a warning.
@@ -30,8 +28,8 @@ pub(super) fn open(
 ) -> anyhow::Result<Option<Admin>> {
     let settings = &shared.settings.admin;
     let socket = settings.socket.clone();
-    let listener = match bind(&socket) {
-        Ok(listener) => listener,
+    let (listener, name) = match bind(&socket) {
+        Ok(bound) => bound,
         Err(error) if settings.asked_for => {
             return Err(error).with_context(|| format!("cannot listen on {} (admin.listen)", socket.display()));
         }
@@ -54,17 +52,11 @@ pub(super) fn open(
     let (stop, stopped) = watch::channel(false);
     tokio::task::spawn_local(serve(listener, Arc::new(ground), stopped));
     log.info("listening", &[("listener", &"admin"), ("address", &format_args!("unix:{}", socket.display()))]);
-    let inode = std::fs::metadata(&socket).ok().map(|metadata| metadata.ino());
-    Ok(Some(Admin { socket, inode, stop }))
+    Ok(Some(Admin { stop, _name: name }))
 }
 
 impl Drop for Admin {
     fn drop(&mut self) {
         let _all_stop = self.stop.send(true);
-        // Another instance may have taken the name over.
-        let ours = std::fs::metadata(&self.socket).ok().map(|metadata| metadata.ino()) == self.inode;
-        if self.inode.is_some() && ours {
-            let _gone_already = std::fs::remove_file(&self.socket);
-        }
     }
 }

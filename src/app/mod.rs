@@ -5,7 +5,6 @@ mod notices;
 mod planes;
 mod signals;
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,7 +20,8 @@ use crate::config::settings::Settings;
 use crate::domain::clock::{Clock, WallClock};
 use crate::log::Log;
 use crate::metrics::Metrics;
-use crate::net::accept::{self};
+use crate::net::accept;
+use crate::net::listener::{self, Listener};
 use crate::proxy::Shared;
 use crate::proxy::route::Routes;
 use crate::reload::{self, Loaded, Reloader};
@@ -205,20 +205,21 @@ fn raise_limits() {
     let _best_effort = setrlimit(Resource::Core, none);
 }
 
-type Listeners = (Vec<std::net::TcpListener>, tokio::net::TcpListener, Bound);
+type Listeners = (Vec<Listener>, tokio::net::TcpListener, Bound);
 
 fn bind(settings: &Settings) -> anyhow::Result<Listeners> {
-    let bind = |name: &str, address: SocketAddr| {
-        accept::bind(address).with_context(|| {
-            format!("cannot listen on {address} ({name}): is another instance running? Nothing was started")
-        })
+    let failed = |name: &str, address: &dyn std::fmt::Display| {
+        format!("cannot listen on {address} ({name}): is another instance running? Nothing was started")
     };
-    let proxies = settings.proxy.listen.iter().map(|a| bind("proxy.listen", *a)).collect::<anyhow::Result<Vec<_>>>()?;
-    let telemetry = bind("telemetry.listen", settings.telemetry)?;
-    let bound = Bound {
-        proxy: proxies.iter().map(std::net::TcpListener::local_addr).collect::<Result<_, _>>()?,
-        telemetry: telemetry.local_addr()?,
-    };
+    let (mut proxies, mut proxy) = (Vec::new(), Vec::new());
+    for listen in &settings.proxy.listen {
+        let listener = Listener::bind(listen).with_context(|| failed("proxy.listen", listen))?;
+        proxy.push(listener.address(listen)?);
+        proxies.push(listener);
+    }
+    let address = settings.telemetry;
+    let telemetry = listener::tcp(address).with_context(|| failed("telemetry.listen", &address))?;
+    let bound = Bound { proxy, telemetry: telemetry.local_addr()? };
     Ok((proxies, tokio::net::TcpListener::from_std(telemetry)?, bound))
 }
 

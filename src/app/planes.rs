@@ -10,6 +10,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::log::Log;
 use crate::net::accept::{Lane, Load};
 use crate::net::conn::PhaseLimits;
+use crate::net::entry::Entry;
 use crate::net::worker::{self, Order, Start};
 use crate::proxy::report::Reporter;
 use crate::proxy::settle::{Batch, Settler};
@@ -39,6 +40,11 @@ pub(super) fn start(shared: &Arc<Shared>, log: &Log) -> anyhow::Result<(Planes, 
     tokio::task::spawn_local(settle_all(batches, shared.clone(), log.clone()));
     let settings = &shared.settings;
     let upstream = Arc::new(settings.upstream.clone());
+    let proxy = &settings.proxy;
+    let entry = Arc::new(Entry {
+        proxy_protocol: proxy.proxy_protocol.then(|| proxy.trusted_proxies.clone()),
+        header_timeout: settings.limits.header_timeout,
+    });
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let workers = if settings.proxy.workers == 0 { cores } else { settings.proxy.workers };
     let mut planes = Planes { lanes: Vec::new(), orders: Vec::new(), settle };
@@ -49,6 +55,7 @@ pub(super) fn start(shared: &Arc<Shared>, log: &Log) -> anyhow::Result<(Planes, 
         let load = Arc::new(Load::default());
         let start = Start {
             connections: taken,
+            entry: entry.clone(),
             orders: ordered,
             load: load.clone(),
             limits: PhaseLimits {

@@ -34,6 +34,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use crate::admin::answer::{FAILED, USAGE};
 use crate::config::problem::Problem;
 use crate::config::settings::Settings;
+use crate::config::settings::proxy::Listen;
 use crate::domain::clock::Clock;
 use crate::domain::mint;
 use crate::reload::Loaded;
@@ -160,7 +161,7 @@ pub struct Origin {
 /// Where an instance can be reached.
 pub struct Bound {
     /// The proxy's listeners.
-    pub proxy: Vec<SocketAddr>,
+    pub proxy: Vec<Listen>,
     /// The telemetry listener.
     pub telemetry: SocketAddr,
 }

@@ -356,10 +356,6 @@ macro_rules! from_words {
 from_text!(std::time::Duration, "a duration with a unit, such as \"10s\"", super::values::duration);
 from_text!(crate::domain::ids::ClientId, "a client id of 1 to 512 bytes", crate::domain::ids::ClientId::parse);
 from_text!(crate::domain::ids::SecretId, "a secret id of 1 to 64 of [a-z0-9_]", crate::domain::ids::SecretId::parse);
-from_text!(ipnet::IpNet, "a network such as \"10.0.0.0/8\" or an address", |text| {
-    text.parse().ok().or_else(|| text.parse().ok().map(|address: std::net::IpAddr| address.into()))
-});
-
 from_text!(
     std::net::SocketAddr,
     "an address and a port, such as \"127.0.0.1:8080\" or \"[::1]:8080\"",

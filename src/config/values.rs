@@ -1,6 +1,7 @@
 //! Kinds of values that stand in the files as strings: durations, sizes, addresses, times.
 
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::domain::clock::Timestamp;
@@ -43,6 +44,22 @@ pub fn timestamp(text: &str) -> Option<Timestamp> {
 /// `127.0.0.1:8080` or `[::1]:8080`: an address to listen on. Names are refused, because what they mean can change.
 pub fn address(text: &str) -> Option<SocketAddr> {
     text.parse().ok()
+}
+
+/// `unix:/run/relatch/proxy.sock`: the path of a unix socket.
+pub fn unix_path(text: &str) -> Option<PathBuf> {
+    text.strip_prefix("unix:").filter(|path| !path.is_empty()).map(PathBuf::from)
+}
+
+/// What the kernel keeps of a socket's path, its final zero not counted.
+const MOST_SOCKET_PATH: usize = 107;
+
+/// Says so where a path is too long to be a socket's.
+pub fn too_long_for_a_socket(path: &Path) -> Option<String> {
+    let length = path.as_os_str().len();
+    (length > MOST_SOCKET_PATH).then(|| {
+        format!("the socket's path has {length} bytes, and the system takes {MOST_SOCKET_PATH}: choose a shorter one")
+    })
 }
 
 #[cfg(test)]

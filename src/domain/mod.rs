@@ -8,5 +8,6 @@ pub mod ids;
 pub mod mint;
 pub mod oauth;
 pub mod secret;
+pub mod source;
 pub mod spoken;
 pub mod strength;

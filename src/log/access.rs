@@ -1,13 +1,13 @@
 //! One line a request. The data plane writes its lines into a buffer of its own thread and hands it over whole.
 
 use std::io::Write;
-use std::net::IpAddr;
 use std::time::Duration;
 
 use super::Log;
 use super::json;
 use crate::domain::clock::Timestamp;
 use crate::domain::oauth::AuthResult;
+use crate::domain::source::Source;
 
 /// What a line tells about a request.
 pub struct Line<'l> {
@@ -24,7 +24,7 @@ pub struct Line<'l> {
     /// From the request's head to the answer's.
     pub took: Duration,
     /// Who called.
-    pub peer: IpAddr,
+    pub peer: Source,
     /// The request's id.
     pub request_id: &'l str,
     /// The method.
@@ -40,11 +40,11 @@ pub struct Line<'l> {
 pub struct LineCache {
     second: u64,
     text: String,
-    peer: Option<(IpAddr, String)>,
+    peer: Option<(Source, String)>,
 }
 
 impl LineCache {
-    fn peer(&mut self, peer: IpAddr, out: &mut Vec<u8>) {
+    fn peer(&mut self, peer: Source, out: &mut Vec<u8>) {
         if self.peer.as_ref().is_none_or(|(known, _)| *known != peer) {
             self.peer = Some((peer, peer.to_string()));
         }
@@ -139,7 +139,7 @@ mod tests {
                 result: Some(AuthResult::Success),
                 status: 200,
                 took: Duration::from_micros(1234),
-                peer: IpAddr::from([127, 0, 0, 1]),
+                peer: Source::from(std::net::IpAddr::from([127, 0, 0, 1])),
                 request_id: "abc",
                 method: "POST",
                 endpoint: "/oauth/token",

@@ -3,6 +3,7 @@
 //! Families of fixed size live in the library's registry. The per-secret families are written as text straight from the
 //! live snapshot ([`secrets`]), because at 100,000 secrets the library's way of gathering is too slow.
 
+pub mod entry;
 pub mod requests;
 pub mod secrets;
 
@@ -14,6 +15,7 @@ use prometheus::{
     Gauge, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
+use self::entry::EntryMetrics;
 use self::requests::Requests;
 use crate::domain::clock::Timestamp;
 use crate::domain::oauth::AuthResult;
@@ -30,6 +32,8 @@ pub struct Metrics {
     pub connections: IntGauge,
     /// Connections turned away at the limit.
     pub connections_refused: IntCounter,
+    /// Connections closed before their first request.
+    pub entry: EntryMetrics,
     /// From the end of a request to the decision.
     pub authentication_duration: Histogram,
     /// To the head of the upstream's answer.
@@ -131,6 +135,7 @@ impl Metrics {
                 "relatch_http_connections_refused_total",
                 "Connections turned away because the limit was reached.",
             )?,
+            entry: EntryMetrics::new(&registry)?,
             authentication_duration: register(
                 &registry,
                 Histogram::with_opts(

@@ -2,20 +2,17 @@
 //! flight, so that a few long-lived ones do not pile up on one core.
 
 use std::io;
-use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
-use socket2::{Domain, Protocol, Socket, Type};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::{Semaphore, watch};
 
+use super::listener::{Arrived, Listener};
 use crate::metrics::Metrics;
 
-/// Connections that wait to be accepted, under a burst.
-const BACKLOG: i32 = 4096;
 /// After an error such as "too many open files": long enough not to spin, short enough not to be felt.
 const BACK_OFF: Duration = Duration::from_millis(50);
 
@@ -27,7 +24,7 @@ const PATIENCE: Duration = Duration::from_millis(500);
 #[derive(Clone)]
 pub struct Lane {
     /// Takes connections. Their number is bounded by `max_connections`.
-    pub connections: UnboundedSender<(TcpStream, SocketAddr)>,
+    pub connections: UnboundedSender<Arrived>,
     /// What the thread is busy with.
     pub load: Arc<Load>,
 }
@@ -41,43 +38,30 @@ pub struct Load {
     pub connections: AtomicUsize,
 }
 
-/// Binds an address; the port may be 0.
-pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-    socket.set_reuse_address(true)?;
-    if address.is_ipv6() {
-        socket.set_only_v6(true)?;
-    }
-    socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
-    socket.set_nonblocking(true)?;
-    Ok(socket.into())
-}
-
 /// Accepts until told to stop; then takes what has already connected, and closes the listener.
 pub async fn accept(
-    listener: TcpListener,
+    listener: Listener,
     lanes: Vec<Lane>,
     most: usize,
     metrics: Arc<Metrics>,
     mut stop: watch::Receiver<bool>,
 ) -> io::Result<()> {
-    let listener = tokio::net::TcpListener::from_std(listener)?;
+    let listener = listener.watch()?;
     let turned_away = Arc::new(Semaphore::new(MOST_TURNED_AWAY));
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             _ = stop.wait_for(|stop| *stop) => break,
         };
-        match accepted.and_then(|(stream, peer)| Ok((stream.into_std()?, peer))) {
-            Ok((stream, peer)) => hand_over(stream, peer, &lanes, most, &metrics, &turned_away),
+        match accepted {
+            Ok(arrived) => hand_over(arrived, &lanes, most, &metrics, &turned_away),
             Err(error) if is_of_one_connection(&error) => {}
             Err(_) => tokio::time::sleep(BACK_OFF).await,
         }
     }
     let listener = listener.into_std()?;
-    while let Ok((stream, peer)) = listener.accept() {
-        hand_over(stream, peer, &lanes, most, &metrics, &turned_away);
+    while let Ok(arrived) = listener.accept() {
+        hand_over(arrived, &lanes, most, &metrics, &turned_away);
     }
     Ok(())
 }
@@ -88,33 +72,23 @@ fn is_of_one_connection(error: &io::Error) -> bool {
     matches!(error.kind(), ConnectionAborted | ConnectionReset | Interrupted)
 }
 
-fn hand_over(
-    stream: TcpStream,
-    peer: SocketAddr,
-    lanes: &[Lane],
-    most: usize,
-    metrics: &Metrics,
-    turned_away: &Arc<Semaphore>,
-) {
+fn hand_over(arrived: Arrived, lanes: &[Lane], most: usize, metrics: &Metrics, turned_away: &Arc<Semaphore>) {
     let open: usize = lanes.iter().map(|lane| lane.load.connections.load(Relaxed)).sum();
     let quietest =
         lanes.iter().min_by_key(|lane| (lane.load.requests.load(Relaxed), lane.load.connections.load(Relaxed)));
     let Some(lane) = quietest.filter(|_| open < most) else {
         metrics.connections_refused.inc();
-        return turn_away(stream, turned_away);
+        return turn_away(arrived, turned_away);
     };
-    if stream.set_nonblocking(true).is_err() {
-        return;
-    }
     lane.load.connections.fetch_add(1, Relaxed);
-    if lane.connections.send((stream, peer)).is_err() {
+    if lane.connections.send(arrived).is_err() {
         lane.load.connections.fetch_sub(1, Relaxed);
     }
 }
 
 /// Answers 503 without reading, and stays a moment so that unread bytes do not reset the connection under the answer. A
 /// flood is not given that moment.
-fn turn_away(stream: TcpStream, turned_away: &Arc<Semaphore>) {
+fn turn_away(arrived: Arrived, turned_away: &Arc<Semaphore>) {
     let Ok(place) = turned_away.clone().try_acquire_owned() else { return };
     let body = r#"{"error":"temporarily_unavailable"}"#;
     let answer = format!(
@@ -123,9 +97,7 @@ fn turn_away(stream: TcpStream, turned_away: &Arc<Semaphore>) {
         body.len()
     );
     tokio::task::spawn_local(async move {
-        let Ok(mut stream) = stream.set_nonblocking(true).and_then(|()| tokio::net::TcpStream::from_std(stream)) else {
-            return;
-        };
+        let Ok((mut stream, _)) = arrived.open() else { return };
         let saying = async {
             stream.write_all(answer.as_bytes()).await?;
             stream.shutdown().await?;

@@ -5,18 +5,17 @@
 
 use std::cell::{Cell, RefCell};
 use std::io;
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue};
-use ipnet::IpNet;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 
 use super::deadline::Deadline;
+use super::socket::Socket;
+use crate::domain::source::{Source, TrustedProxy};
 use crate::forwarded::Caller;
 
 /// Where a connection is in the life of a request.
@@ -48,7 +47,7 @@ pub struct PhaseLimits {
 /// What the connection's task, its bytes and its requests share.
 pub struct Conn {
     /// The other end.
-    pub peer: SocketAddr,
+    pub peer: Source,
     phase: Cell<Phase>,
     since: Cell<u64>,
     deadline: Deadline,
@@ -61,7 +60,7 @@ pub struct Conn {
 
 impl Conn {
     /// A connection that has just been made.
-    pub fn new(peer: SocketAddr, deadline: Deadline, limits: PhaseLimits) -> Rc<Self> {
+    pub fn new(peer: Source, deadline: Deadline, limits: PhaseLimits) -> Rc<Self> {
         let conn = Self {
             peer,
             phase: Cell::new(Phase::Idle),
@@ -122,7 +121,7 @@ impl Conn {
     }
 
     /// What is told about this connection's caller: made once where every request would be told about alike.
-    pub fn caller(&self, trusted: &[IpNet], headers: &HeaderMap, host: Option<&HeaderValue>) -> Rc<Caller> {
+    pub fn caller(&self, trusted: &[TrustedProxy], headers: &HeaderMap, host: Option<&HeaderValue>) -> Rc<Caller> {
         let mut kept = self.caller.borrow_mut();
         match &*kept {
             Some(caller) if caller.serves(host) => caller.clone(),
@@ -143,18 +142,18 @@ impl Conn {
 
 /// The bytes of a connection; the first one after an idle phase begins a head.
 pub struct Watched {
-    stream: TcpStream,
+    stream: Socket,
     conn: Rc<Conn>,
 }
 
 impl Watched {
     /// Watches a stream.
-    pub const fn new(stream: TcpStream, conn: Rc<Conn>) -> Self {
+    pub const fn new(stream: Socket, conn: Rc<Conn>) -> Self {
         Self { stream, conn }
     }
 
     /// The stream itself.
-    pub fn into_inner(self) -> TcpStream {
+    pub fn into_inner(self) -> Socket {
         self.stream
     }
 }

@@ -3,4 +3,8 @@
 pub mod accept;
 pub mod conn;
 pub mod deadline;
+pub mod entry;
+pub mod listener;
+pub mod socket;
+pub mod unix;
 pub mod worker;

@@ -3,7 +3,6 @@
 use std::cell::Cell;
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
-use std::net::{SocketAddr, TcpStream};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -25,6 +24,9 @@ use tokio::sync::{mpsc, oneshot};
 use super::accept::Load;
 use super::conn::{Conn, PhaseLimits, Watched};
 use super::deadline::{Deadlines, TICK};
+use super::entry::{Entry, Patience};
+use super::listener::Arrived;
+use super::socket::Socket;
 use crate::domain::clock::instant;
 use crate::metrics::Metrics;
 
@@ -57,7 +59,9 @@ pub enum Order {
 /// What a thread is started with.
 pub struct Start {
     /// Connections to serve.
-    pub connections: mpsc::UnboundedReceiver<(TcpStream, SocketAddr)>,
+    pub connections: mpsc::UnboundedReceiver<Arrived>,
+    /// What they must bring.
+    pub entry: Arc<Entry>,
     /// Orders to follow.
     pub orders: mpsc::UnboundedReceiver<Order>,
     /// Where it tells how busy it is.
@@ -107,12 +111,16 @@ async fn serve<S: Service>(mut start: Start, service: &Rc<S>, deadlines: &Rc<Dea
     loop {
         tokio::select! {
             taken = start.connections.recv(), if !start.connections.is_closed() || !start.connections.is_empty() => {
-                let Some((stream, peer)) = taken else { continue };
+                let Some(arrived) = taken else { continue };
                 let open = Open::count(&start);
-                let conn = Conn::new(peer, deadlines.deadline(), start.limits);
-                let connection = connection(stream, conn, http.clone(), service.clone(), draining.clone());
+                let Ok((mut socket, peer)) = arrived.open() else { continue };
+                let (deadline, limits, entry) = (deadlines.deadline(), start.limits, start.entry.clone());
+                let (http, service, draining) = (http.clone(), service.clone(), draining.clone());
                 tokio::task::spawn_local(async move {
-                    connection.await;
+                    let patience = Patience { deadline: &deadline, draining: &draining, grace: DRAIN_GRACE };
+                    if let Some(peer) = entry.admit(&mut socket, peer, &patience, &open.metrics.entry).await {
+                        connection(socket, Conn::new(peer, deadline, limits), http, service, draining).await;
+                    }
                     drop(open);
                 });
             }
@@ -161,20 +169,18 @@ impl Drop for Open {
 }
 
 async fn connection<S: Service>(
-    stream: TcpStream,
+    socket: Socket,
     conn: Rc<Conn>,
     http: http1::Builder,
     service: Rc<S>,
     draining: Rc<Cell<bool>>,
 ) {
-    let Ok(stream) = tokio::net::TcpStream::from_std(stream) else { return };
-    let _cosmetic = stream.set_nodelay(true);
     let shared = conn.clone();
     let answer = service_fn(move |request| {
         let (service, conn) = (service.clone(), shared.clone());
         async move { Ok::<_, Infallible>(service.call(conn, request).await) }
     });
-    let io = TokioIo::new(Watched::new(stream, conn.clone()));
+    let io = TokioIo::new(Watched::new(socket, conn.clone()));
     let mut connection = http.serve_connection(io, answer);
     let mut told_to_drain = false;
     let ended = poll_fn(|cx| {
@@ -200,7 +206,7 @@ async fn connection<S: Service>(
 
 /// Reads on for a moment after the answer: a close with unread bytes would reset the connection, and the caller would
 /// never see why it was refused.
-async fn linger(mut stream: tokio::net::TcpStream) {
+async fn linger(mut stream: Socket) {
     let _may_be_closed = stream.shutdown().await;
     let mut unread = [0u8; 4096];
     let mut left = LINGER_BYTES;

@@ -1,13 +1,12 @@
 //! Steps 3 to 7 put together: whose request it is, or why it is refused. Nothing here waits; what must is told so, and
 //! waited for in `prove`.
 
-use std::net::IpAddr;
-
 use super::Proxy;
 use super::report::Notes;
 use crate::config::settings::kinds::EndpointAuth;
 use crate::domain::clock::Timestamp;
 use crate::domain::oauth::{AuthResult, Refusal};
+use crate::domain::source::Source;
 use crate::extract::form::Form;
 use crate::extract::{Presented, Scratch, Unreadable, extract};
 use crate::forwarded::Caller;
@@ -84,7 +83,7 @@ impl Proxy {
     }
 
     /// Step 7: notes the use; and the source, where it may one day have to be told from those who guess.
-    pub(super) fn accept(&self, verified: Verified, source: IpAddr, now: Timestamp, notes: &mut Notes) -> Cleared {
+    pub(super) fn accept(&self, verified: Verified, source: Source, now: Timestamp, notes: &mut Notes) -> Cleared {
         verified.note_use(now);
         let client = verified.client();
         if client.awaits_proof(now) {
@@ -112,7 +111,7 @@ impl Proxy {
         &self,
         id: &[u8],
         denied: Denied,
-        source: IpAddr,
+        source: Source,
         now: Timestamp,
         notes: &mut Notes,
     ) -> Refusal {

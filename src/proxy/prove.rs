@@ -1,7 +1,6 @@
 //! The slow way through step 5: leave to compute, the computation on another thread, and what it leads to.
 
 use std::future::{Future, poll_fn};
-use std::net::IpAddr;
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
@@ -12,6 +11,7 @@ use super::report::Notes;
 use crate::admission::admit;
 use crate::domain::clock::Timestamp;
 use crate::domain::oauth::{AuthResult, Refusal};
+use crate::domain::source::Source;
 use crate::net::conn::{Conn, Phase};
 use crate::verify::Verdict;
 use crate::verify::slow::{Found, Pending, conclude};
@@ -26,7 +26,7 @@ impl Proxy {
         &self,
         conn: &Rc<Conn>,
         pending: Pending,
-        source: IpAddr,
+        source: Source,
         now: Timestamp,
         notes: &mut Notes,
     ) -> Result<Cleared, Refusal> {

@@ -2,7 +2,6 @@
 //! buffers and are handed over at the next tick, or at once when the thread had been quiet.
 
 use std::cell::{Cell, RefCell};
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -15,6 +14,7 @@ use super::sample::Sampler;
 use super::settle::{Batch, Denial};
 use crate::domain::clock::{Timestamp, instant};
 use crate::domain::oauth::AuthResult;
+use crate::domain::source::Source;
 use crate::log::Log;
 use crate::log::access::{Line, LineCache};
 use crate::metrics::Metrics;
@@ -27,7 +27,7 @@ use crate::verify::{Denied, Verified};
 /// What is noted of a request while it is handled.
 pub struct Notes {
     /// Who called.
-    pub peer: IpAddr,
+    pub peer: Source,
     /// Index of the endpoint.
     pub endpoint: Option<usize>,
     /// The request's id.
@@ -51,7 +51,7 @@ impl Notes {
     /// Begins with the head of a request.
     pub fn begin(conn: &Conn) -> Self {
         Self {
-            peer: conn.peer.ip(),
+            peer: conn.peer,
             endpoint: None,
             request_id: None,
             client: None,
@@ -129,7 +129,7 @@ impl Reporter {
     }
 
     /// Step 7, the rest of it: where a secret was used from, unless the same was told a moment ago.
-    pub fn sample(&self, verified: &Verified, address: IpAddr, headers: &HeaderMap, at: Timestamp) {
+    pub fn sample(&self, verified: &Verified, address: Source, headers: &HeaderMap, at: Timestamp) {
         let waiting = &mut *self.waiting.borrow_mut();
         waiting.sampler.sample(verified, address, said(headers), at, &mut waiting.batch.used);
     }

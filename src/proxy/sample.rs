@@ -2,11 +2,11 @@
 //! table of its own thread, and nothing else.
 
 use std::hash::{BuildHasher, RandomState};
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::domain::clock::Timestamp;
+use crate::domain::source::Source;
 use crate::registry::Client;
 use crate::registry::cells::{MAX_USER_AGENT, Sighting, user_agent};
 use crate::verify::Verified;
@@ -45,7 +45,7 @@ impl Sampler {
     pub(super) fn sample(
         &mut self,
         verified: &Verified,
-        address: IpAddr,
+        address: Source,
         said: &[u8],
         at: Timestamp,
         out: &mut Vec<Used>,

@@ -2,7 +2,6 @@
 //! and where the living ones are used from. The data plane tells it in batches.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
 use std::time::Duration;
 
 use http::StatusCode;
@@ -13,6 +12,7 @@ pub use super::sample::Used;
 use crate::domain::clock::Timestamp;
 use crate::domain::ids::{ClientId, SecretId};
 use crate::domain::oauth::AuthResult;
+use crate::domain::source::Source;
 use crate::hash;
 use crate::log::Log;
 use crate::log::access::{Line, LineCache};
@@ -43,7 +43,7 @@ pub struct Denial {
     /// When.
     pub at: Timestamp,
     /// From where.
-    pub peer: IpAddr,
+    pub peer: Source,
     /// What the caller says it is, fit to be shown; empty for a client that is not on the list.
     pub user_agent: Box<str>,
     /// The request's id.
@@ -166,7 +166,7 @@ fn withhold(client: &Client, user_agent: &mut Box<str>) {
 
 /// What was told of dead secrets lately: once a minute of each, from each address.
 #[derive(Default)]
-struct Told(HashMap<(ClientId, SecretId, IpAddr), Timestamp>);
+struct Told(HashMap<(ClientId, SecretId, Source), Timestamp>);
 
 const EVERY: Duration = Duration::from_secs(60);
 /// More pairs within a minute are counted and not told.
@@ -186,7 +186,7 @@ impl Told {
         }
     }
 
-    fn is_due(&mut self, key: (ClientId, SecretId, IpAddr), now: Timestamp) -> bool {
+    fn is_due(&mut self, key: (ClientId, SecretId, Source), now: Timestamp) -> bool {
         if self.0.get(&key).is_some_and(|told| now.since(*told) < EVERY) {
             return false;
         }
@@ -208,7 +208,8 @@ mod tests {
     #[test]
     fn a_dead_secret_is_told_once_a_minute_of_each_address_and_what_is_remembered_is_bounded() {
         let (client, secret) = (ClientId::parse("c").unwrap(), SecretId::parse("s").unwrap());
-        let key = |host: u32| (client.clone(), secret.clone(), IpAddr::from(host.to_be_bytes()));
+        let key =
+            |host: u32| (client.clone(), secret.clone(), Source::from(std::net::IpAddr::from(host.to_be_bytes())));
         let mut told = Told::default();
         let at = |seconds: u64| Timestamp::from_millis(1_000_000 + seconds * 1000);
         assert!(told.is_due(key(1), at(0)));

@@ -1,12 +1,12 @@
 //! What requests write: atomics on the record they used and on its client. Carried over from snapshot to snapshot.
 
-use std::net::IpAddr;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::domain::clock::Timestamp;
 use crate::domain::oauth::{AuthMethod, AuthResult, BasicEncoding};
+use crate::domain::source::Source;
 
 /// When a secret was used, and from where. Requests touch the atomics; the rest is sampled, off their path.
 pub struct UseCell {
@@ -28,7 +28,7 @@ const NEVER: u64 = u64::MAX;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sighting {
     /// The caller's address.
-    pub address: IpAddr,
+    pub address: Source,
     /// Its User-Agent, cut to [`MAX_USER_AGENT`]; empty where it sent none.
     pub user_agent: Box<str>,
     /// How it presented the secret.
@@ -275,7 +275,7 @@ mod tests {
     }
 
     fn sighting(host: u8, agent: &str, at: u64) -> Sighting {
-        let (address, at) = (IpAddr::from([10, 0, 0, host]), Timestamp::from_millis(at));
+        let (address, at) = (Source::from(std::net::IpAddr::from([10, 0, 0, host])), Timestamp::from_millis(at));
         Sighting { address, user_agent: agent.into(), method: AuthMethod::Basic, at }
     }
 

@@ -10,17 +10,18 @@ use bytes::Bytes;
 use http_body_util::Full;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::Semaphore;
 
 use super::UpstreamError;
-use crate::config::settings::upstream::Target;
+use crate::config::settings::upstream::Address;
+use crate::net::socket::Socket;
 
 /// A connection and its two halves.
 pub struct Live {
     /// Takes requests.
     pub sender: http1::SendRequest<Full<Bytes>>,
-    connection: Option<http1::Connection<TokioIo<TcpStream>, Full<Bytes>>>,
+    connection: Option<http1::Connection<TokioIo<Socket>, Full<Bytes>>>,
 }
 
 /// The largest head of an answer.
@@ -28,9 +29,8 @@ const MOST_HEAD: usize = 64 << 10;
 
 impl Live {
     /// Connects. Names are resolved anew for each connection; every address is tried in turn.
-    pub async fn connect(target: &Target, lookups: &Arc<Semaphore>) -> Result<Box<Self>, UpstreamError> {
+    pub async fn connect(target: &Address, lookups: &Arc<Semaphore>) -> Result<Box<Self>, UpstreamError> {
         let stream = dial(target, lookups).await.map_err(|_| UpstreamError::Connect)?;
-        stream.set_nodelay(true).map_err(|_| UpstreamError::Connect)?;
         let (sender, connection) = http1::Builder::new()
             .max_buf_size(MOST_HEAD)
             // One small copy costs less than the kernel's walk over a list of buffers.
@@ -58,14 +58,21 @@ impl Live {
     }
 }
 
-async fn dial(target: &Target, lookups: &Arc<Semaphore>) -> io::Result<TcpStream> {
-    if let Ok(address) = target.host.parse() {
-        return TcpStream::connect(SocketAddr::new(address, target.port)).await;
-    }
-    let name = (target.host.clone(), target.port);
-    let look_up = move || name.to_socket_addrs().map(Iterator::collect::<Vec<_>>);
-    let addresses = in_turn(lookups, look_up).await??;
-    TcpStream::connect(&*addresses).await
+async fn dial(target: &Address, lookups: &Arc<Semaphore>) -> io::Result<Socket> {
+    let target = match target {
+        Address::Tcp(target) => target,
+        Address::Unix(path) => return UnixStream::connect(path).await.map(Socket::Unix),
+    };
+    let stream = if let Ok(address) = target.host.parse() {
+        TcpStream::connect(SocketAddr::new(address, target.port)).await?
+    } else {
+        let name = (target.host.clone(), target.port);
+        let look_up = move || name.to_socket_addrs().map(Iterator::collect::<Vec<_>>);
+        let addresses = in_turn(lookups, look_up).await??;
+        TcpStream::connect(&*addresses).await?
+    };
+    stream.set_nodelay(true)?;
+    Ok(Socket::Tcp(stream))
 }
 
 /// Runs what blocks on another thread when it is its turn. Whoever stops waiting before that leaves nothing behind: a

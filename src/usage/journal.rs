@@ -4,7 +4,6 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::io::{self, BufRead, Read, Write};
-use std::net::IpAddr;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -13,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::domain::clock::Timestamp;
 use crate::domain::ids::ClientId;
 use crate::domain::oauth::AuthMethod;
+use crate::domain::source::Source;
 use crate::hash;
 use crate::registry::Record;
 use crate::registry::cells::{MAX_SIGHTINGS, Refusals, Seen, Sighting, user_agent};
@@ -173,7 +173,7 @@ struct Line {
 
 #[derive(Serialize, Deserialize)]
 struct Caller {
-    address: IpAddr,
+    address: Source,
     #[serde(default, skip_serializing_if = "str::is_empty")]
     user_agent: Box<str>,
     method: Box<str>,

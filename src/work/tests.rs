@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::*;
 use crate::admission::{Provers, admit};
 use crate::domain::clock::Timestamp;
+use crate::domain::source::Source;
 use crate::throttle::Throttle;
 
 /// Client and secret.
@@ -59,7 +60,7 @@ impl Stage {
 
     fn ask(&self, source: u8, client: &str, secret: u32) -> Result<oneshot::Receiver<u32>, Full> {
         let throttle = Throttle::new(10, Duration::from_secs(60), 4);
-        let from = IpAddr::V4(Ipv4Addr::new(10, 0, 0, source));
+        let from = Source::Address(std::net::IpAddr::V4(Ipv4Addr::new(10, 0, 0, source)));
         let admission = admit(&throttle, &Provers::default(), b"", from, Timestamp::MIN).unwrap();
         let client = ClientId::parse(client).unwrap();
         let (began, gate) = (self.began.0.clone(), self.gate.clone());

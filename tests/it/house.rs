@@ -14,6 +14,7 @@ const FLOORS: [&[&str]; 5] = [
         "hash",
         "head",
         "lifecycle",
+        "preamble",
         "registry",
         "rewrite",
         "throttle",

@@ -35,6 +35,7 @@ mod reload;
 mod rotations;
 mod shutdown;
 mod slow;
+mod sockets;
 mod storm;
 mod support;
 mod usage;

@@ -49,11 +49,6 @@ pub(super) fn tls(section: &mut Section<'_, '_>) {
     refuse(section, &["tls"]);
 }
 
-/// `[proxy] proxy_protocol`
-pub(super) fn proxy_protocol(section: &mut Section<'_, '_>) {
-    only_false(section, "proxy_protocol");
-}
-
 /// `[upstream] http2`
 pub(super) fn http2(section: &mut Section<'_, '_>) {
     only_false(section, "http2");

@@ -3,16 +3,16 @@
 pub mod kinds;
 mod later;
 pub mod operation;
+pub mod proxy;
 pub mod upstream;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use ipnet::IpNet;
-
 use self::kinds::{BasicDecoding, EndpointAuth, LogFormat, LogLevel, QueryPolicy, UnknownClients};
 use self::operation::{Admin, Fleet, State};
+use self::proxy::Proxy;
 use self::upstream::Upstream;
 use super::problem::{Place, Problems};
 use super::reader::{Reading, Section, Size};
@@ -47,17 +47,6 @@ pub struct Settings {
     pub state: State,
     /// `[fleet]`: whether we are alone.
     pub fleet: Fleet,
-}
-
-/// `[proxy]`
-#[derive(Clone, Debug)]
-pub struct Proxy {
-    /// Addresses that callers connect to.
-    pub listen: Vec<SocketAddr>,
-    /// Data-plane threads; 0 means the cores that we may use.
-    pub workers: usize,
-    /// Whose X-Forwarded-For is believed.
-    pub trusted_proxies: Vec<IpNet>,
 }
 
 /// One `[[endpoint]]`: an exact path.
@@ -136,8 +125,6 @@ pub struct Log {
     pub access: bool,
 }
 
-/// A port that nobody else has by habit, on loopback: a sidecar is reached from beside.
-const PROXY_LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8080);
 /// Registered for Prometheus exporters nearby; loopback until a manifest opens it.
 const TELEMETRY_LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9464);
 /// The path of RFC 6749's examples, prefixed as most servers have it.
@@ -201,8 +188,8 @@ impl Settings {
 
     /// Reads every section; what is missing or wrong is reported to the section and reads as its default.
     pub(super) fn read(root: &mut Section<'_, '_>, base: &Path) -> Option<Self> {
-        let proxy = root.section("proxy", Proxy::read);
-        let upstream = root.section("upstream", Upstream::read);
+        let proxy = root.section("proxy", |section| Proxy::read(section, base));
+        let upstream = root.section("upstream", |section| Upstream::read(section, base));
         let mut endpoints = root.sections("endpoint", Endpoint::read);
         for (index, endpoint) in endpoints.iter().enumerate() {
             if endpoints.iter().take(index).any(|earlier| earlier.path == endpoint.path) {
@@ -246,22 +233,6 @@ impl Settings {
             state,
             fleet,
         })
-    }
-}
-
-impl Proxy {
-    fn read(section: &mut Section<'_, '_>) -> Self {
-        later::tls(section);
-        later::proxy_protocol(section);
-        let listen = section.or("listen", "Where callers connect; several as a list", vec![PROXY_LISTEN]);
-        if listen.is_empty() {
-            section.error("listen", "expected at least one address");
-        }
-        Self {
-            listen,
-            workers: section.or("workers", "Data-plane threads; 0 = the cores we may use", 0),
-            trusted_proxies: section.or("trusted_proxies", "Networks whose X-Forwarded-For is believed", Vec::new()),
-        }
     }
 }
 
@@ -424,6 +395,7 @@ fn put(node: &mut Node, keys: &[String], value: Value) -> Option<()> {
 
 #[cfg(test)]
 mod tests {
+    use super::proxy::Listen;
     use super::*;
 
     const LEAST: &str = "[upstream]\nurl = \"http://127.0.0.1:9000\"\n[clients]\npath = \"clients.toml\"\n";
@@ -439,7 +411,7 @@ mod tests {
         let settings = parse(LEAST, &[]).0.unwrap();
         assert_eq!(settings.endpoints, [Endpoint::at("/oauth/token")]);
         assert_eq!(settings.clients.path, Path::new("/etc/relatch/clients.toml"));
-        assert_eq!(settings.proxy.listen, [PROXY_LISTEN]);
+        assert_eq!(settings.proxy.listen, [proxy::LISTEN]);
     }
 
     #[test]
@@ -468,19 +440,36 @@ mod tests {
             ("RELATCH_PORT", "tcp://10.0.0.1:80"),
         ];
         let settings = parse(&format!("{LEAST}[proxy]\nlisten = \"127.0.0.1:2\"\n"), &environment).0.unwrap();
-        assert_eq!(settings.proxy.listen, ["127.0.0.1:1".parse().unwrap()]);
+        assert_eq!(settings.proxy.listen, [Listen::Tcp("127.0.0.1:1".parse().unwrap())]);
         assert_eq!((settings.proxy.workers, settings.log.access), (3, false));
         assert!(parse(LEAST, &[("RELATCH__PROXY__LITSEN", "x")]).1[0].contains("did you mean listen"));
         assert!(parse(LEAST, &[("RELATCH____", "x")]).1[0].contains("names no setting"));
     }
 
     #[test]
+    fn unix_sockets_stand_beside_the_configuration_and_their_names_are_short() {
+        let text = format!("{LEAST}[proxy]\nlisten = [\"unix:a.sock\", \"[::1]:1\", \"unix:/run/b.sock\"]\n");
+        let settings = parse(&text.replace("http://127.0.0.1:9000", "unix:as.sock"), &[]).0.unwrap();
+        let listen: Vec<_> = settings.proxy.listen.iter().map(ToString::to_string).collect();
+        assert_eq!(listen, ["unix:/etc/relatch/a.sock", "[::1]:1", "unix:/run/b.sock"]);
+        assert_eq!(settings.upstream.target.to_string(), "unix:/etc/relatch/as.sock");
+        let long = format!("unix:/{}", "x".repeat(107));
+        let text = format!("{LEAST}[proxy]\nlisten = \"{long}\"\n").replace("http://127.0.0.1:9000", &long);
+        let errors = parse(&text, &[]).1;
+        assert_eq!(errors.iter().filter(|error| error.contains("choose a shorter one")).count(), 2, "{errors:?}");
+    }
+
+    #[test]
+    fn the_proxy_protocol_needs_somebody_whose_word_is_taken() {
+        let errors = parse(&format!("{LEAST}[proxy]\nproxy_protocol = true\n"), &[]).1;
+        assert!(errors.iter().any(|e| e.contains("proxy.proxy_protocol: goes with trusted_proxies")), "{errors:?}");
+        let text = format!("{LEAST}[proxy]\nproxy_protocol = true\ntrusted_proxies = [\"10.0.0.0/8\", \"unix\"]\n");
+        assert!(parse(&text, &[]).0.unwrap().proxy.proxy_protocol);
+    }
+
+    #[test]
     fn what_this_version_cannot_do_is_refused_rather_than_ignored() {
-        for text in [
-            "[proxy.tls]\ncert = \"a\"\nkey = \"b\"\n",
-            "[proxy]\nproxy_protocol = true\n",
-            "[[endpoint]]\npath = \"/a\"\nauth = \"none\"\n",
-        ] {
+        for text in ["[proxy.tls]\ncert = \"a\"\nkey = \"b\"\n", "[[endpoint]]\npath = \"/a\"\nauth = \"none\"\n"] {
             let errors = parse(&format!("{LEAST}{text}"), &[]).1;
             assert!(errors.iter().any(|e| e.contains("not in this version")), "{text}: {errors:?}");
         }

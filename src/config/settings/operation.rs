@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use super::later;
 use super::upstream::Target;
 use crate::config::reader::Section;
+use crate::config::values::unix_path;
 use crate::{from_text, from_words};
 
 /// `[admin]`
@@ -45,7 +46,7 @@ from_words!(Instances, "one or many", {"one" => Self::One, "many" => Self::Many}
 /// A path after `unix:`.
 struct UnixSocket(PathBuf);
 from_text!(UnixSocket, "\"unix:PATH\" (an address is not in this version: it needs tokens)", |text| {
-    text.strip_prefix("unix:").filter(|path| !path.is_empty()).map(|path| Self(path.into()))
+    unix_path(text).map(Self)
 });
 
 /// Beside the configuration, where the commands that read the same file find it.

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::IpAddr;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use http::{HeaderName, HeaderValue};
@@ -9,13 +10,14 @@ use http::{HeaderName, HeaderValue};
 use super::kinds::CredentialMode;
 use super::later;
 use crate::config::reader::Section;
+use crate::config::values;
 use crate::from_text;
 
 /// `[upstream]`
 #[derive(Clone, Debug)]
 pub struct Upstream {
     /// Where it is.
-    pub target: Target,
+    pub target: Address,
     /// The Host that it sees.
     pub host: HostPolicy,
     /// With [`HostPolicy::Preserve`]: other Hosts get 421; empty means any. Lower case.
@@ -34,7 +36,56 @@ pub struct Upstream {
     pub pass_headers: Vec<HeaderName>,
 }
 
-/// Where the upstream is: `http://host[:port]`.
+/// Where the upstream is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Address {
+    /// Over TCP.
+    Tcp(Target),
+    /// A unix socket.
+    Unix(PathBuf),
+}
+
+/// What a unix socket is called in a Host header where the caller's is not taken: the name that curl and Docker use.
+const UNIX_AUTHORITY: &str = "localhost";
+
+impl Address {
+    fn parse(text: &str) -> Option<Self> {
+        values::unix_path(text).map(Self::Unix).or_else(|| Target::parse(text).map(Self::Tcp))
+    }
+
+    /// What the Host header calls it.
+    pub fn authority(&self) -> &str {
+        match self {
+            Self::Tcp(target) => &target.authority,
+            Self::Unix(_) => UNIX_AUTHORITY,
+        }
+    }
+
+    /// Whether what is sent there stays on this machine.
+    fn is_closed(&self) -> bool {
+        match self {
+            Self::Tcp(target) => target.is_loopback(),
+            Self::Unix(_) => true,
+        }
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(target) => target.fmt(f),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+from_text!(
+    Address,
+    "an http URL of a host and a port, such as \"http://127.0.0.1:9000\", or \"unix:PATH\"; paths belong to \
+    [[endpoint]], and https is not in this version",
+    Address::parse
+);
+
+/// A server that is asked over HTTP: `http://host[:port]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
     /// A name or an address, without the brackets of IPv6.
@@ -71,8 +122,7 @@ impl fmt::Display for Target {
 }
 from_text!(
     Target,
-    "an http URL of a host and a port, such as \"http://127.0.0.1:9000\"; paths belong to [[endpoint]], and \
-    https and unix: are not in this version",
+    "an http URL of a host and a port, such as \"http://127.0.0.1:9090\"; https is not in this version",
     Target::parse
 );
 
@@ -104,7 +154,7 @@ pub enum IdleTimeout {
 }
 from_text!(IdleTimeout, "auto or a duration with a unit, such as \"4s\"", |text| match text {
     "auto" => Some(IdleTimeout::Auto),
-    text => crate::config::values::duration(text).map(IdleTimeout::After),
+    text => values::duration(text).map(IdleTimeout::After),
 });
 
 /// The shortest idle time in the field is Node's 5 s: one less, so that it is we who close.
@@ -141,10 +191,16 @@ const NOT_TO_PASS: [&str; 17] = [
 ];
 
 impl Upstream {
-    pub(super) fn read(section: &mut Section<'_, '_>) -> Option<Self> {
+    pub(super) fn read(section: &mut Section<'_, '_>, base: &Path) -> Option<Self> {
         later::tls(section);
         later::http2(section);
-        let target: Option<Target> = section.must("url", "Where the real token endpoint is");
+        let mut target: Option<Address> = section.must("url", "Where the real token endpoint is: http or unix:PATH");
+        if let Some(Address::Unix(path)) = &mut target {
+            *path = base.join(&*path);
+            if let Some(problem) = values::too_long_for_a_socket(path) {
+                section.error("url", problem);
+            }
+        }
         let host = section.or("host", "The Host it sees: preserve, upstream, or a name", HostPolicy::Preserve);
         let allowed: Vec<String> = section.or("allowed_hosts", "With preserve: other Hosts get 421", Vec::new());
         let credential = section.or("credential", "forward or assert", CredentialMode::Forward);
@@ -153,9 +209,9 @@ impl Upstream {
         if !allowed.is_empty() && host != HostPolicy::Preserve {
             section.error("allowed_hosts", "goes with host = \"preserve\" only");
         }
-        if let (CredentialMode::Assert, Some(false)) = (credential, target.as_ref().map(Target::is_loopback)) {
+        if let (CredentialMode::Assert, Some(false)) = (credential, target.as_ref().map(Address::is_closed)) {
             let why = "assert is refused on an open link: whoever reaches the upstream could write the header; \
-                       use a loopback upstream";
+                       use a loopback upstream or a unix socket";
             section.error("credential", why);
         }
         for (key, header) in
@@ -172,7 +228,7 @@ impl Upstream {
             }
         }
         let read = Self {
-            target: target.clone().unwrap_or_else(|| Target { host: String::new(), port: 0, authority: String::new() }),
+            target: target.clone().unwrap_or_else(|| Address::Unix(PathBuf::new())),
             host,
             allowed_hosts: allowed.iter().map(|host| host.to_ascii_lowercase()).collect(),
             credential,

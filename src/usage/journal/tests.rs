@@ -17,7 +17,7 @@ fn state(bytes: &[u8]) -> State {
 
 fn entry(uses: u64, callers: &[(u8, u64)]) -> Entry {
     let caller = |&(host, seen): &(u8, u64)| Sighting {
-        address: IpAddr::from([10, 0, 0, host]),
+        address: Source::from(std::net::IpAddr::from([10, 0, 0, host])),
         user_agent: "curl/8".into(),
         method: AuthMethod::Post,
         at: at(seen),
