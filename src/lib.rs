@@ -20,7 +20,7 @@
 //! [`rewrite::Outbound`], for which it asks a proof: a wrong order does not compile.
 //!
 //! # The map
-//! Sideways on floor 1: `config -> hash`, `extract -> config`, `registry -> config, extract, hash`,
+//! Sideways on floor 1: `config -> hash`, `extract -> config`, `registry -> attempt, config, extract, hash`,
 //! `verify -> config, extract, hash, registry`, `admission -> throttle`, `lifecycle -> config, registry`,
 //! `rewrite -> config, extract, forwarded, head, registry, verify`.
 //! On floor 2: `net -> metrics`, `upstream -> metrics, net`, `reload -> source, log, metrics`,

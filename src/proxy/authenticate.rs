@@ -12,6 +12,7 @@ use crate::extract::form::Form;
 use crate::extract::{Presented, Scratch, Unreadable, extract};
 use crate::forwarded::Caller;
 use crate::head::Head;
+use crate::registry::{Client, UpstreamIdentity};
 use crate::rewrite::Passage;
 use crate::verify::slow::Pending;
 use crate::verify::{Carried, Denied, Verdict, Verified, verify};
@@ -39,6 +40,13 @@ impl Cleared {
             Self::Verified(verified) => Passage::Verified(verified),
             Self::Carried(carried) => Passage::Carried(carried),
         }
+    }
+
+    /// Its client, and who that is at the upstream, where it has a secret of its own there.
+    pub fn identity(&self) -> Option<(&Client, &UpstreamIdentity)> {
+        let Self::Verified(verified) = self else { return None };
+        let client = verified.client();
+        Some((client, client.upstream.as_deref()?))
     }
 }
 

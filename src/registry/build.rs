@@ -6,12 +6,12 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use super::cells::{ClientCells, UseCell};
 use super::slow::{Held, SlowSlot};
 use super::{Client, Grave, Graveyard, Index, Record, Slot, Slots, Snapshot, UpstreamIdentity};
+use crate::attempt::Standing;
 use crate::config::clients::{ClientEntry, MOST_ACTIVE, Material, SecretEntry, SecretStatus, Spot};
 use crate::domain::clock::Timestamp;
 use crate::domain::ids::{ClientId, SecretId};
@@ -179,7 +179,7 @@ fn client(
             upstream.secret_files.iter().filter_map(of).map(|secret| Secret::new(secret.expose().to_vec())).collect();
         Arc::new(UpstreamIdentity {
             id: upstream.id.unwrap_or_else(|| entry.id.clone()),
-            working: working(before.and_then(|client| client.upstream.as_deref()), &secrets),
+            standing: standing(before.and_then(|client| client.upstream.as_deref()), &secrets),
             secrets,
             method: upstream.method,
             basic_encoding: upstream.basic_encoding,
@@ -198,13 +198,16 @@ fn client(
     }
 }
 
-/// Which upstream secret worked last stays known while the list of them stays the same.
-fn working(before: Option<&UpstreamIdentity>, secrets: &[Secret]) -> Arc<AtomicUsize> {
+/// Which upstream secret works stays known while the list of them stays the same.
+fn standing(before: Option<&UpstreamIdentity>, secrets: &[Secret]) -> Arc<Standing> {
     let same = |identity: &&UpstreamIdentity| {
         identity.secrets.len() == secrets.len()
             && identity.secrets.iter().zip(secrets).all(|(a, b)| bool::from(hash::of(a).matches(&hash::of(b))))
     };
-    before.filter(same).map_or_else(|| Arc::new(AtomicUsize::new(0)), |identity| identity.working.clone())
+    before.filter(same).map_or_else(
+        || Arc::new(Standing::of_changed_list(before.map(|identity| &*identity.standing))),
+        |identity| identity.standing.clone(),
+    )
 }
 
 fn record(entry: SecretEntry, ground: &Ground<'_>, client: &ClientId, before: Option<&Client>) -> Record {

@@ -28,7 +28,7 @@ const FLOORS: [&[&str]; 5] = [
 const SIDEWAYS: [(&str, &[&str]); 13] = [
     ("config", &["hash"]),
     ("extract", &["config"]),
-    ("registry", &["config", "extract", "hash"]),
+    ("registry", &["attempt", "config", "extract", "hash"]),
     ("verify", &["config", "extract", "hash", "registry"]),
     ("admission", &["throttle"]),
     ("lifecycle", &["config", "registry"]),

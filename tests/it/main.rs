@@ -21,6 +21,7 @@
 mod cli;
 mod corpus;
 mod doors;
+mod fallback;
 mod harness;
 mod house;
 mod import;
