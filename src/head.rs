@@ -30,6 +30,8 @@ pub struct Head<'h> {
     pub authorization: Option<&'h HeaderValue>,
     /// The caller's request id, if it is one that can be passed and logged.
     pub request_id: Option<&'h HeaderValue>,
+    /// Whether a browser says on whose behalf it asks.
+    pub origin: bool,
     content_type: Option<&'h HeaderValue>,
 }
 
@@ -49,6 +51,10 @@ impl<'h> Head<'h> {
                 }
                 header::EXPECT if !value.as_bytes().eq_ignore_ascii_case(b"100-continue") => {
                     return Err(Refusal::ExpectationFailed);
+                }
+                header::ORIGIN => {
+                    head.origin = true;
+                    continue;
                 }
                 _ if *name == DPOP => &mut proof,
                 _ if *name == X_REQUEST_ID => {

@@ -124,9 +124,11 @@ impl Proxy {
             return Err(self.unreadable(Unreadable::Malformed, notes).into());
         }
         let now = self.now(notes);
-        let cleared = match self.authenticate(&head, &form, route.endpoint.auth, &caller, now, notes)? {
+        let cleared = match self.authenticate(&head, &form, &route.endpoint, &caller, now, notes)? {
             Decision::Cleared(cleared) => cleared,
-            Decision::Pending(pending) => Box::pin(self.prove(conn, *pending, caller.address, now, notes)).await?,
+            Decision::Pending(pending) => {
+                Box::pin(self.prove(conn, *pending, &route.endpoint, caller.address, now, notes)).await?
+            }
         };
         if let Cleared::Verified(verified) = &cleared {
             self.reporter.sample(verified, caller.address, &parts.headers, now);

@@ -21,6 +21,7 @@
 mod cli;
 mod corpus;
 mod doors;
+mod egress;
 mod fallback;
 mod harness;
 mod house;

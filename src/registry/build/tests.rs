@@ -12,7 +12,7 @@ fn build_on(text: &str, previous: Option<&Snapshot>) -> (Option<Snapshot>, Findi
     let list = list.unwrap_or_else(|| panic!("{problems:?}\n{text}"));
     let files = SecretFiles::new();
     let keep_revoked = Duration::from_secs(86400);
-    let ground = Ground { files: &files, previous, forwards: true, keep_revoked, now: NOW };
+    let ground = Ground { files: &files, previous, forwards: true, egress: &[], keep_revoked, now: NOW };
     build(list.clients, &ground, 7, Vec::new())
 }
 
@@ -146,7 +146,8 @@ fn what_is_known_of_upstream_secrets_holds_while_their_list_is_the_same() {
     let load = |secret: &str, previous: Option<&Snapshot>| {
         let list = ClientList::parse(Doc { name: "f", text }, Language::Toml, 0).0.unwrap();
         let files = SecretFiles::from([((0, PathBuf::from("f")), Secret::new(secret.as_bytes().to_vec()))]);
-        let ground = Ground { files: &files, previous, forwards: true, keep_revoked: Duration::ZERO, now: NOW };
+        let ground =
+            Ground { files: &files, previous, forwards: true, egress: &[], keep_revoked: Duration::ZERO, now: NOW };
         build(list.clients, &ground, 7, Vec::new()).0.unwrap()
     };
     let standing = |list: &Snapshot| list.client(b"a").unwrap().upstream.as_ref().unwrap().standing.clone();
