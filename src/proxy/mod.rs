@@ -20,9 +20,11 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use arc_swap::ArcSwap;
+use bytes::Bytes;
 use http::request::Parts;
 use hyper::body::Incoming;
 use hyper::{Method, Request, Response, StatusCode};
+use zeroize::Zeroizing;
 
 use self::authenticate::{Cleared, Decision};
 use self::report::{Notes, Reporter};
@@ -35,6 +37,7 @@ use crate::domain::clock::{Clock, Timestamp};
 use crate::domain::oauth::Refusal;
 use crate::extract::Unreadable;
 use crate::extract::form::Form;
+use crate::extract::json;
 use crate::head::Head;
 use crate::metrics::Metrics;
 use crate::net::accept::Load;
@@ -75,6 +78,14 @@ pub struct Proxy {
     reporter: Reporter,
     load: Arc<Load>,
     draining: Cell<bool>,
+}
+
+/// A body that may hold a form.
+enum Body {
+    /// As it was sent.
+    AsSent(Bytes),
+    /// Written from JSON.
+    OfJson(Zeroizing<Vec<u8>>),
 }
 
 impl Proxy {
@@ -118,6 +129,11 @@ impl Proxy {
         let body = read::body(body, conn, route.endpoint.max_body).await?;
         notes.body_is_read = true;
         conn.enter(Phase::Upstream);
+        let body = if route.endpoint.json && head.is_json() {
+            Body::OfJson(json::to_form(&body).map_err(|unreadable| self.unreadable(unreadable, notes))?)
+        } else {
+            Body::AsSent(body)
+        };
         let form = self.form(&head, &body, notes)?;
         // The upstream would take one of the two, and we cannot know which.
         if query.is_some_and(|query| query.shares_a_name(&form)) {
@@ -139,8 +155,13 @@ impl Proxy {
         }
     }
 
-    fn form<'b>(&self, head: &Head<'_>, body: &'b [u8], notes: &mut Notes) -> Result<Form<'b>, Refusal> {
-        let parsed = if head.is_form(body.is_empty()) { Form::parse(body) } else { Err(Unreadable::Malformed) };
+    /// The form, or what stood for one in JSON.
+    fn form<'b>(&self, head: &Head<'_>, body: &'b Body, notes: &mut Notes) -> Result<Form<'b>, Refusal> {
+        let parsed = match body {
+            Body::OfJson(form) => Form::parse(form),
+            Body::AsSent(body) if head.is_form(body.is_empty()) => Form::parse(body),
+            Body::AsSent(_) => Err(Unreadable::Malformed),
+        };
         parsed.map_err(|unreadable| self.unreadable(unreadable, notes))
     }
 

@@ -1,8 +1,8 @@
 //! `[[endpoint]]`: what is served, and whether a secret must be presented there.
 
+use super::Proxy;
 use super::kinds::{EndpointAuth, QueryPolicy};
 use super::upstream::{HostPolicy, Upstream};
-use super::{Proxy, later};
 use crate::config::reader::{Section, Size};
 use crate::domain::ids::ClientId;
 
@@ -21,6 +21,8 @@ pub struct Endpoint {
     pub query: QueryPolicy,
     /// The largest body, in bytes.
     pub max_body: usize,
+    /// Whether a JSON body of string members is taken too, and sent on as a form.
+    pub json: bool,
 }
 
 /// The path of RFC 6749's examples, prefixed as most servers have it.
@@ -69,11 +71,11 @@ impl Endpoint {
             client: None,
             query: QueryPolicy::Refuse,
             max_body: MAX_BODY,
+            json: false,
         }
     }
 
     fn read(section: &mut Section<'_, '_>) -> Self {
-        later::endpoint(section);
         let path: String = section.must("path", "The path that callers use, byte for byte").unwrap_or_default();
         let upstream_path = section.take("upstream_path", "The path that the upstream sees; default: the same");
         let upstream_path: String = upstream_path.unwrap_or_else(|| path.clone());
@@ -89,6 +91,7 @@ impl Endpoint {
             client: section.take("client", "With auth = \"none\": the one client; default: as client_id says"),
             query: section.or("query", "refuse (404) or pass", QueryPolicy::Refuse),
             max_body: section.or("max_body", "The largest body", Size(MAX_BODY)).0,
+            json: section.or("json", "true: JSON is taken too, and sent on as a form", false),
             path,
             upstream_path,
         };

@@ -58,11 +58,6 @@ pub(super) fn http2(section: &mut Section<'_, '_>) {
     only_false(section, "http2");
 }
 
-/// `[[endpoint]]` keys.
-pub(super) fn endpoint(section: &mut Section<'_, '_>) {
-    only_false(section, "json");
-}
-
 /// `[limits] tls_handshake_timeout`
 pub(super) fn handshake(section: &mut Section<'_, '_>) {
     let _: Option<std::time::Duration> = section.take("tls_handshake_timeout", "For a TLS handshake");
