@@ -73,7 +73,8 @@ fn entries(clients: usize) -> Vec<ClientEntry> {
 
 fn build_list(entries: Vec<ClientEntry>) -> Snapshot {
     let files = SecretFiles::new();
-    let ground = Ground { files: &files, previous: None, forwards: false, keep_revoked: Duration::ZERO, now: NOW };
+    let ground =
+        Ground { files: &files, previous: None, forwards: false, egress: &[], keep_revoked: Duration::ZERO, now: NOW };
     build(entries, &ground, 0, Vec::new()).0.unwrap()
 }
 

@@ -30,6 +30,8 @@ pub struct Head<'h> {
     pub authorization: Option<&'h HeaderValue>,
     /// The caller's request id, if it is one that can be passed and logged.
     pub request_id: Option<&'h HeaderValue>,
+    /// Whether a browser says on whose behalf it asks.
+    pub origin: bool,
     content_type: Option<&'h HeaderValue>,
 }
 
@@ -49,6 +51,10 @@ impl<'h> Head<'h> {
                 }
                 header::EXPECT if !value.as_bytes().eq_ignore_ascii_case(b"100-continue") => {
                     return Err(Refusal::ExpectationFailed);
+                }
+                header::ORIGIN => {
+                    head.origin = true;
+                    continue;
                 }
                 _ if *name == DPOP => &mut proof,
                 _ if *name == X_REQUEST_ID => {
@@ -75,8 +81,13 @@ impl<'h> Head<'h> {
     pub fn is_form(&self, body_is_empty: bool) -> bool {
         match self.content_type {
             None => body_is_empty,
-            Some(value) => is_form(value.as_bytes()),
+            Some(value) => is_of_type(value.as_bytes(), b"application/x-www-form-urlencoded"),
         }
+    }
+
+    /// Whether the body says that it is JSON, in UTF-8.
+    pub fn is_json(&self) -> bool {
+        self.content_type.is_some_and(|value| is_of_type(value.as_bytes(), b"application/json"))
     }
 }
 
@@ -85,16 +96,17 @@ fn is_token(value: &HeaderValue) -> bool {
     (1..=128).contains(&value.len()) && value.as_bytes().iter().all(u8::is_ascii_graphic)
 }
 
-fn is_form(media_type: &[u8]) -> bool {
+/// Whether a media type is this one, with no parameter but a charset of UTF-8.
+fn is_of_type(media_type: &[u8], wanted: &[u8]) -> bool {
     let mut parts = media_type.split(|b| *b == b';').map(<[u8]>::trim_ascii);
-    let form = parts.next().is_some_and(|name| name.eq_ignore_ascii_case(b"application/x-www-form-urlencoded"));
-    form && parts.all(|parameter| {
-        let Some(at) = parameter.iter().position(|b| *b == b'=') else { return parameter.is_empty() };
-        let (name, value) = parameter.split_at_checked(at).unwrap_or_default();
-        let value = value.get(1..).unwrap_or_default();
-        let bare = value.strip_prefix(b"\"").and_then(|v| v.strip_suffix(b"\"")).unwrap_or(value);
-        name.eq_ignore_ascii_case(b"charset") && bare.eq_ignore_ascii_case(b"utf-8")
-    })
+    parts.next().is_some_and(|name| name.eq_ignore_ascii_case(wanted))
+        && parts.all(|parameter| {
+            let Some(at) = parameter.iter().position(|b| *b == b'=') else { return parameter.is_empty() };
+            let (name, value) = parameter.split_at_checked(at).unwrap_or_default();
+            let value = value.get(1..).unwrap_or_default();
+            let bare = value.strip_prefix(b"\"").and_then(|v| v.strip_suffix(b"\"")).unwrap_or(value);
+            name.eq_ignore_ascii_case(b"charset") && bare.eq_ignore_ascii_case(b"utf-8")
+        })
 }
 
 #[cfg(test)]

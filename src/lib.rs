@@ -17,10 +17,11 @@
 //! # The main path
 //! `accept -> read -> extract -> snapshot -> verify -> settle -> record use -> rewrite -> send -> respond`, told by
 //! [`proxy::Proxy`]. Only [`verify::verify`] makes a [`verify::Verified`], and only [`rewrite::rewrite`] makes a
-//! [`rewrite::Outbound`], for which it asks a proof: a wrong order does not compile.
+//! [`rewrite::Outbound`], for which it asks a proof: a wrong order does not compile. What passes unproven has a leave of its
+//! own, [`verify::Carried`] or [`verify::entrusted::Entrusted`].
 //!
 //! # The map
-//! Sideways on floor 1: `config -> hash`, `extract -> config`, `registry -> config, extract, hash`,
+//! Sideways on floor 1: `config -> hash`, `extract -> config`, `registry -> attempt, config, extract, hash`,
 //! `verify -> config, extract, hash, registry`, `admission -> throttle`, `lifecycle -> config, registry`,
 //! `rewrite -> config, extract, forwarded, head, registry, verify`.
 //! On floor 2: `net -> metrics`, `upstream -> metrics, net`, `reload -> source, log, metrics`,

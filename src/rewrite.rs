@@ -20,6 +20,7 @@ use crate::extract::percent;
 use crate::forwarded::Caller;
 use crate::head::{AUTH0_CLIENT, DPOP, Head, IDEMPOTENCY_KEY, TRACEPARENT, TRACESTATE, X_REQUEST_ID};
 use crate::registry::UpstreamIdentity;
+use crate::verify::entrusted::Entrusted;
 use crate::verify::{Carried, Verified};
 
 /// Why a request may go on: a proven client, or an endpoint that lets it pass with what it carries.
@@ -29,6 +30,8 @@ pub enum Passage<'v> {
     Verified(&'v Verified),
     /// What the request carries, unverified, where the configuration says so.
     Carried(&'v Carried),
+    /// A client of ours that needs to prove nothing here, and whose upstream secret is put in.
+    Entrusted(&'v Entrusted),
 }
 
 /// What a rewritten request is made from.
@@ -84,7 +87,9 @@ pub fn rewrite(
             form.write(FormCredentials::AsPresented, &mut body);
         }
         Passage::Verified(verified) => match (&verified.client().upstream, secret) {
-            (Some(identity), Some(secret)) => replace(verified, identity, secret, form, &mut headers, &mut body),
+            (Some(identity), Some(secret)) => {
+                replace(Some(verified.method()), identity, secret, form, &mut headers, &mut body);
+            }
             _ if rules.credential == CredentialMode::Assert => {
                 headers.insert(rules.assert_header.clone(), identity_value(verified));
                 form.write(FormCredentials::None, &mut body);
@@ -94,6 +99,10 @@ pub fn rewrite(
                 form.write(FormCredentials::None, &mut body);
             }
             _ => form.write(FormCredentials::AsPresented, &mut body),
+        },
+        Passage::Entrusted(entrusted) => match secret {
+            Some(secret) => replace(None, entrusted.identity(), secret, form, &mut headers, &mut body),
+            None => form.write(FormCredentials::None, &mut body),
         },
     }
     // Said even of an empty form: a POST without a length is refused by some servers (RFC 9110 section 8.6).
@@ -174,8 +183,10 @@ fn copy_authorization(presented: Option<&HeaderValue>, headers: &mut HeaderMap) 
     }
 }
 
+/// Puts the upstream's own credentials in. Where none were `presented` whose method could be kept, that is Basic, which
+/// every server must take (RFC 6749 section 2.3.1).
 fn replace(
-    verified: &Verified,
+    presented: Option<AuthMethod>,
     identity: &UpstreamIdentity,
     secret: &Secret,
     form: &Form<'_>,
@@ -183,7 +194,7 @@ fn replace(
     body: &mut Vec<u8>,
 ) {
     let by_basic = match identity.method {
-        UpstreamMethod::Same => verified.method() == AuthMethod::Basic,
+        UpstreamMethod::Same => presented != Some(AuthMethod::Post),
         UpstreamMethod::Basic => true,
         UpstreamMethod::Post => false,
     };

@@ -7,6 +7,7 @@
 //! Slow hashes are the stated exception: a client that has one not proven yet is answered later ([`slow`]). No decoy is
 //! computed for the others, because a stranger could have it computed at will.
 
+pub mod entrusted;
 pub mod slow;
 
 use std::sync::Arc;
@@ -215,8 +216,14 @@ mod tests {
     pub(super) fn snapshot_after(text: &str, previous: Option<&Snapshot>) -> Snapshot {
         let list = ClientList::parse(Doc { name: "f", text }, Language::Toml, 0).0.unwrap();
         let files = SecretFiles::new();
-        let ground =
-            Ground { files: &files, previous, forwards: false, keep_revoked: Duration::ZERO, now: Timestamp::MIN };
+        let ground = Ground {
+            files: &files,
+            previous,
+            forwards: false,
+            egress: &[],
+            keep_revoked: Duration::ZERO,
+            now: Timestamp::MIN,
+        };
         build(list.clients, &ground, 0, Vec::new()).0.unwrap()
     }
 

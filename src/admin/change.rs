@@ -173,6 +173,7 @@ impl Desk<'_> {
             files: &build::SecretFiles::new(),
             previous: Some(&self.view.snapshot),
             forwards: false,
+            egress: &[],
             keep_revoked: Duration::MAX,
             now: self.view.now,
         };

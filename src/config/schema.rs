@@ -45,7 +45,7 @@ mod tests {
         assert_eq!(settings["properties"]["upstream"]["required"], json!(["url"]));
         assert_eq!(
             settings["properties"]["endpoint"]["items"]["properties"]["auth"]["enum"],
-            json!(["required", "optional"])
+            json!(["required", "optional", "none"])
         );
         let secret = &clients()["properties"]["client"]["items"]["properties"]["secret"]["items"];
         assert_eq!(secret["required"], json!(["id"]));

@@ -69,6 +69,7 @@ pub fn snapshot(clients: &[DemoClient], clock: &Clock) -> anyhow::Result<Snapsho
         files: &files,
         previous: None,
         forwards: false,
+        egress: &[],
         keep_revoked: std::time::Duration::ZERO,
         now: clock.now(),
     };

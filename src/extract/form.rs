@@ -7,7 +7,7 @@ use super::Unreadable;
 use super::percent;
 
 /// More parameters than any grant has.
-const MOST_PARAMS: usize = 100;
+pub(super) const MOST_PARAMS: usize = 100;
 /// Longer than any registered parameter name (OAuth Parameters registry) by far.
 const LONGEST_NAME: usize = 128;
 /// Parameters that may stand more than once: RFC 8707 section 2 and RFC 8693 section 2.1.

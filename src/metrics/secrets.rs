@@ -12,6 +12,7 @@ pub fn write(snapshot: &Snapshot, nobody: impl Iterator<Item = (AuthResult, u64)
     let names = Names::of(snapshot);
     clients(snapshot, &names, now, out);
     authentications(snapshot, &names, nobody, out);
+    upstream_secrets(snapshot, &names, out);
     for family in &PER_SECRET {
         family.write(snapshot, &names, now, out);
     }
@@ -92,6 +93,30 @@ fn authentications(
     }
     for (result, count) in nobody {
         line(out, format_args!("{NAME}{{client_id=\"\",result=\"{}\"}} {count}", result.as_str()));
+    }
+}
+
+/// Of the clients that have upstream secrets of their own: which one works, and how often that changed.
+fn upstream_secrets(snapshot: &Snapshot, names: &Names, out: &mut String) {
+    const IN_USE: &str = "relatch_upstream_secret_in_use";
+    const FALLBACKS: &str = "relatch_upstream_secret_fallbacks_total";
+    let identities = || names.each(snapshot).filter_map(|(name, client)| Some((name, client.upstream.as_ref()?)));
+    head(
+        out,
+        IN_USE,
+        "gauge",
+        "Whether an upstream secret is the one that is sent, by its place in the list of its client, from 1; all are 0 after the upstream refused every one.",
+    );
+    for (name, identity) in identities() {
+        let in_use = identity.standing.in_use();
+        for at in 0..identity.secrets.len() {
+            let value = u8::from(in_use == Some(at));
+            line(out, format_args!("{IN_USE}{{client_id=\"{name}\",index=\"{}\"}} {value}", at + 1));
+        }
+    }
+    head(out, FALLBACKS, "counter", "Times that an upstream secret was refused and another one of the list accepted.");
+    for (name, identity) in identities() {
+        line(out, format_args!("{FALLBACKS}{{client_id=\"{name}\"}} {}", identity.standing.fallbacks()));
     }
 }
 

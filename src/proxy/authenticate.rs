@@ -3,7 +3,8 @@
 
 use super::Proxy;
 use super::report::Notes;
-use crate::config::settings::kinds::EndpointAuth;
+use crate::config::settings::Endpoint;
+use crate::config::settings::kinds::UnknownClients;
 use crate::domain::clock::Timestamp;
 use crate::domain::oauth::{AuthResult, Refusal};
 use crate::domain::source::Source;
@@ -11,7 +12,9 @@ use crate::extract::form::Form;
 use crate::extract::{Presented, Scratch, Unreadable, extract};
 use crate::forwarded::Caller;
 use crate::head::Head;
+use crate::registry::{Client, UpstreamIdentity};
 use crate::rewrite::Passage;
+use crate::verify::entrusted::{Entrusted, NotEntrusted, serves};
 use crate::verify::slow::Pending;
 use crate::verify::{Carried, Denied, Verdict, Verified, verify};
 
@@ -21,6 +24,8 @@ pub enum Cleared {
     Verified(Verified),
     /// It passes with what it carries.
     Carried(Carried),
+    /// Its client needs no proof here.
+    Entrusted(Entrusted),
 }
 
 /// How far authentication came at once.
@@ -37,6 +42,16 @@ impl Cleared {
         match self {
             Self::Verified(verified) => Passage::Verified(verified),
             Self::Carried(carried) => Passage::Carried(carried),
+            Self::Entrusted(entrusted) => Passage::Entrusted(entrusted),
+        }
+    }
+
+    /// Its client, and who that is at the upstream, where it has a secret of its own there.
+    pub fn identity(&self) -> Option<(&Client, &UpstreamIdentity)> {
+        match self {
+            Self::Verified(verified) => Some((verified.client(), verified.client().upstream.as_deref()?)),
+            Self::Entrusted(entrusted) => Some((entrusted.client(), entrusted.identity())),
+            Self::Carried(_) => None,
         }
     }
 }
@@ -47,7 +62,7 @@ impl Proxy {
         &self,
         head: &Head<'_>,
         form: &Form<'_>,
-        auth: EndpointAuth,
+        endpoint: &Endpoint,
         caller: &Caller,
         now: Timestamp,
         notes: &mut Notes,
@@ -56,8 +71,11 @@ impl Proxy {
         let presented = extract(head.authorization, form, self.shared.settings.basic_decoding, &mut scratch);
         let credentials = match presented.map_err(|unreadable| self.unreadable(unreadable, notes))? {
             Presented::Secret(credentials) => credentials,
+            Presented::Nothing if endpoint.is_egress() => {
+                return self.entrust(head, form, endpoint, notes).map(Cleared::Entrusted).map(Decision::Cleared);
+            }
             Presented::Nothing => {
-                let carried = Carried::without_secret(auth).or_else(|| self.stranger(head, form));
+                let carried = Carried::without_secret(endpoint.auth).or_else(|| self.stranger(head, form));
                 return carried.map(Cleared::Carried).map(Decision::Cleared).ok_or_else(|| {
                     self.count_nobody(AuthResult::MissingCredentials, notes);
                     Refusal::InvalidClient
@@ -71,10 +89,14 @@ impl Proxy {
         }
         notes.decided(&self.shared.metrics);
         let cleared = match verdict {
-            Verdict::Verified(verified) => Ok(self.accept(verified, caller.address, now, notes)),
+            Verdict::Verified(verified) => self.accept(verified, endpoint, caller.address, now, notes),
             Verdict::Ambiguous | Verdict::Slow(_) => Err(self.unreadable(Unreadable::Malformed, notes)),
             Verdict::Denied(denied) => {
-                let unknown = self.shared.settings.clients.unknown;
+                // Whose secret is not ours must not go where ours go.
+                let unknown = match self.shared.settings.clients.unknown {
+                    UnknownClients::Pass if !endpoint.is_egress() => UnknownClients::Pass,
+                    _ => UnknownClients::Refuse,
+                };
                 let carried = Carried::unknown(unknown, &snapshot, &credentials).map(Cleared::Carried);
                 carried.ok_or_else(|| self.settle(credentials.id(), denied, caller.address, now, notes))
             }
@@ -83,14 +105,61 @@ impl Proxy {
     }
 
     /// Step 7: notes the use; and the source, where it may one day have to be told from those who guess.
-    pub(super) fn accept(&self, verified: Verified, source: Source, now: Timestamp, notes: &mut Notes) -> Cleared {
-        verified.note_use(now);
+    pub(super) fn accept(
+        &self,
+        verified: Verified,
+        endpoint: &Endpoint,
+        source: Source,
+        now: Timestamp,
+        notes: &mut Notes,
+    ) -> Result<Cleared, Refusal> {
         let client = verified.client();
+        if !serves(endpoint, client) {
+            self.count_nobody(AuthResult::UnknownClient, notes);
+            return Err(Refusal::InvalidClient);
+        }
+        verified.note_use(now);
         if client.awaits_proof(now) {
             self.shared.provers.note(client.id.as_str().as_bytes(), source, now);
         }
         notes.verified(&verified);
-        Cleared::Verified(verified)
+        Ok(Cleared::Verified(verified))
+    }
+
+    /// Egress: a request that presents nothing goes out with the upstream secret of the client that the endpoint or the
+    /// form names. A page in a browser could send such a form too, so one that says where it comes from is refused.
+    fn entrust(
+        &self,
+        head: &Head<'_>,
+        form: &Form<'_>,
+        endpoint: &Endpoint,
+        notes: &mut Notes,
+    ) -> Result<Entrusted, Refusal> {
+        // With our secret beside it, it would be authenticated by two methods.
+        if head.authorization.is_some() || form.has_assertion() {
+            return Err(self.unreadable(Unreadable::MultipleMethods, notes));
+        }
+        if head.origin {
+            return Err(self.unreadable(Unreadable::Malformed, notes));
+        }
+        let said = form.decoded_client_id();
+        match Entrusted::at(endpoint, &self.shared.snapshot.load(), said.as_deref()) {
+            Ok(entrusted) => {
+                entrusted.client().cells.count(AuthResult::Success);
+                notes.result = Some(AuthResult::Success);
+                notes.client = Some(entrusted.client().clone());
+                return Ok(entrusted);
+            }
+            Err(NotEntrusted::Divided) => return Err(self.unreadable(Unreadable::Malformed, notes)),
+            Err(NotEntrusted::Unnamed) => self.count_nobody(AuthResult::MissingCredentials, notes),
+            Err(NotEntrusted::Unknown) => self.count_nobody(AuthResult::UnknownClient, notes),
+            Err(NotEntrusted::Disabled(client)) => {
+                client.cells.count(AuthResult::DisabledClient);
+                notes.result = Some(AuthResult::DisabledClient);
+                notes.client = Some(client);
+            }
+        }
+        Err(Refusal::InvalidClient)
     }
 
     /// A client that is not listed need not have a secret: it may be a public one, or sign an assertion. It must say who

@@ -11,6 +11,7 @@ pub mod report;
 pub mod respond;
 pub mod route;
 mod sample;
+mod send;
 pub mod settle;
 
 use std::cell::Cell;
@@ -19,32 +20,33 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use arc_swap::ArcSwap;
+use bytes::Bytes;
 use http::request::Parts;
 use hyper::body::Incoming;
 use hyper::{Method, Request, Response, StatusCode};
+use zeroize::Zeroizing;
 
 use self::authenticate::{Cleared, Decision};
 use self::report::{Notes, Reporter};
 use self::respond::{Failure, Reply};
 use self::route::Routes;
 use crate::admission::Provers;
-use crate::attempt::{self, Attempts};
 use crate::config::settings::Settings;
 use crate::config::settings::kinds::EndpointAuth;
 use crate::domain::clock::{Clock, Timestamp};
 use crate::domain::oauth::Refusal;
 use crate::extract::Unreadable;
 use crate::extract::form::Form;
+use crate::extract::json;
 use crate::head::Head;
 use crate::metrics::Metrics;
 use crate::net::accept::Load;
 use crate::net::conn::{Conn, Phase};
 use crate::net::worker::Service;
-use crate::registry::{Snapshot, UpstreamIdentity};
-use crate::rewrite::{Original, Passage, preflight, rewrite};
+use crate::registry::Snapshot;
+use crate::rewrite::{Original, preflight};
 use crate::throttle::Throttle;
-use crate::upstream::UpstreamError;
-use crate::upstream::exchange::{Answer, AnswerBody, exchange};
+use crate::upstream::exchange::{Answer, exchange};
 use crate::upstream::pool::Pool;
 use crate::verify::slow::Work;
 use crate::work;
@@ -78,8 +80,13 @@ pub struct Proxy {
     draining: Cell<bool>,
 }
 
-/// A refusing answer is read up to here to see what it refuses.
-const MOST_ERROR_BODY: usize = 64 << 10;
+/// A body that may hold a form.
+enum Body {
+    /// As it was sent.
+    AsSent(Bytes),
+    /// Written from JSON.
+    OfJson(Zeroizing<Vec<u8>>),
+}
 
 impl Proxy {
     /// A proxy with its own connections and buffers.
@@ -122,72 +129,39 @@ impl Proxy {
         let body = read::body(body, conn, route.endpoint.max_body).await?;
         notes.body_is_read = true;
         conn.enter(Phase::Upstream);
+        let body = if route.endpoint.json && head.is_json() {
+            Body::OfJson(json::to_form(&body).map_err(|unreadable| self.unreadable(unreadable, notes))?)
+        } else {
+            Body::AsSent(body)
+        };
         let form = self.form(&head, &body, notes)?;
         // The upstream would take one of the two, and we cannot know which.
         if query.is_some_and(|query| query.shares_a_name(&form)) {
             return Err(self.unreadable(Unreadable::Malformed, notes).into());
         }
         let now = self.now(notes);
-        let cleared = match self.authenticate(&head, &form, route.endpoint.auth, &caller, now, notes)? {
+        let cleared = match self.authenticate(&head, &form, &route.endpoint, &caller, now, notes)? {
             Decision::Cleared(cleared) => cleared,
-            Decision::Pending(pending) => Box::pin(self.prove(conn, *pending, caller.address, now, notes)).await?,
+            Decision::Pending(pending) => {
+                Box::pin(self.prove(conn, *pending, &route.endpoint, caller.address, now, notes)).await?
+            }
         };
-        match &cleared {
-            Cleared::Verified(verified) => {
-                self.reporter.sample(verified, caller.address, &parts.headers, now);
-                match &verified.client().upstream {
-                    Some(identity) => self.send_replaced(conn, &original, &form, &cleared, identity).await,
-                    None => self.send(conn, &original, &form, cleared.passage()).await,
-                }
-            }
-            Cleared::Carried(_) => self.send(conn, &original, &form, cleared.passage()).await,
+        if let Cleared::Verified(verified) = &cleared {
+            self.reporter.sample(verified, caller.address, &parts.headers, now);
+        }
+        match cleared.identity() {
+            Some(whose) => self.send_replaced(conn, &original, &form, cleared.passage(), whose, now).await,
+            None => self.send(conn, &original, &form, cleared.passage()).await,
         }
     }
 
-    /// Sends a request as it is, with whatever credentials it carries or none.
-    async fn send(
-        &self,
-        conn: &Rc<Conn>,
-        original: &Original<'_>,
-        form: &Form<'_>,
-        passage: Passage<'_>,
-    ) -> Result<Answer, Failure> {
-        let outbound = rewrite(original, form, passage, None, &self.shared.settings.upstream);
-        Ok(exchange(&self.pool, conn, outbound).await?)
-    }
-
-    /// Sends a request with the client's own upstream secret, and with the next one where the upstream refuses it.
-    async fn send_replaced(
-        &self,
-        conn: &Rc<Conn>,
-        original: &Original<'_>,
-        form: &Form<'_>,
-        cleared: &Cleared,
-        identity: &UpstreamIdentity,
-    ) -> Result<Answer, Failure> {
-        let mut attempts = Attempts::starting_at(identity.working.load(Relaxed), identity.secrets.len());
-        loop {
-            let secret = identity.secrets.get(attempts.current());
-            let outbound = rewrite(original, form, cleared.passage(), secret, &self.shared.settings.upstream);
-            let mut answer = exchange(&self.pool, conn, outbound).await?;
-            let mut refused = attempt::may_refuse_client(answer.status);
-            if refused {
-                let error;
-                (answer, error) = with_error(answer).await?;
-                refused = attempt::refuses_client(answer.status, error.as_deref());
-            }
-            if !refused {
-                if attempts.has_moved() {
-                    identity.working.store(attempts.current(), Relaxed);
-                }
-                return Ok(answer);
-            }
-            attempts = attempts.next().ok_or(UpstreamError::CredentialsRejected)?;
-        }
-    }
-
-    fn form<'b>(&self, head: &Head<'_>, body: &'b [u8], notes: &mut Notes) -> Result<Form<'b>, Refusal> {
-        let parsed = if head.is_form(body.is_empty()) { Form::parse(body) } else { Err(Unreadable::Malformed) };
+    /// The form, or what stood for one in JSON.
+    fn form<'b>(&self, head: &Head<'_>, body: &'b Body, notes: &mut Notes) -> Result<Form<'b>, Refusal> {
+        let parsed = match body {
+            Body::OfJson(form) => Form::parse(form),
+            Body::AsSent(body) if head.is_form(body.is_empty()) => Form::parse(body),
+            Body::AsSent(_) => Err(Unreadable::Malformed),
+        };
         parsed.map_err(|unreadable| self.unreadable(unreadable, notes))
     }
 
@@ -195,16 +169,6 @@ impl Proxy {
     fn now(&self, notes: &mut Notes) -> Timestamp {
         self.shared.clock.at(notes.body_read())
     }
-}
-
-/// Reads the body of an answer that may refuse the client, and the error in it.
-async fn with_error(answer: Answer) -> Result<(Answer, Option<String>), UpstreamError> {
-    let body = match answer.body {
-        AnswerBody::Whole(body) => body,
-        AnswerBody::Coming(coming) => coming.collect(MOST_ERROR_BODY).await?.ok_or(UpstreamError::Protocol)?,
-    };
-    let error = attempt::error_of(&body);
-    Ok((Answer { body: AnswerBody::Whole(body), ..answer }, error))
 }
 
 impl Service for Proxy {

@@ -9,6 +9,7 @@ use super::Proxy;
 use super::authenticate::Cleared;
 use super::report::Notes;
 use crate::admission::admit;
+use crate::config::settings::Endpoint;
 use crate::domain::clock::Timestamp;
 use crate::domain::oauth::{AuthResult, Refusal};
 use crate::domain::source::Source;
@@ -26,6 +27,7 @@ impl Proxy {
         &self,
         conn: &Rc<Conn>,
         pending: Pending,
+        endpoint: &Endpoint,
         source: Source,
         now: Timestamp,
         notes: &mut Notes,
@@ -47,7 +49,7 @@ impl Proxy {
         };
         conn.enter(Phase::Upstream);
         match conclude(pending, &found) {
-            Verdict::Verified(verified) => Ok(self.accept(verified, source, now, notes)),
+            Verdict::Verified(verified) => self.accept(verified, endpoint, source, now, notes),
             Verdict::Denied(denied) => Err(self.settle(id, denied, source, now, notes)),
             Verdict::Ambiguous | Verdict::Slow(_) => Err(Refusal::InvalidClient),
         }

@@ -12,6 +12,7 @@ use http::{Method, StatusCode};
 use super::Shared;
 use super::sample::Sampler;
 use super::settle::{Batch, Denial};
+use crate::attempt::{Exhausted, Moved};
 use crate::domain::clock::{Timestamp, instant};
 use crate::domain::oauth::AuthResult;
 use crate::domain::source::Source;
@@ -190,6 +191,24 @@ impl Reporter {
             error: error.as_deref(),
         };
         line.write(&self.log, &mut waiting.cache, &mut waiting.lines);
+    }
+
+    /// Tells that another upstream secret than before works. They are counted from 1, as people do.
+    pub fn upstream_secret_moved(&self, client: &Client, moved: Moved, of: usize) {
+        let what = match (moved.is_last, moved.to) {
+            (true, _) => "the last upstream secret of a client is the only one left that works",
+            (false, 0) => "the first upstream secret of a client works again",
+            (false, _) => "an upstream secret of a client no longer works, another one does",
+        };
+        let (refused, works) = (moved.from + 1, moved.to + 1);
+        self.log.warn(what, &[("client_id", &client.id), ("refused", &refused), ("works", &works), ("of", &of)]);
+    }
+
+    /// Tells that none works, each time the upstream has been asked.
+    pub fn upstream_secrets_refused(&self, client: &Client, exhausted: Exhausted, of: usize) {
+        let fields: [(&str, &dyn std::fmt::Display); 3] =
+            [("client_id", &client.id), ("of", &of), ("asked_again_in_seconds", &exhausted.seconds)];
+        self.log.warn("the upstream refused every upstream secret of a client", &fields);
     }
 
     /// Hands over what waits; to be called at each tick.

@@ -116,13 +116,13 @@ fn refuse(refusal: Refusal) -> Response<Reply> {
 const UNAVAILABLE: &str = r#"{"error":"temporarily_unavailable"}"#;
 
 fn fault(error: UpstreamError) -> Response<Reply> {
-    let body = match error {
-        UpstreamError::CredentialsRejected => {
-            r#"{"error":"server_error","error_description":"the token server refused the credentials that relatch holds for this client"}"#
-        }
-        _ => UNAVAILABLE,
+    let (UpstreamError::CredentialsRejected(seconds) | UpstreamError::CredentialsResting(seconds)) = error else {
+        return json(error.status(), UNAVAILABLE);
     };
-    json(error.status(), body)
+    let body = r#"{"error":"server_error","error_description":"the token server refused the credentials that relatch holds for this client"}"#;
+    let mut response = json(error.status(), body);
+    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    response
 }
 
 fn json(status: StatusCode, body: &'static str) -> Response<Reply> {

@@ -6,12 +6,12 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use super::cells::{ClientCells, UseCell};
 use super::slow::{Held, SlowSlot};
 use super::{Client, Grave, Graveyard, Index, Record, Slot, Slots, Snapshot, UpstreamIdentity};
+use crate::attempt::Standing;
 use crate::config::clients::{ClientEntry, MOST_ACTIVE, Material, SecretEntry, SecretStatus, Spot};
 use crate::domain::clock::Timestamp;
 use crate::domain::ids::{ClientId, SecretId};
@@ -30,6 +30,8 @@ pub struct Ground<'a> {
     pub previous: Option<&'a Snapshot>,
     /// Whether a client without an upstream secret has its own sent on: with two secrets, one of them will be refused.
     pub forwards: bool,
+    /// The clients of the endpoints where no secret is presented; none where the form says which.
+    pub egress: &'a [Option<ClientId>],
     /// How long revoked records are remembered.
     pub keep_revoked: Duration,
     /// Now.
@@ -77,6 +79,14 @@ pub fn build(
         names.check(&entry, &mut findings);
         let client = client(entry, ground, &mut owners, &mut findings);
         clients.push(Arc::new(client));
+    }
+    for id in ground.egress.iter().flatten() {
+        let sends = |client: &&Arc<Client>| client.id == *id && client.upstream.is_some();
+        if !clients.iter().any(|client| sends(&client)) {
+            let why =
+                "an endpoint with auth = \"none\" serves it: give it one, until then each request there is refused";
+            findings.warn(Spot { file: 0, offset: 0 }, format!("client {id:?} has no [client.upstream], and {why}"));
+        }
     }
     let snapshot = Snapshot {
         generation: ground.previous.map_or(0, |previous| previous.generation) + 1,
@@ -162,7 +172,9 @@ fn client(
             format!("client {:?} has {active} active secrets, above its limit of {}", entry.id, entry.max_active);
         findings.warn(entry.spot, message);
     }
-    if entry.enabled && active == 0 {
+    let needs_none =
+        entry.upstream.is_some() && ground.egress.iter().any(|one| one.as_ref().is_none_or(|id| *id == entry.id));
+    if entry.enabled && active == 0 && !needs_none {
         findings.warn(entry.spot, format!("client {:?} has no active secret: it is refused", entry.id));
     }
     if active > 1 && entry.upstream.is_none() && ground.forwards {
@@ -179,7 +191,7 @@ fn client(
             upstream.secret_files.iter().filter_map(of).map(|secret| Secret::new(secret.expose().to_vec())).collect();
         Arc::new(UpstreamIdentity {
             id: upstream.id.unwrap_or_else(|| entry.id.clone()),
-            working: working(before.and_then(|client| client.upstream.as_deref()), &secrets),
+            standing: standing(before.and_then(|client| client.upstream.as_deref()), &secrets),
             secrets,
             method: upstream.method,
             basic_encoding: upstream.basic_encoding,
@@ -198,13 +210,16 @@ fn client(
     }
 }
 
-/// Which upstream secret worked last stays known while the list of them stays the same.
-fn working(before: Option<&UpstreamIdentity>, secrets: &[Secret]) -> Arc<AtomicUsize> {
+/// Which upstream secret works stays known while the list of them stays the same.
+fn standing(before: Option<&UpstreamIdentity>, secrets: &[Secret]) -> Arc<Standing> {
     let same = |identity: &&UpstreamIdentity| {
         identity.secrets.len() == secrets.len()
             && identity.secrets.iter().zip(secrets).all(|(a, b)| bool::from(hash::of(a).matches(&hash::of(b))))
     };
-    before.filter(same).map_or_else(|| Arc::new(AtomicUsize::new(0)), |identity| identity.working.clone())
+    before.filter(same).map_or_else(
+        || Arc::new(Standing::of_changed_list(before.map(|identity| &*identity.standing))),
+        |identity| identity.standing.clone(),
+    )
 }
 
 fn record(entry: SecretEntry, ground: &Ground<'_>, client: &ClientId, before: Option<&Client>) -> Record {

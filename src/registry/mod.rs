@@ -18,6 +18,7 @@ use subtle::Choice;
 use self::cells::{ClientCells, UseCell};
 use self::index::Index;
 use self::slow::{Held, SlowSlot};
+use crate::attempt::Standing;
 use crate::config::clients::{SecretStatus, UpstreamMethod};
 use crate::domain::clock::Timestamp;
 use crate::domain::ids::{ClientId, SecretId};
@@ -68,8 +69,8 @@ pub struct UpstreamIdentity {
     pub method: UpstreamMethod,
     /// How Basic is written.
     pub basic_encoding: BasicEncoding,
-    /// Which of the secrets was accepted last.
-    pub working: Arc<std::sync::atomic::AtomicUsize>,
+    /// Which of the secrets works, and whether any does.
+    pub standing: Arc<Standing>,
 }
 
 /// One secret of a client.

@@ -323,10 +323,12 @@ fn take(
     let entries = std::mem::take(&mut content.entries);
     let now = clock.now();
     let seen = Seen { texts: texts_seen, secrets: content.secrets.clone(), names: content.names().cloned().collect() };
+    let egress: Vec<_> = settings.endpoints.iter().filter(|e| e.is_egress()).map(|e| e.client.clone()).collect();
     let ground = Ground {
         files: &content.files,
         previous,
         forwards: settings.upstream.credential == CredentialMode::Forward,
+        egress: &egress,
         keep_revoked: settings.clients.keep_revoked,
         now,
     };

@@ -235,16 +235,17 @@ impl Coming {
         }
     }
 
-    /// The whole body, up to a limit; nothing when there is more.
-    pub async fn collect(mut self: Box<Self>, most: usize) -> Result<Option<Bytes>, UpstreamError> {
+    /// The whole body, up to a limit; where there is more, the body as it was before.
+    pub async fn collect(mut self: Box<Self>, most: usize) -> Result<AnswerBody, UpstreamError> {
         let mut whole = Vec::new();
         while let Some(data) = poll_fn(|cx| self.poll_data(cx)).await {
             whole.extend_from_slice(&data?);
             if whole.len() > most {
-                return Ok(None);
+                self.first = Some(Bytes::from(whole));
+                return Ok(AnswerBody::Coming(self));
             }
         }
-        Ok(Some(Bytes::from(whole)))
+        Ok(AnswerBody::Whole(Bytes::from(whole)))
     }
 }
 

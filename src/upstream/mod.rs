@@ -29,9 +29,13 @@ pub enum UpstreamError {
     /// What came is not an HTTP answer, or too large.
     #[error("the upstream's answer is not usable HTTP")]
     Protocol,
-    /// Every upstream secret of the client was refused: the caller's own was right.
+    /// Every upstream secret of the client was refused: the caller's own was right. Carries the seconds after which the
+    /// upstream is asked again.
     #[error("the upstream refused the client's upstream credentials")]
-    CredentialsRejected,
+    CredentialsRejected(u32),
+    /// ... and lately so: the upstream was not asked.
+    #[error("the upstream refused the client's upstream credentials a moment ago and was not asked again")]
+    CredentialsResting(u32),
 }
 
 impl UpstreamError {
@@ -39,7 +43,11 @@ impl UpstreamError {
     pub const fn status(self) -> StatusCode {
         match self {
             Self::ConnectTimeout | Self::Timeout => StatusCode::GATEWAY_TIMEOUT,
-            Self::Connect | Self::Closed | Self::Protocol | Self::CredentialsRejected => StatusCode::BAD_GATEWAY,
+            Self::Connect
+            | Self::Closed
+            | Self::Protocol
+            | Self::CredentialsRejected(_)
+            | Self::CredentialsResting(_) => StatusCode::BAD_GATEWAY,
         }
     }
 
@@ -50,7 +58,7 @@ impl UpstreamError {
             Self::ConnectTimeout | Self::Timeout => &counters.timeout,
             Self::Closed => &counters.closed,
             Self::Protocol => &counters.protocol,
-            Self::CredentialsRejected => &counters.credentials_rejected,
+            Self::CredentialsRejected(_) | Self::CredentialsResting(_) => &counters.credentials_rejected,
         }
         .inc();
     }

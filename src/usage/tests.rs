@@ -18,7 +18,8 @@ fn list(clients: std::ops::Range<usize>, previous: Option<&Snapshot>) -> Snapsho
     let text: String = clients.map(one).collect();
     let list = ClientList::parse(Doc { name: "f", text: &text }, Language::Toml, 0).0.unwrap();
     let keep_revoked = Duration::ZERO;
-    let ground = Ground { files: &SecretFiles::new(), previous, forwards: false, keep_revoked, now: at(1000) };
+    let ground =
+        Ground { files: &SecretFiles::new(), previous, forwards: false, egress: &[], keep_revoked, now: at(1000) };
     build(list.clients, &ground, 0, Vec::new()).0.unwrap()
 }
 

@@ -49,6 +49,16 @@ fn d_only_the_one_path_and_method_pass() {
     run("d-path-method.toml");
 }
 
+#[test]
+fn e_no_secret_goes_out_but_the_upstreams_own() {
+    run("e-egress.toml");
+}
+
+#[test]
+fn j_json_has_one_reading_or_is_refused() {
+    run("j-json.toml");
+}
+
 /// Runs every case of one file and reports all that failed.
 #[track_caller]
 fn run(file: &str) {
@@ -98,7 +108,9 @@ fn corpus_dir() -> PathBuf {
 #[test]
 fn every_case_is_well_formed() {
     let setups = live::setups();
-    for file in ["a-parameters.toml", "b-basic.toml", "c-framing.toml", "d-path-method.toml"] {
+    for file in
+        ["a-parameters.toml", "b-basic.toml", "c-framing.toml", "d-path-method.toml", "e-egress.toml", "j-json.toml"]
+    {
         let cases = read(file);
         for case in &cases {
             assert!(setups.contains_key(&case.setup), "{}: set-up {}", case.id, case.setup);

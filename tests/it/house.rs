@@ -29,7 +29,7 @@ const FLOORS: [&[&str]; 5] = [
 const SIDEWAYS: [(&str, &[&str]); 14] = [
     ("config", &["hash"]),
     ("extract", &["config"]),
-    ("registry", &["config", "extract", "hash"]),
+    ("registry", &["attempt", "config", "extract", "hash"]),
     ("verify", &["config", "extract", "hash", "registry"]),
     ("admission", &["throttle"]),
     ("lifecycle", &["config", "registry"]),

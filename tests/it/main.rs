@@ -22,6 +22,8 @@ mod cli;
 mod commands;
 mod corpus;
 mod doors;
+mod egress;
+mod fallback;
 mod harness;
 mod house;
 mod import;

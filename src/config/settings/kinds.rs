@@ -9,7 +9,11 @@ pub enum EndpointAuth {
     Required,
     /// One that is presented must be right; a request without one passes with what it carries.
     Optional,
+    /// Egress: the application presents none, and relatch puts in the client's upstream secret.
+    None,
 }
+from_words!(EndpointAuth, "required, optional or none",
+    {"required" => Self::Required, "optional" => Self::Optional, "none" => Self::None});
 
 /// `[[endpoint]] query`
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,7 +1,6 @@
 //! Keys of the contract that this version does not act on. Where ignoring one would leave somebody less protected than
 //! the file says, it is refused; where it only takes comfort away, it is a warning.
 
-use super::kinds::EndpointAuth;
 use crate::config::reader::{FromNode, Section};
 use crate::config::tree::Value;
 
@@ -54,12 +53,6 @@ pub(super) fn http2(section: &mut Section<'_, '_>) {
     only_false(section, "http2");
 }
 
-/// `[[endpoint]]` keys.
-pub(super) fn endpoint(section: &mut Section<'_, '_>) {
-    refuse(section, &["client"]);
-    only_false(section, "json");
-}
-
 /// `[limits] tls_handshake_timeout`
 pub(super) fn handshake(section: &mut Section<'_, '_>) {
     let _: Option<std::time::Duration> = section.take("tls_handshake_timeout", "For a TLS handshake");
@@ -79,21 +72,4 @@ pub(super) fn admin(section: &mut Section<'_, '_>) {
 /// `[fleet]` keys.
 pub(super) fn fleet(section: &mut Section<'_, '_>) {
     mention(section, &["redis", "prefix", "key_file", "max_stale"]);
-}
-
-/// `auth = "none"` is the egress direction.
-impl FromNode for EndpointAuth {
-    const EXPECTED: &'static str = "required or optional";
-    fn from_node(value: &Value) -> Result<Self, Option<String>> {
-        match value {
-            Value::String(text) if text == "required" => Ok(Self::Required),
-            Value::String(text) if text == "optional" => Ok(Self::Optional),
-            Value::String(text) if text == "none" => Err(Some("\"none\" (egress) is not in this version".to_owned())),
-            Value::String(_) => Err(Some("expected required or optional".to_owned())),
-            _ => Err(None),
-        }
-    }
-    fn schema() -> serde_json::Value {
-        serde_json::json!({"enum": ["required", "optional"]})
-    }
 }

@@ -1,5 +1,6 @@
 //! `relatch.toml` as the program wants it: one struct a section, every default a named constant with its reason.
 
+pub mod endpoint;
 pub mod kinds;
 mod later;
 pub mod operation;
@@ -10,7 +11,8 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use self::kinds::{BasicDecoding, EndpointAuth, LogFormat, LogLevel, QueryPolicy, UnknownClients};
+pub use self::endpoint::Endpoint;
+use self::kinds::{BasicDecoding, LogFormat, LogLevel, UnknownClients};
 use self::operation::{Admin, Fleet, State};
 use self::proxy::Proxy;
 use self::upstream::Upstream;
@@ -47,21 +49,6 @@ pub struct Settings {
     pub state: State,
     /// `[fleet]`: whether we are alone.
     pub fleet: Fleet,
-}
-
-/// One `[[endpoint]]`: an exact path.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Endpoint {
-    /// The path that callers use, byte for byte.
-    pub path: String,
-    /// The path that the upstream sees.
-    pub upstream_path: String,
-    /// Whether a client secret must be presented.
-    pub auth: EndpointAuth,
-    /// What to do with a query.
-    pub query: QueryPolicy,
-    /// The largest body, in bytes.
-    pub max_body: usize,
 }
 
 /// `[clients]`
@@ -127,10 +114,6 @@ pub struct Log {
 
 /// Registered for Prometheus exporters nearby; loopback until a manifest opens it.
 const TELEMETRY_LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9464);
-/// The path of RFC 6749's examples, prefixed as most servers have it.
-const ENDPOINT_PATH: &str = "/oauth/token";
-/// Token requests are under 10 KiB, assertions included; 64 KiB leaves room and bounds memory.
-const MAX_BODY: usize = 64 << 10;
 /// Beside file events, which can be lost (overflow, network file systems).
 const POLL_INTERVAL: Duration = Duration::from_secs(10);
 /// More than half of a list gone in one edit is rather an accident.
@@ -190,15 +173,7 @@ impl Settings {
     pub(super) fn read(root: &mut Section<'_, '_>, base: &Path) -> Option<Self> {
         let proxy = root.section("proxy", |section| Proxy::read(section, base));
         let upstream = root.section("upstream", |section| Upstream::read(section, base));
-        let mut endpoints = root.sections("endpoint", Endpoint::read);
-        for (index, endpoint) in endpoints.iter().enumerate() {
-            if endpoints.iter().take(index).any(|earlier| earlier.path == endpoint.path) {
-                root.error("endpoint", format!("two endpoints have the path {}: keep one", endpoint.path));
-            }
-        }
-        if endpoints.is_empty() {
-            endpoints.push(Endpoint::at(ENDPOINT_PATH));
-        }
+        let endpoints = Endpoint::read_all(root, &proxy, upstream.as_ref());
         let clients = root.section("clients", |section| Clients::read(section, base));
         let basic_decoding = root.section("credentials", |section| {
             section.or("basic_decoding", "How HTTP Basic is read: rfc6749, raw or both", BasicDecoding::Both)
@@ -234,42 +209,6 @@ impl Settings {
             fleet,
         })
     }
-}
-
-impl Endpoint {
-    fn at(path: &str) -> Self {
-        Self {
-            path: path.to_owned(),
-            upstream_path: path.to_owned(),
-            auth: EndpointAuth::Required,
-            query: QueryPolicy::Refuse,
-            max_body: MAX_BODY,
-        }
-    }
-
-    fn read(section: &mut Section<'_, '_>) -> Self {
-        later::endpoint(section);
-        let path: String = section.must("path", "The path that callers use, byte for byte").unwrap_or_default();
-        let upstream_path = section.take("upstream_path", "The path that the upstream sees; default: the same");
-        let upstream_path: String = upstream_path.unwrap_or_else(|| path.clone());
-        for (key, value) in [("path", &path), ("upstream_path", &upstream_path)] {
-            if section.has(key) && !is_path(value) {
-                section
-                    .error(key, "expected an absolute path without query, fragment or variables, such as /oauth/token");
-            }
-        }
-        Self {
-            auth: section.or("auth", "required: a client secret; optional: passes without", EndpointAuth::Required),
-            query: section.or("query", "refuse (404) or pass", QueryPolicy::Refuse),
-            max_body: section.or("max_body", "The largest body", Size(MAX_BODY)).0,
-            path,
-            upstream_path,
-        }
-    }
-}
-
-fn is_path(text: &str) -> bool {
-    text.starts_with('/') && text.bytes().all(|b| b.is_ascii_graphic() && !b"?#{}\\\"<>".contains(&b))
 }
 
 impl Clients {
@@ -469,7 +408,7 @@ mod tests {
 
     #[test]
     fn what_this_version_cannot_do_is_refused_rather_than_ignored() {
-        for text in ["[proxy.tls]\ncert = \"a\"\nkey = \"b\"\n", "[[endpoint]]\npath = \"/a\"\nauth = \"none\"\n"] {
+        for text in ["[proxy.tls]\ncert = \"a\"\nkey = \"b\"\n", "[upstream.tls]\nca = \"a\"\n"] {
             let errors = parse(&format!("{LEAST}{text}"), &[]).1;
             assert!(errors.iter().any(|e| e.contains("not in this version")), "{text}: {errors:?}");
         }

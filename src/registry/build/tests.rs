@@ -12,7 +12,7 @@ fn build_on(text: &str, previous: Option<&Snapshot>) -> (Option<Snapshot>, Findi
     let list = list.unwrap_or_else(|| panic!("{problems:?}\n{text}"));
     let files = SecretFiles::new();
     let keep_revoked = Duration::from_secs(86400);
-    let ground = Ground { files: &files, previous, forwards: true, keep_revoked, now: NOW };
+    let ground = Ground { files: &files, previous, forwards: true, egress: &[], keep_revoked, now: NOW };
     build(list.clients, &ground, 7, Vec::new())
 }
 
@@ -138,4 +138,23 @@ fn a_list_that_lost_most_of_itself_is_noticed_and_its_revocations_stand() {
     assert_eq!(diff(&first, &next).to_string(), "1 secrets revoked: a/s1");
     assert!(with_revocations(&next, &held, NOW).is_none());
     assert!(build_on(&all, Some(&next)).0.is_none(), "revoked by a held list, it stays so");
+}
+
+#[test]
+fn what_is_known_of_upstream_secrets_holds_while_their_list_is_the_same() {
+    let text = "[[client]]\nid = \"a\"\n[client.upstream]\nsecret_file = \"f\"\n";
+    let load = |secret: &str, previous: Option<&Snapshot>| {
+        let list = ClientList::parse(Doc { name: "f", text }, Language::Toml, 0).0.unwrap();
+        let files = SecretFiles::from([((0, PathBuf::from("f")), Secret::new(secret.as_bytes().to_vec()))]);
+        let ground =
+            Ground { files: &files, previous, forwards: true, egress: &[], keep_revoked: Duration::ZERO, now: NOW };
+        build(list.clients, &ground, 7, Vec::new()).0.unwrap()
+    };
+    let standing = |list: &Snapshot| list.client(b"a").unwrap().upstream.as_ref().unwrap().standing.clone();
+    let first = load("one", None);
+    let refused = standing(&first).begin(1, NOW).unwrap();
+    standing(&first).exhausted(refused, NOW);
+    let same = load("one", Some(&first));
+    assert!(standing(&same).begin(1, NOW).is_err(), "refused, and known to be");
+    assert!(standing(&load("two", Some(&same))).begin(1, NOW).is_ok(), "another secret is asked at once");
 }

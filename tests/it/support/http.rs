@@ -298,6 +298,14 @@ pub(crate) fn token_request(method: Method, id: &str, secret: &str, request_id: 
     format!("{head}Content-Length: {length}\r\n\r\n{body}").into_bytes()
 }
 
+/// A whole request with this form to a path, without credentials, tagged with `request_id`.
+pub(crate) fn form_post(path: &str, request_id: &str, form: &str) -> Vec<u8> {
+    let length = form.len();
+    let kind = "Content-Type: application/x-www-form-urlencoded";
+    let head = format!("POST {path} HTTP/1.1\r\nHost: proxy.test\r\nX-Request-Id: {request_id}\r\n{kind}\r\n");
+    format!("{head}Content-Length: {length}\r\n\r\n{form}").into_bytes()
+}
+
 /// Asks for a token on a connection of its own.
 #[track_caller]
 pub(crate) fn token_post(address: SocketAddr, method: Method, id: &str, secret: &str) -> Reply {
