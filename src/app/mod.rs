@@ -34,7 +34,9 @@ use crate::work;
 const CLOCK_CHECK: Duration = Duration::from_secs(5);
 
 /// How long the end waits for what the data-plane threads still hold.
-const LAST_WORDS: Duration = Duration::from_secs(1);
+const LAST_WORDS: Duration = Duration::from_secs(5);
+/// ... and where somebody has lost patience.
+const AT_ONCE: Duration = Duration::from_millis(200);
 
 /// An instance that is about to serve.
 pub struct App(pub Launch);
@@ -175,8 +177,9 @@ impl App {
         };
         let _all_stop = stop_telemetry.send(true);
         // What the last requests left is settled first; a thread that hangs has nothing more to say.
-        let _hangs = tokio::time::timeout(LAST_WORDS, planes.flush()).await;
-        usage.finish();
+        let patience = if outcome.is_ok() { LAST_WORDS } else { AT_ONCE };
+        let _hangs = tokio::time::timeout(patience, planes.flush()).await;
+        usage.finish(patience);
         drop(admin);
         match outcome {
             Ok(()) => log.info("stopped", &[]),

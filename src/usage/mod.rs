@@ -30,8 +30,6 @@ use crate::registry::Snapshot;
 const EVERY: Duration = Duration::from_secs(5);
 /// A file may grow to twice what is live in it and this, before it is written anew.
 const SLACK: u64 = 64 << 10;
-/// How long the end of the process waits for a slow disk.
-const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Reads a state file without an instance. Nothing where there is none.
 pub fn read(path: &Path) -> io::Result<Option<State>> {
@@ -91,12 +89,12 @@ impl Usage {
         }
     }
 
-    /// Writes what is left, at the end; gives up after a while on a disk that hangs.
-    pub fn finish(self) {
+    /// Writes what is left, at the end; gives up after `patience` on a disk that hangs.
+    pub fn finish(self, patience: Duration) {
         drop(self.stop);
         let step = Duration::from_millis(5);
         let mut waited = Duration::ZERO;
-        while !self.thread.is_finished() && waited < PATIENCE {
+        while !self.thread.is_finished() && waited < patience {
             std::thread::sleep(step);
             waited += step;
         }
