@@ -57,7 +57,12 @@ impl Ground {
         }
         if written.value.iter().any(|granted| matches!(granted, Ok(true))) {
             let trigger = Trigger::Command { allow_shrink: true, written: true };
-            self.in_force(&*self.reload(trigger).await?)?;
+            let outcome = self.reload(trigger).await.map_err(|_| {
+                let next =
+                    "It will be in force from the next start. Secrets that were made now were not shown: revoke them.";
+                Fault::conflict("stopping", format!("the list is changed, and the instance is stopping\n  {next}"))
+            })?;
+            self.in_force(&outcome)?;
         }
         Ok(written.value)
     }
@@ -76,7 +81,7 @@ impl Ground {
             Outcome::Held(why) => ("held", why.clone()),
             Outcome::StillRefused => ("refused", String::new()),
         };
-        let next = "Nothing was changed. Mend the list, or see `relatch reload --help`.";
+        let next = "Nothing was changed by this command. Mend the list, or apply it: `relatch reload --allow-shrink`.";
         let message = format!("the list on disk is not in force: it was {what}\n  {next}\n{why}");
         Err(Fault::conflict("list_not_in_force", message))
     }

@@ -213,6 +213,7 @@ impl View {
                 return Usage::Seen {
                     tracking_since: of_all.tracking_since,
                     last_used: of_all.last_used.max(own.last_used),
+                    last_refused: own.refused.from.first().map(|sighting| sighting.at),
                     uses: of_all.uses.max(own.uses),
                     from: own.from,
                 };
@@ -223,6 +224,7 @@ impl View {
             |seen| Usage::Seen {
                 tracking_since: seen.tracking_since,
                 last_used: seen.last_used,
+                last_refused: seen.refused.from.first().map(|sighting| sighting.at),
                 uses: seen.uses,
                 from: seen.from,
             },

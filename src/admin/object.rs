@@ -191,7 +191,7 @@ impl SecretObject {
         };
         match &held.usage {
             Usage::Unknown(why) => object.use_unknown = Some(why.clone()),
-            Usage::Seen { tracking_since, last_used, uses, from } => {
+            Usage::Seen { tracking_since, last_used, uses, from, .. } => {
                 object.tracking_since = Some(tracking_since.rfc3339());
                 object.last_used_at = last_used.map(Timestamp::rfc3339);
                 object.use_count = Some(*uses);

@@ -17,9 +17,11 @@ use super::ground::{Ground, View};
 use super::object::{ClientObject, SecretObject, StatusObject};
 use super::wish::{ClientWish, Guard, LifecycleWish, Made, duration};
 use super::{rotate, status};
+use crate::config::settings::operation::Instances;
 use crate::domain::ids::{ClientId, SecretId};
 use crate::domain::secret::Secret;
 use crate::lifecycle::{Action, Refused};
+use crate::registry::slow::Held;
 use crate::reload::{Outcome, Trigger};
 
 /// Who is asking: the user id on the other side of the socket.
@@ -200,6 +202,9 @@ async fn change_secret(
     ground.catch_up().await?;
     let view = ground.view_back(Some(&id), wish.guard().quiet_for()?).await;
     let action = action(&verb, secret.clone(), &wish, view.now)?;
+    if let (Action::Rehearse(..), false) = (&action, wish.force) {
+        ground.can_watch(&view, &id, &secret)?;
+    }
     ground.change_one(&view, &id, action, wish.guard(), None).await?;
     let view = ground.view(Some(&id)).await;
     Ok(Json(secret_object(&view, &id, &secret, None)?))
@@ -219,8 +224,9 @@ fn action(
         "revoke" if wish.compromised => Action::RevokeCompromised(secret),
         "revoke" => Action::Revoke(secret),
         "rehearse" => Action::Rehearse(secret, now.plus(length("for", &wish.for_)?.unwrap_or_default())),
+        "end-rehearsal" => Action::EndRehearsal(secret),
         _ => {
-            let known = "activate, deactivate, expire, revoke, rehearse";
+            let known = "activate, deactivate, expire, revoke, rehearse, end-rehearsal";
             return Err(Fault::not_found(format!("there is no such lifecycle step: known are {known}")));
         }
     })
@@ -280,6 +286,27 @@ impl Ground {
         let rest = all.skip_while(|client| after.is_some_and(|after| client.id.as_str() != after));
         let page = rest.skip(usize::from(after.is_some())).take(limit);
         page.map(|client| ClientObject::of(&view, client)).collect()
+    }
+
+    /// A rehearsal shows who fails only where the failing is seen: here, and with a secret that is known again.
+    fn can_watch(&self, view: &View, client: &ClientId, secret: &SecretId) -> Result<(), Fault> {
+        let client = view.snapshot.client(client.as_str().as_bytes());
+        let record = client.and_then(|client| client.records.iter().find(|record| record.id == *secret));
+        let unproven = record.is_some_and(|record| matches!(&record.held, Held::Slow(_, proven) if !proven.is_known()));
+        let why = if unproven {
+            "its hash came from another system and nobody has presented it since the start, so that a caller who fails \
+             could not be told from a guess"
+        } else if self.settings.fleet.instances == Instances::Many {
+            "[fleet] instances = \"many\", and only those who fail at this instance would be seen"
+        } else {
+            return Ok(());
+        };
+        Err(Fault::refused(
+            "cannot_watch",
+            format!(
+                "a rehearsal would say too little: {why}\n  Nothing was changed. Use --force if you want it all the same."
+            ),
+        ))
     }
 
     /// One wish of one client, refused or done.

@@ -52,6 +52,10 @@ const AT_ONCE: usize = 50;
 /// Runs the command.
 pub(super) fn run(globals: &Globals, arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let door = Door::open(globals)?;
+    if arguments.wait && !door.is_instance() {
+        let why = "--wait: no instance answers, so nobody sees who uses the old secrets\n  Nothing was changed.";
+        return Err(Failure::new(FAILED, why).into());
+    }
     let clients = clients(globals, &door, arguments)?;
     let folder = arguments.out_dir.as_deref();
     if let Some(folder) = folder {

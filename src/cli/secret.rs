@@ -125,7 +125,8 @@ fn add(globals: &Globals, arguments: &Add) -> anyhow::Result<()> {
     if globals.output == Output::Json {
         return shown_once::put(&format!("{}\n", serde_json::to_string_pretty(&secret)?), &[&secret]);
     }
-    let places = if globals.quiet { String::new() } else { places(&door, client)? };
+    // The secret is made: whatever happens now, it is shown.
+    let places = if globals.quiet { String::new() } else { places(&door, client).unwrap_or_default() };
     match (&written, arguments.given.is_given()) {
         (Some(file), _) if !globals.quiet => {
             talk(&format!("Secret {} ({}): written to {}. {places}\n", secret.id, secret.name, file.display()));

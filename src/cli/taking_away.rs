@@ -220,11 +220,13 @@ impl Rite<'_> {
         }
         line.end();
         // Takes the mark out of the list, at once after Ctrl-C; without it the clock alone would do.
-        let after = self.step("activate", &LifecycleWish::default()).map_err(|error| self.goes_on(&error, &until))?;
+        let after =
+            self.step("end-rehearsal", &LifecycleWish::default()).map_err(|error| self.goes_on(&error, &until))?;
         talk(&format!(
-            "{} is {} again{}.\n",
+            "{} is {}{}{}.\n",
             after.id,
             after.status,
+            if after.status == "active" { " again" } else { ": somebody did that meanwhile" },
             if stopped { " (stopped by Ctrl-C)" } else { "" }
         ));
         self.report(&after, after.refused_count.saturating_sub(before.refused_count), began)?;
@@ -311,7 +313,8 @@ fn parse(text: &str) -> anyhow::Result<Duration> {
 fn quiet_since(secret: &SecretObject) -> Option<Timestamp> {
     let at = |text: &Option<String>| text.as_deref().and_then(values::timestamp);
     let tracking = at(&secret.tracking_since)?;
-    Some(at(&secret.last_used_at).map_or(tracking, |used| used.max(tracking)))
+    let refused = secret.refused_from.first().and_then(|source| values::timestamp(&source.at));
+    Some(at(&secret.last_used_at).max(refused).map_or(tracking, |used| used.max(tracking)))
 }
 
 /// A line that changes in place on a terminal, and is written now and then elsewhere.

@@ -54,23 +54,26 @@ impl Policy {
         let id = secret.id.clone();
         match &secret.usage {
             Usage::Unknown(why) => Err(Refused::UseUnknown { secret: id, why: why.clone() }),
-            Usage::Seen { tracking_since, last_used, uses, from } => match last_used {
-                Some(at) if self.now.since(*at) < self.quiet_for => Err(Refused::RecentlyUsed {
-                    secret: id,
-                    last_used: *at,
-                    now: self.now,
-                    uses: *uses,
-                    from: from.clone(),
-                    quiet_for: self.quiet_for,
-                }),
-                _ if self.now.since(*tracking_since) < self.quiet_for => Err(Refused::NotObserved {
-                    secret: id,
-                    since: *tracking_since,
-                    now: self.now,
-                    quiet_for: self.quiet_for,
-                }),
-                _ => Ok(()),
-            },
+            Usage::Seen { tracking_since, last_used, last_refused, uses, from } => {
+                match (*last_used).max(*last_refused) {
+                    Some(at) if self.now.since(at) < self.quiet_for => Err(Refused::RecentlyUsed {
+                        secret: id,
+                        last_used: at,
+                        refused: last_refused > last_used,
+                        now: self.now,
+                        uses: *uses,
+                        from: from.clone(),
+                        quiet_for: self.quiet_for,
+                    }),
+                    _ if self.now.since(*tracking_since) < self.quiet_for => Err(Refused::NotObserved {
+                        secret: id,
+                        since: *tracking_since,
+                        now: self.now,
+                        quiet_for: self.quiet_for,
+                    }),
+                    _ => Ok(()),
+                }
+            }
         }
     }
 

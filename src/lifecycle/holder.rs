@@ -2,7 +2,7 @@
 //! each secret's use.
 
 use super::Refused;
-use crate::config::clients::{ClientEntry, SecretEntry, SecretStatus};
+use crate::config::clients::{ClientEntry, Material, SecretEntry, SecretStatus};
 use crate::domain::clock::Timestamp;
 use crate::domain::ids::{ClientId, SecretId};
 use crate::registry::cells::Sighting;
@@ -53,6 +53,8 @@ pub enum Usage {
         tracking_since: Timestamp,
         /// The last use; nothing where none was observed.
         last_used: Option<Timestamp>,
+        /// The last time it was presented and refused; nothing where none was observed.
+        last_refused: Option<Timestamp>,
         /// How often since tracking began.
         uses: u64,
         /// The latest callers.
@@ -65,8 +67,9 @@ impl Usage {
     pub fn quiet_since(&self) -> Option<Timestamp> {
         match self {
             Self::Unknown(_) => None,
-            Self::Seen { tracking_since, last_used, .. } => {
-                Some(last_used.map_or(*tracking_since, |at| at.max(*tracking_since)))
+            // A caller that is refused is a caller all the same.
+            Self::Seen { tracking_since, last_used, last_refused, .. } => {
+                Some((*last_used).max(*last_refused).map_or(*tracking_since, |at| at.max(*tracking_since)))
             }
         }
     }
@@ -80,10 +83,15 @@ impl Held {
             expires: entry.expires.unwrap_or(Timestamp::MAX),
             refused_until: entry.refused_until.unwrap_or(Timestamp::MIN),
         };
-        let rehearsed = |until: &Timestamp| entry.status == SecretStatus::Active && now < *until;
+        let unusable = matches!(entry.material, Material::Unusable { .. });
+        let rehearsed = |until: &Timestamp| entry.status == SecretStatus::Active && !unusable && now < *until;
         Self {
             id: entry.id.clone(),
-            state: SecretState::of(entry.status, window, now),
+            state: match SecretState::of(entry.status, window, now) {
+                // Its hash is none that can be verified: it is never accepted, whatever the list says.
+                SecretState::Active | SecretState::Pending if unusable => SecretState::Disabled,
+                state => state,
+            },
             created: entry.created,
             not_before: entry.not_before,
             expires: entry.expires,

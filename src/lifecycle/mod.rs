@@ -52,6 +52,8 @@ pub enum Action {
     RevokeCompromised(SecretId),
     /// Refused until then, to see who fails; accepted again by the clock alone.
     Rehearse(SecretId, Timestamp),
+    /// The mark of a rehearsal goes, and nothing else: what somebody did to the secret meanwhile stands.
+    EndRehearsal(SecretId),
 }
 
 /// What is to be done.
@@ -75,7 +77,7 @@ pub fn decide(client: &ClientId, holder: Option<&Holder>, action: Action, policy
     let edits = match action {
         Action::AddClient(_) => return Err(Refused::ClientExists(client.clone())),
         Action::RemoveClient => {
-            policy.guard(holder, holder.usable(), None)?;
+            policy.guard(holder, holder.counted_on(), None)?;
             vec![Edit::RemoveClient(client.clone())]
         }
         Action::SetEnabled(wanted) => holder.set_enabled(wanted, policy)?,
@@ -87,6 +89,7 @@ pub fn decide(client: &ClientId, holder: Option<&Holder>, action: Action, policy
         Action::Revoke(id) => holder.revoke(&id, policy)?,
         Action::RevokeCompromised(id) => holder.revoke_compromised(&id, policy)?,
         Action::Rehearse(id, until) => holder.rehearse(&id, until, policy)?,
+        Action::EndRehearsal(id) => holder.end_rehearsal(&id)?,
     };
     Ok(Plan { edits })
 }
@@ -97,7 +100,7 @@ impl Holder {
             return Ok(Vec::new());
         }
         if !wanted {
-            policy.guard(self, self.usable(), None)?;
+            policy.guard(self, self.counted_on(), None)?;
         }
         let value = (!wanted).then_some(Scalar::Bool(false));
         Ok(vec![Edit::SetClient { client: self.id.clone(), key: "enabled", value }])
@@ -130,7 +133,7 @@ impl Holder {
         let Some(grace) = grace else { return Ok(edits) };
         let end = policy.now.plus(grace);
         let ending: Vec<&Held> = self.secrets.iter().filter(|old| old.ends_earlier(end)).collect();
-        policy.guard(self, ending.iter().copied().filter(|old| self.is_usable(old)), stands_in.as_ref())?;
+        policy.guard(self, ending.iter().copied().filter(|old| self.comes_back(old)), stands_in.as_ref())?;
         edits.extend(ending.into_iter().map(|old| self.set(&old.id, vec![("expires", Some(time(end)))])));
         Ok(edits)
     }
@@ -216,13 +219,18 @@ impl Holder {
         Ok(vec![self.set(id, vec![("refused_until", Some(time(until)))])])
     }
 
+    fn end_rehearsal(&self, id: &SecretId) -> Result<Vec<Edit>, Refused> {
+        let marked = self.secret(id)?.marked;
+        Ok(marked.then(|| self.set(id, vec![("refused_until", None)])).into_iter().collect())
+    }
+
     /// Whether it is accepted, or will be after a rehearsal: callers count on it.
     fn comes_back(&self, secret: &Held) -> bool {
         self.enabled && (secret.state == SecretState::Active || secret.refused_until.is_some())
     }
 
-    fn is_usable(&self, secret: &Held) -> bool {
-        self.usable().any(|usable| usable.id == secret.id)
+    fn counted_on(&self) -> impl Iterator<Item = &Held> {
+        self.secrets.iter().filter(|secret| self.comes_back(secret))
     }
 
     fn set(&self, secret: &SecretId, set: Vec<(&'static str, Option<Scalar>)>) -> Edit {

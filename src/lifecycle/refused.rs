@@ -50,6 +50,8 @@ pub enum Refused {
         secret: SecretId,
         /// When.
         last_used: Timestamp,
+        /// Whether it was refused then: somebody wants it all the same.
+        refused: bool,
         /// Now.
         now: Timestamp,
         /// How often.
@@ -146,8 +148,9 @@ impl fmt::Display for Refused {
                 "{secret} is the last usable secret of {client}: without it the client is locked out\n  \
                  Nothing was changed. Add another one first, or use --force."
             ),
-            Self::RecentlyUsed { secret, last_used, now, uses, from, quiet_for } => {
-                write!(f, "{secret} was used {}{}", ago(*last_used, *now), addresses(from))?;
+            Self::RecentlyUsed { secret, last_used, refused, now, uses, from, quiet_for } => {
+                let was = if *refused { "presented (and refused)" } else { "used" };
+                write!(f, "{secret} was {was} {}{}", ago(*last_used, *now), addresses(from))?;
                 let quiet = length(*quiet_for);
                 write!(f, "\n  Nothing was changed. Wait until it is quiet for {quiet}, or use --force.")?;
                 let (of, callers) = (if *uses == 1 { "use" } else { "uses" }, callers(from));

@@ -33,7 +33,7 @@ fn before(by: Duration) -> Timestamp {
 
 fn seen(last_used: Option<Duration>) -> Usage {
     let tracking_since = before(HOUR * 24 * 30);
-    Usage::Seen { tracking_since, last_used: last_used.map(before), uses: 8123, from: Vec::new() }
+    Usage::Seen { tracking_since, last_used: last_used.map(before), last_refused: None, uses: 8123, from: Vec::new() }
 }
 
 fn held(name: &str, state: SecretState, usage: Usage) -> Held {
@@ -155,9 +155,15 @@ fn the_last_usable_secret_stays() {
 
 #[test]
 fn not_observed_is_not_never_used() {
-    let fresh = Usage::Seen { tracking_since: before(HOUR), last_used: None, uses: 0, from: Vec::new() };
-    let restarted =
-        Usage::Seen { tracking_since: before(HOUR), last_used: Some(before(HOUR * 48)), uses: 3, from: Vec::new() };
+    let fresh =
+        Usage::Seen { tracking_since: before(HOUR), last_used: None, last_refused: None, uses: 0, from: Vec::new() };
+    let restarted = Usage::Seen {
+        tracking_since: before(HOUR),
+        last_used: Some(before(HOUR * 48)),
+        last_refused: None,
+        uses: 3,
+        from: Vec::new(),
+    };
     for (usage, expected) in [
         (fresh, "not_observed"),
         (restarted, "not_observed"),
@@ -170,6 +176,37 @@ fn not_observed_is_not_never_used() {
             holder(vec![held("old", SecretState::Active, usage.clone()), held("new", SecretState::Active, seen(None))]);
         assert_eq!(code(&holder, Action::Revoke(id("old")), Policy::at(now())), expected, "{usage:?}");
     }
+}
+
+#[test]
+fn whoever_is_refused_uses_it_all_the_same() {
+    let Usage::Seen { tracking_since, uses, from, .. } = seen(None) else { panic!() };
+    let last_refused = Some(before(HOUR));
+    let usage = Usage::Seen { tracking_since, last_used: Some(before(HOUR * 48)), last_refused, uses, from };
+    let holder = holder(vec![held("old", SecretState::Active, usage), held("new", SecretState::Active, seen(None))]);
+    let refused = decide(&client(), Some(&holder), Action::Revoke(id("old")), &Policy::at(now())).unwrap_err();
+    assert!(refused.to_string().starts_with("old was presented (and refused) 1 h ago"), "{refused}");
+}
+
+#[test]
+fn a_rehearsed_secret_is_counted_on_at_every_door_and_its_end_undoes_nothing_else() {
+    let hot = || seen(Some(Duration::from_secs(60)));
+    let rehearsed = |state| Held { refused_until: Some(now().plus(HOUR)), marked: true, ..held("old", state, hot()) };
+    let holder = |old| Holder { max_active: 3, ..holder(vec![old, held("new", SecretState::Active, seen(None))]) };
+    let policy = Policy::at(now());
+    let during = holder(rehearsed(SecretState::Disabled));
+    let rotate = Action::Rotate { secret: new("next"), grace: Some(Duration::ZERO) };
+    for (action, expected) in [
+        (rotate, "recently_used"),
+        (Action::RemoveClient, "last_usable_secret"),
+        (Action::SetEnabled(false), "last_usable_secret"),
+        (Action::EndRehearsal(id("old")), "done"),
+        (Action::EndRehearsal(id("new")), "nothing to do"),
+    ] {
+        assert_eq!(code(&during, action.clone(), policy), expected, "{action:?}");
+    }
+    let disabled = Held { marked: false, ..held("old", SecretState::Disabled, hot()) };
+    assert_eq!(code(&holder(disabled), Action::EndRehearsal(id("old")), policy), "nothing to do");
 }
 
 #[test]
@@ -233,6 +270,7 @@ fn the_guard_names_when_who_and_how_often() {
     let usage = Usage::Seen {
         tracking_since: Timestamp::MIN,
         last_used: Some(before(Duration::from_secs(60))),
+        last_refused: None,
         uses: 8123,
         from: vec![sighting("10.0.3.9", ""), sighting("10.0.3.7", "curl/8.5")],
     };
@@ -300,6 +338,7 @@ impl World {
         let usage = |secret: &SecretEntry| Usage::Seen {
             tracking_since: self.added.get(&secret.id).copied().unwrap_or(Timestamp::MIN),
             last_used: self.used.get(&secret.id).copied(),
+            last_refused: None,
             uses: 1,
             from: Vec::new(),
         };
