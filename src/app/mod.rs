@@ -35,8 +35,8 @@ const CLOCK_CHECK: Duration = Duration::from_secs(5);
 
 /// How long the end waits for what the data-plane threads still hold.
 const LAST_WORDS: Duration = Duration::from_secs(5);
-/// ... and where somebody has lost patience.
-const AT_ONCE: Duration = Duration::from_millis(200);
+/// Why somebody who has lost patience is not made to wait for a disk.
+const HURRIED: &str = "a second signal";
 
 /// An instance that is about to serve.
 pub struct App(pub Launch);
@@ -173,13 +173,16 @@ impl App {
         let limit = settings.shutdown.drain_delay + settings.shutdown.drain_timeout;
         let outcome = tokio::select! {
             drained = tokio::time::timeout(limit, drained) => drained.map_err(|_| "some requests did not finish in time"),
-            () = signals.stop() => Err("a second signal"),
+            () = signals.stop() => Err(HURRIED),
         };
         let _all_stop = stop_telemetry.send(true);
         // What the last requests left is settled first; a thread that hangs has nothing more to say.
-        let patience = if outcome.is_ok() { LAST_WORDS } else { AT_ONCE };
-        let _hangs = tokio::time::timeout(patience, planes.flush()).await;
-        usage.finish(patience);
+        if outcome == Err(HURRIED) {
+            usage.abandon();
+        } else {
+            let _hangs = tokio::time::timeout(LAST_WORDS, planes.flush()).await;
+            usage.finish(LAST_WORDS);
+        }
         drop(admin);
         match outcome {
             Ok(()) => log.info("stopped", &[]),

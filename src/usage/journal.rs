@@ -80,6 +80,14 @@ impl State {
         self.entries.get(&Key::of(client, record)).map(|entry| entry.seen.clone())
     }
 
+    /// The same, observed from `now` on: nobody listened for a while, and what is quiet must be found out anew.
+    pub(super) fn heard_from(mut self, now: Timestamp) -> Self {
+        for entry in self.entries.values_mut() {
+            entry.seen.tracking_since = entry.seen.tracking_since.max(now);
+        }
+        self
+    }
+
     /// Takes over what `other` knows.
     pub(super) fn merge(&mut self, other: Self) {
         for (key, entry) in other.entries {

@@ -28,6 +28,8 @@ use crate::registry::Snapshot;
 
 /// How often what has changed is written: what a kill can lose.
 const EVERY: Duration = Duration::from_secs(5);
+/// A restart takes less. After a longer silence nobody can say that a secret was not wanted meanwhile.
+const SILENCE: Duration = Duration::from_secs(120);
 /// A file may grow to twice what is live in it and this, before it is written anew.
 const SLACK: u64 = 64 << 10;
 
@@ -89,6 +91,12 @@ impl Usage {
         }
     }
 
+    /// Ends without a last word: what a kill would lose is lost. A thread in the middle of `fsync` would hold up the end
+    /// of the process for as long as the disk takes.
+    pub fn abandon(self) {
+        std::mem::forget(self);
+    }
+
     /// Writes what is left, at the end; gives up after `patience` on a disk that hangs.
     pub fn finish(self, patience: Duration) {
         drop(self.stop);
@@ -130,10 +138,11 @@ impl Keeper {
     fn begin(&mut self) {
         self.open();
         self.follow();
-        self.save();
     }
 
     fn run(mut self, stopped: &Receiver<()>) {
+        // Here and not at the start, which would wait for the disk.
+        self.save();
         loop {
             let ended = stopped.recv_timeout(EVERY) != Err(RecvTimeoutError::Timeout);
             self.follow();
@@ -170,6 +179,7 @@ impl Keeper {
                         &[("file", &name), ("lines", &damaged)],
                     );
                 }
+                let state = if store.silent_for > SILENCE { state.heard_from(self.start.clock.now()) } else { state };
                 self.store = Some(store);
                 // It is written anew, without what is outdated or damaged in it.
                 self.torn = true;
@@ -186,9 +196,10 @@ impl Keeper {
             Err(error) => {
                 // What cannot be written may still be read.
                 let read = if self.trouble.is_none() { read(path).ok().flatten() } else { None };
+                let silent_for = std::fs::metadata(path).map_or(Duration::ZERO, |metadata| store::silence(&metadata));
                 self.troubled(Trouble::Passing, &error.to_string());
                 let Some(state) = read else { return };
-                state
+                if silent_for > SILENCE { state.heard_from(self.start.clock.now()) } else { state }
             }
         };
         let (list, now) = (self.start.snapshot.load_full(), self.start.clock.now());
@@ -211,7 +222,7 @@ impl Keeper {
             let lines = memory.changes();
             drop(memory);
             self.live += lines.new;
-            if lines.bytes.is_empty() { Ok(()) } else { store.append(&lines.bytes) }
+            if lines.bytes.is_empty() { store.touch() } else { store.append(&lines.bytes) }
         };
         self.torn = written.is_err();
         match written {

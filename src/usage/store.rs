@@ -4,6 +4,9 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, BufReader, BufWriter, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rustix::fs::{Timespec, Timestamps, UTIME_NOW, UTIME_OMIT};
 
 use super::journal::{self, Found, State};
 
@@ -13,6 +16,8 @@ pub(super) struct Store {
     file: File,
     /// How long it is.
     pub(super) size: u64,
+    /// How long nobody had written or touched it when it was opened.
+    pub(super) silent_for: Duration,
 }
 
 /// What became of opening one.
@@ -25,6 +30,12 @@ pub(super) enum Opened {
     Newer(u32),
     /// It is no state file.
     Foreign,
+}
+
+/// How long nobody has written or touched a file.
+pub(super) fn silence(metadata: &fs::Metadata) -> Duration {
+    // A time ahead is one at which somebody wrote.
+    metadata.modified().ok().and_then(|at| at.elapsed().ok()).unwrap_or_default()
 }
 
 /// Looks at a file that is being replaced.
@@ -43,7 +54,8 @@ impl Store {
                 Err(TryLockError::WouldBlock) => return Ok(Opened::Locked),
                 Err(TryLockError::Error(error)) => return Err(error),
             }
-            let store = Self { path: path.to_owned(), size: 0, file };
+            let silent_for = silence(&file.metadata()?);
+            let store = Self { path: path.to_owned(), size: 0, silent_for, file };
             // Whoever had it may have renamed another one over it meanwhile.
             if !store.is_in_place() {
                 continue;
@@ -61,6 +73,13 @@ impl Store {
     pub(super) fn is_in_place(&self) -> bool {
         let same = |a: fs::Metadata, b: fs::Metadata| (a.dev(), a.ino()) == (b.dev(), b.ino());
         self.file.metadata().and_then(|ours| Ok(same(ours, fs::metadata(&self.path)?))).unwrap_or(false)
+    }
+
+    /// Says that somebody is listening, where there is nothing else to say.
+    pub(super) fn touch(&self) -> io::Result<()> {
+        let at = |nanoseconds| Timespec { tv_sec: 0, tv_nsec: nanoseconds };
+        let times = Timestamps { last_access: at(UTIME_OMIT), last_modification: at(UTIME_NOW) };
+        Ok(rustix::fs::futimens(&self.file, &times)?)
     }
 
     /// Appends lines; they are on the disk when this returns.

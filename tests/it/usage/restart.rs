@@ -1,7 +1,7 @@
 //! The same instance again, after every kind of end.
 
 use std::os::unix::fs::PermissionsExt as _;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use rustix::process::Signal;
 use serde_json::json;
@@ -45,6 +45,25 @@ fn a_restart_keeps_last_use_and_the_beginning_of_observation() {
     assert!(!text.contains(digest.trim_start_matches("$sha256$")), "the digest is not for others to compare with");
     let third = guard().start();
     third.finish(&upstream);
+}
+
+#[test]
+fn a_silence_that_nobody_heard_is_no_evidence() {
+    let (home, upstream) = (Home::new(), Upstream::start());
+    let guard = || home.guard(&list(&[("old", OLD, ""), ("new", NEW, "")])).upstream(&upstream);
+    let first = guard().start();
+    assert_eq!(ask(&first, OLD), 200);
+    let before = told(&first, "old");
+    stop(first);
+    // It was down for two days, as far as the file can tell.
+    let file = std::fs::OpenOptions::new().append(true).open(home.path()).unwrap();
+    file.set_modified(SystemTime::now() - Duration::from_secs(2 * 86400)).unwrap();
+    drop(file);
+    let second = guard().start();
+    let after = told(&second, "old");
+    assert_eq!((after.0, after.2), (before.0, before.2), "what was seen is known");
+    assert!(after.1 > before.0, "and observed from now on: {before:?} {after:?}");
+    second.finish(&upstream);
 }
 
 #[test]
