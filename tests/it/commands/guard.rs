@@ -99,7 +99,7 @@ fn a_rehearsal_opens_no_way_around_the_guard() {
     let refused = crate::support::poll(crate::support::PATIENCE, || (place.ask("billing", OLD) == 401).then_some(()));
     assert!(refused.is_some(), "{}", rehearsal.err());
     for door in &DOORS[..3] {
-        place.refused(3, door, &["old was used"]);
+        place.refused(3, door, &["old was presented (and refused)"]);
     }
     rehearsal.signal(Signal::INT);
     let ran = rehearsal.end();
