@@ -42,6 +42,7 @@ fn keeper(dir: &TempDir, list: Snapshot, keep_gone: Duration) -> Keeper {
     let start = Start { path, keep_gone, snapshot, clock, log };
     let mut keeper = Keeper { memory, store: None, trouble: None, live: 0, torn: false, start };
     keeper.begin();
+    keeper.save();
     keeper
 }
 
