@@ -141,8 +141,7 @@ impl Keeper {
     }
 
     fn run(mut self, stopped: &Receiver<()>) {
-        // Here and not at the start, which would wait for the disk.
-        self.save();
+        // Nothing is written at once: neither a start nor an end that follows on its heels waits for the disk.
         loop {
             let ended = stopped.recv_timeout(EVERY) != Err(RecvTimeoutError::Timeout);
             self.follow();

@@ -41,7 +41,7 @@ fn told_to_stop_under_load_it_loses_no_request() {
             std::thread::sleep(Duration::from_millis(100 + 7 * round));
             let signalled = Instant::now();
             sidecar.signal(if round.is_multiple_of(2) { Signal::TERM } else { Signal::INT });
-            let status = sidecar.wait_exit(3 * PATIENCE);
+            let status = sidecar.wait_exit(PATIENCE);
             done.store(true, Ordering::Relaxed);
             let asked: Vec<_> = callers.into_iter().flat_map(|caller| caller.join().unwrap()).collect();
             assert!(status.is_some_and(|status| status.success()), "{status:?}\n{}", sidecar.log());
@@ -79,7 +79,7 @@ fn whoever_had_connected_when_it_was_told_to_stop_is_still_served() {
                 other => panic!("round {round}: connection {number} of {BURST} got {other:?}"),
             }
         }
-        assert!(sidecar.wait_exit(3 * PATIENCE).is_some_and(|status| status.success()), "{}", sidecar.log());
+        assert!(sidecar.wait_exit(PATIENCE).is_some_and(|status| status.success()), "{}", sidecar.log());
     }
 }
 
@@ -126,7 +126,7 @@ fn while_it_drains_it_is_not_ready_and_serves_until_the_delay_is_over() {
     assert!(get(telemetry, "/readyz?verbose").body.starts_with(b"draining"));
     let refused = || TcpStream::connect(proxy).is_err().then_some(());
     assert!(poll(PATIENCE, refused).is_some(), "still listening");
-    let status = sidecar.wait_exit(3 * PATIENCE).expect("it stops");
+    let status = sidecar.wait_exit(PATIENCE).expect("it stops");
     assert!(status.success() && told.elapsed() >= Duration::from_millis(1500), "{status:?} {:?}", told.elapsed());
     assert!(sidecar.log_lines().iter().any(|line| line["msg"] == "stopped"), "{}", sidecar.log());
 }
@@ -151,7 +151,7 @@ fn a_request_that_is_still_being_sent_is_answered() {
         assert_eq!((reply.status, reply.header("connection")), (200, Some("close")));
         assert!(wire.closed_within(PATIENCE));
     }
-    assert!(sidecar.wait_exit(3 * PATIENCE).is_some_and(|status| status.success()), "{}", sidecar.log());
+    assert!(sidecar.wait_exit(PATIENCE).is_some_and(|status| status.success()), "{}", sidecar.log());
 }
 
 #[test]
@@ -185,7 +185,7 @@ fn idle_connections_do_not_hold_it_up() {
     }
     let told = Instant::now();
     sidecar.signal(Signal::TERM);
-    assert!(sidecar.wait_exit(3 * PATIENCE).is_some_and(|status| status.success()), "{}", sidecar.log());
+    assert!(sidecar.wait_exit(PATIENCE).is_some_and(|status| status.success()), "{}", sidecar.log());
     assert!(told.elapsed() < Duration::from_secs(5), "{:?}", told.elapsed());
     drop((silent, used));
 }
@@ -209,7 +209,7 @@ fn a_connection_is_idle_after_an_answer_of_unannounced_length_too() {
         assert_eq!(wire.read_reply(false, PATIENCE).reply().status, 200);
         let told = Instant::now();
         sidecar.signal(Signal::TERM);
-        let status = sidecar.wait_exit(3 * PATIENCE);
+        let status = sidecar.wait_exit(PATIENCE);
         assert!(status.is_some_and(|status| status.success()), "{status:?}\n{}", sidecar.log());
         assert!(told.elapsed() < Duration::from_secs(5), "{:?}", told.elapsed());
         drop(wire);
@@ -234,14 +234,14 @@ fn a_slow_request_has_the_drain_timeout_and_no_more() {
     std::thread::sleep(Duration::from_millis(1200));
     gate.open();
     assert_eq!(wire.read_reply(false, PATIENCE).reply().status, 200);
-    assert!(sidecar.wait_exit(3 * PATIENCE).is_some_and(|status| status.success()), "{}", sidecar.log());
+    assert!(sidecar.wait_exit(PATIENCE).is_some_and(|status| status.success()), "{}", sidecar.log());
 
     let gate = upstream.stall();
     let mut sidecar = start();
     let wire = stalled(&sidecar, "too-slow");
     let told = Instant::now();
     sidecar.signal(Signal::TERM);
-    let status = sidecar.wait_exit(3 * PATIENCE).expect("it stops all the same");
+    let status = sidecar.wait_exit(PATIENCE).expect("it stops all the same");
     let took = told.elapsed();
     assert!(!status.success() && status.code().is_some(), "{status:?}");
     assert!((Duration::from_millis(1900)..Duration::from_secs(5)).contains(&took), "{took:?}");
@@ -265,10 +265,9 @@ fn a_second_signal_stops_it_at_once() {
         assert!(sidecar.wait_exit(Duration::from_millis(200)).is_none(), "one signal waits for the request");
         let told = Instant::now();
         sidecar.signal(second);
-        let status = sidecar.wait_exit(3 * PATIENCE).expect("two signals do not");
+        let status = sidecar.wait_exit(PATIENCE).expect("two signals do not");
         assert!(!status.success() && status.code().is_some(), "{status:?}");
-        // Not by the request's own limit; a busy disk may hold up the end of any process for a moment.
-        assert!(told.elapsed() < 2 * PATIENCE, "{:?}", told.elapsed());
+        assert!(told.elapsed() < Duration::from_secs(1), "{:?}", told.elapsed());
         gate.open();
         drop(wire);
     }
