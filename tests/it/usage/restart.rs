@@ -141,7 +141,7 @@ fn the_journal_never_moves_back_and_a_time_ahead_is_now() {
     let hour = 3600.0;
     assert!(new.0 > before.0 && new.0 < before.0 + hour && new.2 == 1.0, "{new:?} after {before:?}");
     let is_now = |written: &Value| written["used"].as_f64().is_some_and(|used| used / 1000.0 == new.0);
-    let written = crate::support::poll(WRITTEN, || Some(home.kept().of("new")).filter(is_now));
+    let written = poll(WRITTEN, || Some(home.kept().of("new")).filter(is_now));
     let written = written.unwrap_or_else(|| panic!("{}", home.kept().of("new")));
     assert_eq!(written["from"][0]["at"], written["used"]);
     second.finish(&upstream);
