@@ -8,7 +8,7 @@
 //! |---|---|
 //! | 4 | [`app`] (the only wiring), `main` |
 //! | 3 | [`proxy`] (one token request), [`telemetry`] (the door for Prometheus), [`admin`] (the door for commands), [`cli`] (the verbs), [`demo`] |
-//! | 2 | [`net`] accept, connections, deadlines · [`upstream`] pool, exchange · [`reload`] triggers · [`source`] lists in files, read and written · [`usage`] last use over restarts · [`fleet`] and over instances · [`log`] · [`metrics`] · [`work`] slow hashes |
+//! | 2 | [`net`] accept, connections, deadlines · [`tls`] certificates, read again as they change · [`upstream`] pool, exchange · [`reload`] triggers · [`source`] lists in files, read and written · [`usage`] last use over restarts · [`fleet`] and over instances · [`log`] · [`metrics`] · [`work`] slow hashes |
 //! | 1 | [`config`] · [`head`] · [`extract`] · [`hash`] · [`registry`] the list in force · [`verify`] · [`lifecycle`] the rules of the rotation · [`throttle`] · [`admission`] · [`preamble`] the PROXY protocol · [`forwarded`] · [`rewrite`] · [`attempt`] |
 //! | 0 | [`domain`] ids, secrets, sources, OAuth words, clock |
 //!
@@ -24,7 +24,7 @@
 //! Sideways on floor 1: `config -> hash`, `extract -> config`, `registry -> attempt, config, extract, hash`,
 //! `verify -> config, extract, hash, registry`, `admission -> throttle`, `lifecycle -> config, registry`,
 //! `rewrite -> config, extract, forwarded, head, registry, verify`.
-//! On floor 2: `net -> metrics`, `upstream -> metrics, net`, `reload -> source, log, metrics`,
+//! On floor 2: `net -> metrics, tls`, `upstream -> metrics, net, tls`, `reload -> source, log, metrics`,
 //! `usage -> log`, `fleet -> metrics`.
 //! On floor 3: `telemetry -> proxy`, `cli -> admin, demo`.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing))]
@@ -54,6 +54,7 @@ pub mod rewrite;
 pub mod source;
 pub mod telemetry;
 pub mod throttle;
+pub mod tls;
 pub mod upstream;
 pub mod usage;
 pub mod verify;

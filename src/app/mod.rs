@@ -223,7 +223,7 @@ fn bind(settings: &Settings) -> anyhow::Result<Listeners> {
         proxy.push(listener.address(listen)?);
         proxies.push(listener);
     }
-    let address = settings.telemetry;
+    let address = settings.telemetry.listen;
     let telemetry = listener::tcp(address).with_context(|| failed("telemetry.listen", &address))?;
     let bound = Bound { proxy, telemetry: telemetry.local_addr()? };
     Ok((proxies, tokio::net::TcpListener::from_std(telemetry)?, bound))

@@ -121,6 +121,21 @@ impl<'r, 't> Section<'r, 't> {
         value
     }
 
+    /// Reads the table under a key, where there is one: what must stand in it is not missed where it is absent.
+    pub fn section_if_given<T>(&mut self, key: &'static str, read: impl FnOnce(&mut Self) -> T) -> Option<T> {
+        if self.has(key) {
+            return Some(self.section(key, read));
+        }
+        self.known.push(key);
+        if self.schema.is_some() {
+            let mut described = Section::empty(self.reading, self.join(key), 0, Some(Map::new()));
+            read(&mut described);
+            let schema = described.finish();
+            self.describe(key, || schema);
+        }
+        None
+    }
+
     /// Reads the table under a key; an absent one reads as empty.
     pub fn section<T>(&mut self, key: &'static str, read: impl FnOnce(&mut Self) -> T) -> T {
         let path = self.join(key);

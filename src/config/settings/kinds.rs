@@ -58,6 +58,16 @@ pub enum CredentialMode {
 }
 from_words!(CredentialMode, "forward or assert", {"forward" => Self::Forward, "assert" => Self::Assert});
 
+/// `[proxy.tls] client_cert`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClientCert {
+    /// Who has none does not come in.
+    Required,
+    /// Who has one shows it; a bad one does not come in.
+    Optional,
+}
+from_words!(ClientCert, "required or optional", {"required" => Self::Required, "optional" => Self::Optional});
+
 /// `[log] format`
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogFormat {

@@ -53,11 +53,6 @@ pub(super) fn http2(section: &mut Section<'_, '_>) {
     only_false(section, "http2");
 }
 
-/// `[limits] tls_handshake_timeout`
-pub(super) fn handshake(section: &mut Section<'_, '_>) {
-    let _: Option<std::time::Duration> = section.take("tls_handshake_timeout", "For a TLS handshake");
-}
-
 /// `[log] audit`
 pub(super) fn audit(section: &mut Section<'_, '_>) {
     mention(section, &["audit"]);

@@ -5,6 +5,7 @@ pub mod kinds;
 mod later;
 pub mod operation;
 pub mod proxy;
+pub mod tls;
 pub mod upstream;
 
 use std::net::SocketAddr;
@@ -15,6 +16,7 @@ pub use self::endpoint::Endpoint;
 use self::kinds::{BasicDecoding, LogFormat, LogLevel, UnknownClients};
 use self::operation::{Admin, Fleet, State};
 use self::proxy::Proxy;
+use self::tls::ServerTls;
 use self::upstream::Upstream;
 use super::problem::{Place, Problems};
 use super::reader::{Reading, Section, Size};
@@ -39,8 +41,8 @@ pub struct Settings {
     pub throttle: Throttle,
     /// `[shutdown]`
     pub shutdown: Shutdown,
-    /// `[telemetry] listen`
-    pub telemetry: SocketAddr,
+    /// `[telemetry]`: where Prometheus scrapes.
+    pub telemetry: Telemetry,
     /// `[log]`
     pub log: Log,
     /// `[admin]`: where commands reach us.
@@ -73,6 +75,8 @@ pub struct Limits {
     pub max_header: usize,
     /// Open connections over all listeners.
     pub max_connections: usize,
+    /// From the start of a connection to the end of its TLS handshake.
+    pub handshake_timeout: Duration,
     /// From the first byte of a request to the end of its head.
     pub header_timeout: Duration,
     /// From the end of the head to the end of the body.
@@ -110,6 +114,15 @@ pub struct Log {
     pub level: LogLevel,
     /// One line a request.
     pub access: bool,
+}
+
+/// `[telemetry]`
+#[derive(Clone, Debug)]
+pub struct Telemetry {
+    /// Where it listens.
+    pub listen: SocketAddr,
+    /// With this certificate.
+    pub tls: Option<ServerTls>,
 }
 
 /// Registered for Prometheus exporters nearby; loopback until a manifest opens it.
@@ -184,9 +197,9 @@ impl Settings {
             drain_delay: section.or("drain_delay", "Stay open, unready, this long", Duration::ZERO),
             drain_timeout: section.or("drain_timeout", "Finish what is in flight within", DRAIN_TIMEOUT),
         });
-        let telemetry = root.section("telemetry", |section| {
-            later::tls(section);
-            section.or("listen", "Where /metrics, /livez, /readyz and /version are", TELEMETRY_LISTEN)
+        let telemetry = root.section("telemetry", |section| Telemetry {
+            listen: section.or("listen", "Where /metrics, /livez, /readyz and /version are", TELEMETRY_LISTEN),
+            tls: ServerTls::read_in(section, base),
         });
         let log = root.section("log", Log::read);
         let admin = root.section("admin", |section| Admin::read(section, base));
@@ -230,10 +243,10 @@ impl Clients {
 
 impl Limits {
     fn read(section: &mut Section<'_, '_>) -> Self {
-        later::handshake(section);
         let limits = Self {
             max_header: section.or("max_header", "Bytes of a request's head", Size(MAX_HEADER)).0,
             max_connections: section.or("max_connections", "Open connections", MAX_CONNECTIONS),
+            handshake_timeout: section.or("tls_handshake_timeout", "For a TLS handshake", ARRIVAL),
             header_timeout: section.or("header_timeout", "For a request's head to arrive", ARRIVAL),
             body_timeout: section.or("body_timeout", "For a request's body to arrive", ARRIVAL),
             keep_alive: section.or("keep_alive", "For an idle connection", KEEP_ALIVE),

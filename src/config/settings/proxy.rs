@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use super::later;
+use super::tls::ServerTls;
 use crate::config::reader::Section;
 use crate::config::values;
 use crate::domain::source::TrustedProxy;
@@ -21,6 +21,8 @@ pub struct Proxy {
     pub trusted_proxies: Vec<TrustedProxy>,
     /// Whether each connection begins with a header of the PROXY protocol, from one of them.
     pub proxy_protocol: bool,
+    /// The certificate that callers see.
+    pub tls: Option<ServerTls>,
 }
 
 /// One of `[proxy] listen`.
@@ -65,7 +67,6 @@ pub(super) const LISTEN: Listen =
 
 impl Proxy {
     pub(super) fn read(section: &mut Section<'_, '_>, base: &Path) -> Self {
-        later::tls(section);
         let mut listen: Vec<Listen> =
             section.or("listen", "Where callers connect: an address or unix:PATH; several as a list", vec![LISTEN]);
         if listen.is_empty() {
@@ -84,6 +85,7 @@ impl Proxy {
                 "Each connection begins with a PROXY header (v1 or v2) of a trusted proxy; others are closed",
                 false,
             ),
+            tls: ServerTls::read_in(section, base),
             workers: section.or("workers", "Data-plane threads; 0 = the cores we may use", 0),
             trusted_proxies: section.or(
                 "trusted_proxies",
