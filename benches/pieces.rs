@@ -25,7 +25,7 @@ use relatch::domain::ids::{ClientId, SecretId};
 use relatch::domain::source::Source;
 use relatch::extract::form::Form;
 use relatch::extract::{Presented, Scratch, extract};
-use relatch::forwarded::Caller;
+use relatch::forwarded::{Caller, Link};
 use relatch::hash::{self, Kept};
 use relatch::head::Head;
 use relatch::registry::Snapshot;
@@ -199,7 +199,7 @@ fn rewriting(c: &mut Criterion) {
             panic!()
         };
         let Verdict::Verified(verified) = verify(&snapshot, &credentials, NOW) else { panic!() };
-        let caller = Caller::of(Source::Address(IpAddr::from([127, 0, 0, 1])), &[], &headers, head.host);
+        let caller = Caller::of(&Link::plain(Source::Address(IpAddr::from([127, 0, 0, 1]))), &[], &headers, head.host);
         let original = Original {
             uri: "/oauth/token".parse().unwrap(),
             head: &head,

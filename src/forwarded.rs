@@ -1,4 +1,5 @@
-//! Who called, as told to the upstream: X-Forwarded-For, -Proto, -Host and Forwarded (RFC 7239), always made anew.
+//! Who called, as told to the upstream: X-Forwarded-For, -Proto, -Host, Forwarded (RFC 7239) and Client-Cert (RFC 9440),
+//! always made anew.
 //!
 //! What the caller says about itself is believed only where it came through a trusted proxy, and then from right to
 //! left: the first address that is not a trusted proxy's is the caller. A unix socket has no address to tell of: there is
@@ -7,6 +8,8 @@
 use std::fmt::Write;
 use std::net::{IpAddr, SocketAddr};
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use http::header::{FORWARDED, HeaderMap, HeaderName, HeaderValue};
 
 use crate::domain::source::{Source, TrustedProxy};
@@ -14,6 +17,35 @@ use crate::domain::source::{Source, TrustedProxy};
 static FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 static PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 static HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+static CLIENT_CERT: HeaderName = HeaderName::from_static("client-cert");
+
+/// What a connection itself tells of who is at its other end.
+#[derive(Clone, Debug)]
+pub struct Link {
+    /// Where it comes from.
+    pub peer: Source,
+    /// Whether it came to us through TLS.
+    pub secure: bool,
+    /// The certificate that was verified, as the Client-Cert header has it (RFC 9440 section 2.1).
+    pub client_cert: Option<HeaderValue>,
+}
+
+impl Link {
+    /// One that tells nothing but where it comes from.
+    pub const fn plain(peer: Source) -> Self {
+        Self { peer, secure: false, client_cert: None }
+    }
+
+    /// One through TLS, with the certificate (DER) that the other end proved to be its own.
+    pub fn secure(peer: Source, certificate: Option<&[u8]>) -> Self {
+        let value = |der| HeaderValue::try_from(format!(":{}:", STANDARD.encode(der))).ok();
+        Self { peer, secure: true, client_cert: certificate.and_then(value) }
+    }
+
+    const fn proto(&self) -> &'static str {
+        if self.secure { "https" } else { "http" }
+    }
+}
 
 /// A caller: where it called from and what is told about it.
 #[derive(Clone, Debug)]
@@ -24,15 +56,17 @@ pub struct Caller {
     proto: HeaderValue,
     host: Option<HeaderValue>,
     element: HeaderValue,
+    client_cert: Option<HeaderValue>,
     /// Whether another request over the same connection would be told about alike.
     of_connection: bool,
 }
 
 impl Caller {
-    /// Tells the caller of a request that came over a connection from `peer` for `host`.
-    pub fn of(peer: Source, trusted: &[TrustedProxy], headers: &HeaderMap, host: Option<&HeaderValue>) -> Self {
+    /// Tells the caller of a request that came over a connection for `host`.
+    pub fn of(link: &Link, trusted: &[TrustedProxy], headers: &HeaderMap, host: Option<&HeaderValue>) -> Self {
+        let peer = link.peer;
         if !peer.is_trusted(trusted) {
-            return Self::told(peer, &[peer], "http", host, true);
+            return Self::told(link, peer, &[peer], link.proto(), host);
         }
         let said = chain(headers);
         let mut believed = vec![peer];
@@ -44,11 +78,15 @@ impl Caller {
             }
         }
         let address = believed.last().copied().unwrap_or(peer);
-        let https = last_item(headers, &PROTO).is_some_and(|proto| proto.eq_ignore_ascii_case(b"https"));
+        let proto = match last_item(headers, &PROTO) {
+            Some(said) if said.eq_ignore_ascii_case(b"https") => "https",
+            Some(_) => "http",
+            None => link.proto(),
+        };
         let said_host = last_item(headers, &HOST).filter(|host| crate::domain::host::is_host(host));
         let said_host = said_host.and_then(|host| HeaderValue::from_bytes(host).ok());
         let host = said_host.as_ref().or(host);
-        Self::told(address, &believed, if https { "https" } else { "http" }, host, false)
+        Self { of_connection: false, ..Self::told(link, address, &believed, proto, host) }
     }
 
     /// The Host that the caller asked for, as far as we know; the upstream is told so.
@@ -56,16 +94,11 @@ impl Caller {
         self.host.as_ref()
     }
 
-    fn told(
-        address: Source,
-        hops: &[Source],
-        proto: &'static str,
-        host: Option<&HeaderValue>,
-        of_connection: bool,
-    ) -> Self {
+    fn told(link: &Link, address: Source, hops: &[Source], proto: &'static str, host: Option<&HeaderValue>) -> Self {
         let element = element(address, proto, host.and_then(|host| host.to_str().ok()));
         let (forwarded_for, proto) = (line(hops), HeaderValue::from_static(proto));
-        Self { address, forwarded_for, proto, host: host.cloned(), element, of_connection }
+        let (host, client_cert) = (host.cloned(), link.client_cert.clone());
+        Self { address, forwarded_for, proto, host, element, client_cert, of_connection: true }
     }
 
     /// Whether this serves for the next request of its connection too.
@@ -83,6 +116,9 @@ impl Caller {
             out.insert(HOST.clone(), host.clone());
         }
         out.insert(FORWARDED, self.element.clone());
+        if let Some(client_cert) = &self.client_cert {
+            out.insert(CLIENT_CERT.clone(), client_cert.clone());
+        }
     }
 }
 
@@ -149,7 +185,7 @@ mod tests {
         let trusted = ["10.0.0.0/8", "fd00::/8", "unix"].map(|text| TrustedProxy::parse(text).unwrap());
         let trusted = if peer == "unix:1" { &trusted[..2] } else { &trusted[..] };
         let host = HeaderValue::from_static("as.test");
-        let caller = Caller::of(peer.parse().unwrap(), trusted, &headers, Some(&host));
+        let caller = Caller::of(&Link::plain(peer.parse().unwrap()), trusted, &headers, Some(&host));
         let mut out = HeaderMap::new();
         caller.write(&mut out);
         let get = |name: &str| out.get(name).map_or("", |value| value.to_str().unwrap()).to_owned();
@@ -192,7 +228,7 @@ mod tests {
         ] {
             let headers = HeaderMap::from_iter([(FOR.clone(), HeaderValue::from_bytes(line).unwrap())]);
             let trusted = [TrustedProxy::parse("10.0.0.0/8").unwrap()];
-            let caller = Caller::of("10.0.0.1".parse().unwrap(), &trusted, &headers, None);
+            let caller = Caller::of(&Link::plain("10.0.0.1".parse().unwrap()), &trusted, &headers, None);
             assert_eq!(caller.address.to_string(), address, "{}", line.escape_ascii());
         }
         let told = told(
@@ -211,5 +247,29 @@ mod tests {
         let forwarded = "for=1.2.3.4;proto=https;host=\"as.test\"";
         assert_eq!(proxy, ("1.2.3.4".into(), "1.2.3.4, 10.0.0.9".into(), forwarded.into()));
         assert_eq!(told("unix:2", &[]).0, "unix:2", "a trusted proxy that tells nothing");
+    }
+
+    #[test]
+    fn tls_and_the_certificate_are_told_of_the_link_itself() {
+        let trusted = [TrustedProxy::parse("10.0.0.0/8").unwrap()];
+        let secure = |peer: &str| Link::secure(peer.parse().unwrap(), Some(b"\x30\x82der"));
+        for (link, said, proto, cert) in [
+            (secure("192.0.2.1"), "http", "https", Some(":MIJkZXI=:")),
+            (secure("10.0.0.1"), "http", "http", Some(":MIJkZXI=:")),
+            (secure("10.0.0.1"), "", "https", Some(":MIJkZXI=:")),
+            (Link::secure("10.0.0.1".parse().unwrap(), None), "", "https", None),
+            (Link::plain("10.0.0.1".parse().unwrap()), "https", "https", None),
+            (Link::plain("10.0.0.1".parse().unwrap()), "", "http", None),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert("client-cert", HeaderValue::from_static(":Zm9yZ2Vk:"));
+            if !said.is_empty() {
+                headers.insert(PROTO.clone(), HeaderValue::from_static(said));
+            }
+            let mut out = HeaderMap::new();
+            Caller::of(&link, &trusted, &headers, None).write(&mut out);
+            assert_eq!(out["x-forwarded-proto"], proto, "{link:?} {said}");
+            assert_eq!(out.get("client-cert").map(|value| value.to_str().unwrap()), cert, "{link:?}");
+        }
     }
 }

@@ -9,7 +9,7 @@
 //! | 4 | [`app`] (the only wiring), `main` |
 //! | 3 | [`proxy`] (one token request), [`telemetry`] (the door for Prometheus), [`admin`] (the door for commands), [`cli`] (the verbs), [`demo`] |
 //! | 2 | [`net`] accept, connections, deadlines · [`tls`] certificates, read again as they change · [`upstream`] pool, exchange · [`reload`] triggers · [`source`] lists in files, read and written · [`usage`] last use over restarts · [`fleet`] and over instances · [`log`] · [`metrics`] · [`work`] slow hashes |
-//! | 1 | [`config`] · [`head`] · [`extract`] · [`hash`] · [`registry`] the list in force · [`verify`] · [`lifecycle`] the rules of the rotation · [`throttle`] · [`admission`] · [`preamble`] the PROXY protocol · [`forwarded`] · [`rewrite`] · [`attempt`] |
+//! | 1 | [`config`] · [`head`] · [`extract`] · [`hash`] · [`registry`] the list in force · [`verify`] · [`lifecycle`] the rules of the rotation · [`throttle`] · [`admission`] · [`preamble`] the PROXY protocol · [`frames`] of HTTP/2 · [`forwarded`] · [`rewrite`] · [`attempt`] |
 //! | 0 | [`domain`] ids, secrets, sources, OAuth words, clock |
 //!
 //! Floors 0 and 1 are pure and synchronous: no runtime, no sockets, no files, no clock; `now` is an argument.
@@ -40,6 +40,7 @@ pub mod domain;
 pub mod extract;
 pub mod fleet;
 pub mod forwarded;
+pub mod frames;
 pub mod hash;
 pub mod head;
 pub mod lifecycle;

@@ -1,6 +1,7 @@
 //! The only wiring: settings -> load, bind, start -> serve until told to stop -> drain.
 
 mod admin;
+mod certificates;
 mod notices;
 mod planes;
 mod signals;
@@ -20,7 +21,7 @@ use crate::config::settings::Settings;
 use crate::domain::clock::{Clock, WallClock};
 use crate::log::Log;
 use crate::metrics::Metrics;
-use crate::net::accept;
+use crate::net::accept::{self, Rules};
 use crate::net::listener::{self, Listener};
 use crate::proxy::Shared;
 use crate::proxy::route::Routes;
@@ -61,7 +62,7 @@ impl App {
     }
 
     async fn serve(self, metrics: Arc<Metrics>, log: Log) -> anyhow::Result<()> {
-        let Launch { settings, loaded, clock, warnings, origin, announce } = self.0;
+        let Launch { settings, loaded, links, clock, warnings, origin, announce } = self.0;
         for warning in &warnings {
             log.warn("configuration", &[("warning", warning)]);
         }
@@ -91,7 +92,7 @@ impl App {
             clock: clock.clone(),
             settings: settings.clone(),
         });
-        let (planes, threads) = planes::start(&shared, &log)?;
+        let (planes, threads) = planes::start(&shared, links.proxy.as_ref(), &log)?;
 
         let triggers = match &origin {
             Some(_) => {
@@ -119,7 +120,7 @@ impl App {
                 tokio::task::spawn_local(accept::accept(
                     listener,
                     lanes,
-                    settings.limits.max_connections,
+                    Rules { most: settings.limits.max_connections, tls: links.proxy.is_some() },
                     metrics.clone(),
                     accepting.clone(),
                 ))
@@ -130,12 +131,18 @@ impl App {
         let flushed = planes.clone();
         let shown =
             Telemetry { shared: shared.clone(), readiness: readiness.clone(), flush: move || flushed.clone().flush() };
-        tokio::task::spawn_local(telemetry::serve(door, Arc::new(shown), telemetry_runs));
+        tokio::task::spawn_local(telemetry::serve(door, links.telemetry, Arc::new(shown), telemetry_runs));
         let admin = match &triggers {
             Some(triggers) => admin::open(&shared, triggers, &planes, &log)?,
             None => None,
         };
         tokio::task::spawn_local(notices::follow(shared.snapshot.clone(), clock.clone(), log.clone()));
+        tokio::task::spawn_local(certificates::follow(
+            links.all,
+            metrics.certificates.clone(),
+            clock.clone(),
+            log.clone(),
+        ));
         tokio::task::spawn_local(follow_clock(clock, log.clone()));
 
         for address in &addresses.proxy {

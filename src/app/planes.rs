@@ -15,6 +15,7 @@ use crate::net::worker::{self, Order, Start};
 use crate::proxy::report::Reporter;
 use crate::proxy::settle::{Batch, Settler};
 use crate::proxy::{Proxy, Shared};
+use crate::tls::server::ServerSide;
 use crate::upstream::pool::Pool;
 
 /// Batches that may wait for the control thread.
@@ -35,7 +36,11 @@ pub(super) struct Planes {
 }
 
 /// Starts the threads, and the task that finds out why credentials were refused.
-pub(super) fn start(shared: &Arc<Shared>, log: &Log) -> anyhow::Result<(Planes, Vec<JoinHandle<()>>)> {
+pub(super) fn start(
+    shared: &Arc<Shared>,
+    tls: Option<&Arc<ServerSide>>,
+    log: &Log,
+) -> anyhow::Result<(Planes, Vec<JoinHandle<()>>)> {
     let (settle, batches) = mpsc::channel(BATCHES);
     tokio::task::spawn_local(settle_all(batches, shared.clone(), log.clone()));
     let settings = &shared.settings;
@@ -44,6 +49,8 @@ pub(super) fn start(shared: &Arc<Shared>, log: &Log) -> anyhow::Result<(Planes, 
     let entry = Arc::new(Entry {
         proxy_protocol: proxy.proxy_protocol.then(|| proxy.trusted_proxies.clone()),
         header_timeout: settings.limits.header_timeout,
+        tls: tls.cloned(),
+        handshake_timeout: settings.limits.handshake_timeout,
     });
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let workers = if settings.proxy.workers == 0 { cores } else { settings.proxy.workers };
@@ -65,6 +72,7 @@ pub(super) fn start(shared: &Arc<Shared>, log: &Log) -> anyhow::Result<(Planes, 
                 upstream: settings.upstream.request_timeout,
             },
             max_header: settings.limits.max_header,
+            http2: proxy.http2,
             metrics: shared.metrics.clone(),
         };
         planes.lanes.push(Lane { connections, load: load.clone() });

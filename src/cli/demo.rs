@@ -8,6 +8,7 @@ use crate::domain::clock::Clock;
 use crate::hash;
 use crate::reload::Loaded;
 use crate::source::file::Seen;
+use crate::tls::links::Links;
 
 /// Starts the built-in server and the proxy in front of it.
 pub fn run() -> anyhow::Result<Next> {
@@ -29,6 +30,7 @@ pub fn run() -> anyhow::Result<Next> {
     Ok(Next::Serve(Box::new(Launch {
         settings,
         loaded,
+        links: Links::default(),
         clock,
         warnings: Vec::new(),
         origin: None,

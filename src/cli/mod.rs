@@ -38,6 +38,7 @@ use crate::config::settings::proxy::Listen;
 use crate::domain::clock::Clock;
 use crate::domain::mint;
 use crate::reload::Loaded;
+use crate::tls::links::Links;
 
 /// Rotate OAuth client secrets without downtime.
 ///
@@ -137,6 +138,8 @@ pub struct Launch {
     pub settings: Settings,
     /// The first list.
     pub loaded: Loaded,
+    /// What its connections are secured with.
+    pub links: Links,
     /// The time of windows.
     pub clock: Arc<Clock>,
     /// What the operator should know about the settings.

@@ -1,4 +1,5 @@
-//! The two files as a command reads them: every error of both at once, the environment over the file.
+//! The two files as a command reads them, and the certificates that they name: every error at once, the environment over
+//! the file.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -9,6 +10,7 @@ use crate::config::settings::Settings;
 use crate::domain::clock::Clock;
 use crate::domain::spoken::plural;
 use crate::reload::{self, Loaded};
+use crate::tls::links::Links;
 
 /// Everything that a start needs.
 pub(super) struct Ready {
@@ -16,6 +18,7 @@ pub(super) struct Ready {
     pub(super) loaded: Loaded,
     pub(super) warnings: Vec<Problem>,
     pub(super) text: String,
+    pub(super) links: Links,
 }
 
 /// Reads both files as a start does. Where either has errors, every error of both is given, and the warnings beside them.
@@ -25,9 +28,11 @@ pub(super) fn ready(
     clock: &Clock,
 ) -> Result<Ready, (ConfigErrors, Vec<Problem>)> {
     let (settings, problems, text) = settings(path, flags);
+    let mut problems = problems;
+    let links = settings.as_ref().map(|settings| Links::read(settings, &mut problems)).unwrap_or_default();
     let Problems { mut errors, warnings } = problems;
     match settings.map(|settings| (reload::load(&settings, clock), settings)) {
-        Some((Ok(loaded), settings)) if errors.is_empty() => Ok(Ready { settings, loaded, warnings, text }),
+        Some((Ok(loaded), settings)) if errors.is_empty() => Ok(Ready { settings, loaded, warnings, text, links }),
         Some((Err(more), _)) => {
             errors.extend(more.0);
             Err((ConfigErrors(errors), warnings))

@@ -3,6 +3,7 @@
 //! Families of fixed size live in the library's registry. The per-secret families are written as text straight from the
 //! live snapshot ([`secrets`]), because at 100,000 secrets the library's way of gathering is too slow.
 
+pub mod certificates;
 pub mod entry;
 pub mod requests;
 pub mod secrets;
@@ -15,6 +16,7 @@ use prometheus::{
     Gauge, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
+use self::certificates::CertificateMetrics;
 use self::entry::EntryMetrics;
 use self::requests::Requests;
 use crate::domain::clock::Timestamp;
@@ -34,6 +36,8 @@ pub struct Metrics {
     pub connections_refused: IntCounter,
     /// Connections closed before their first request.
     pub entry: EntryMetrics,
+    /// Certificates of links.
+    pub certificates: Arc<CertificateMetrics>,
     /// From the end of a request to the decision.
     pub authentication_duration: Histogram,
     /// To the head of the upstream's answer.
@@ -126,7 +130,7 @@ impl Metrics {
         #[cfg(target_os = "linux")]
         registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
         let gauge = |name: &str, help: &str| register(&registry, IntGauge::new(name, help)?);
-        let counter = |name: &str, help: &str| register(&registry, IntCounter::new(name, help)?);
+        let counter = |name: &str, help: &str| counter(&registry, name, help);
         Ok(Arc::new(Self {
             requests,
             in_flight: gauge("relatch_http_requests_in_flight", "Requests being handled on the proxy listener.")?,
@@ -136,6 +140,7 @@ impl Metrics {
                 "Connections turned away because the limit was reached.",
             )?,
             entry: EntryMetrics::new(&registry)?,
+            certificates: CertificateMetrics::new(&registry)?,
             authentication_duration: register(
                 &registry,
                 Histogram::with_opts(
@@ -216,6 +221,10 @@ impl Metrics {
 fn register<C: Collector + Clone + 'static>(registry: &Registry, metric: C) -> prometheus::Result<C> {
     registry.register(Box::new(metric.clone()))?;
     Ok(metric)
+}
+
+fn counter(registry: &Registry, name: &str, help: &str) -> prometheus::Result<IntCounter> {
+    register(registry, IntCounter::new(name, help)?)
 }
 
 fn counters(registry: &Registry, name: &str, help: &str, label: &str) -> prometheus::Result<IntCounterVec> {

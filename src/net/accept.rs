@@ -38,16 +38,25 @@ pub struct Load {
     pub connections: AtomicUsize,
 }
 
+/// What a listener goes by.
+pub struct Rules {
+    /// Open connections, over all listeners.
+    pub most: usize,
+    /// Whether callers begin with a TLS handshake: who is turned away then is told nothing.
+    pub tls: bool,
+}
+
 /// Accepts until told to stop; then takes what has already connected, and closes the listener.
 pub async fn accept(
     listener: Listener,
     lanes: Vec<Lane>,
-    most: usize,
+    rules: Rules,
     metrics: Arc<Metrics>,
     mut stop: watch::Receiver<bool>,
 ) -> io::Result<()> {
     let listener = listener.watch()?;
-    let turned_away = Arc::new(Semaphore::new(MOST_TURNED_AWAY));
+    let turned_away = Arc::new(Semaphore::new(if rules.tls { 0 } else { MOST_TURNED_AWAY }));
+    let most = rules.most;
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -87,7 +96,7 @@ fn hand_over(arrived: Arrived, lanes: &[Lane], most: usize, metrics: &Metrics, t
 }
 
 /// Answers 503 without reading, and stays a moment so that unread bytes do not reset the connection under the answer. A
-/// flood is not given that moment.
+/// flood is not given that moment, nor is who would have to shake hands first.
 fn turn_away(arrived: Arrived, turned_away: &Arc<Semaphore>) {
     let Ok(place) = turned_away.clone().try_acquire_owned() else { return };
     let body = r#"{"error":"temporarily_unavailable"}"#;

@@ -1,22 +1,18 @@
-//! One connection from a caller: which phase it is in, by when that must end, and the bytes underneath.
+//! Where a request stands, and by when that must end: of a connection of HTTP/1.1 for one request after the other, of
+//! HTTP/2 for each stream, beside the connection that carries them.
 //!
 //! hyper's own header timer also runs while a connection lies idle, so that callers would race a close; the phases here
 //! keep the two apart.
 
 use std::cell::{Cell, RefCell};
-use std::io;
-use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::deadline::Deadline;
-use super::socket::Socket;
 use crate::domain::source::{Source, TrustedProxy};
-use crate::forwarded::Caller;
+use crate::forwarded::{Caller, Link};
 
 /// Where a connection is in the life of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,30 +42,61 @@ pub struct PhaseLimits {
 
 /// What the connection's task, its bytes and its requests share.
 pub struct Conn {
-    /// The other end.
-    pub peer: Source,
+    link: Link,
     phase: Cell<Phase>,
     since: Cell<u64>,
     deadline: Deadline,
     limits: PhaseLimits,
     lingers: Cell<bool>,
+    was_asked: Cell<bool>,
     /// Set while the server drains: how long the connection may still lie idle.
     last_idle: Cell<Option<Duration>>,
     caller: RefCell<Option<Rc<Caller>>>,
+    streams: Streams,
+}
+
+/// What HTTP/2 adds: a connection carries streams.
+enum Streams {
+    /// One request at a time.
+    None,
+    /// Those of this connection: open ones, and answered ones that were not asked about yet.
+    Carried { open: Cell<usize>, answered: Cell<u32> },
+    /// This is one of that connection.
+    Of(Rc<Conn>),
 }
 
 impl Conn {
-    /// A connection that has just been made.
-    pub fn new(peer: Source, deadline: Deadline, limits: PhaseLimits) -> Rc<Self> {
+    /// A connection that has just been made, for one request after the other.
+    pub fn new(link: Link, deadline: Deadline, limits: PhaseLimits) -> Rc<Self> {
+        Self::begin(link, deadline, limits, Streams::None)
+    }
+
+    /// One that carries streams.
+    pub fn carrier(link: Link, deadline: Deadline, limits: PhaseLimits) -> Rc<Self> {
+        Self::begin(link, deadline, limits, Streams::Carried { open: Cell::new(0), answered: Cell::new(0) })
+    }
+
+    /// A stream that a request has come on.
+    pub fn stream(carrier: &Rc<Self>, deadline: Deadline) -> Rc<Self> {
+        if let Streams::Carried { open, .. } = &carrier.streams {
+            open.set(open.get() + 1);
+            carrier.enter(Phase::Upstream);
+        }
+        Self::begin(carrier.link.clone(), deadline, carrier.limits, Streams::Of(carrier.clone()))
+    }
+
+    fn begin(link: Link, deadline: Deadline, limits: PhaseLimits, streams: Streams) -> Rc<Self> {
         let conn = Self {
-            peer,
+            link,
             phase: Cell::new(Phase::Idle),
             since: Cell::new(0),
             deadline,
             limits,
             lingers: Cell::new(false),
+            was_asked: Cell::new(false),
             last_idle: Cell::new(None),
             caller: RefCell::new(None),
+            streams,
         };
         // A caller that connects and says nothing is given as long as one that begins a head.
         conn.enter(Phase::Head);
@@ -80,6 +107,9 @@ impl Conn {
     /// Enters a phase and sets its deadline.
     pub fn enter(&self, phase: Phase) {
         self.phase.set(phase);
+        if phase == Phase::Body {
+            self.was_asked.set(true);
+        }
         self.since.set(self.deadline.now());
         self.deadline.set(match phase {
             Phase::Idle => self.last_idle.get().unwrap_or(self.limits.idle),
@@ -104,6 +134,11 @@ impl Conn {
         matches!(self.phase.get(), Phase::Idle | Phase::Head)
     }
 
+    /// Whether a request has come over it.
+    pub const fn was_asked(&self) -> bool {
+        self.was_asked.get()
+    }
+
     /// Its deadline, to be woken by it.
     pub const fn deadline(&self) -> &Deadline {
         &self.deadline
@@ -120,12 +155,41 @@ impl Conn {
         }
     }
 
+    /// Bytes came from the other end: the first one after an idle phase begins a head. Where streams are carried a request
+    /// says itself when it is here.
+    pub fn bytes_came(&self) {
+        if self.phase.get() == Phase::Idle && matches!(self.streams, Streams::None) {
+            self.enter(Phase::Head);
+        }
+    }
+
+    /// Where the other end connects from.
+    pub const fn peer(&self) -> Source {
+        self.link.peer
+    }
+
+    /// Ticks so far, for rough ages.
+    pub fn tick(&self) -> u64 {
+        self.deadline.now()
+    }
+
+    /// How many streams were answered since this was last asked.
+    pub const fn answered(&self) -> u32 {
+        match &self.streams {
+            Streams::Carried { answered, .. } => answered.replace(0),
+            _ => 0,
+        }
+    }
+
     /// What is told about this connection's caller: made once where every request would be told about alike.
     pub fn caller(&self, trusted: &[TrustedProxy], headers: &HeaderMap, host: Option<&HeaderValue>) -> Rc<Caller> {
+        if let Streams::Of(carrier) = &self.streams {
+            return carrier.caller(trusted, headers, host);
+        }
         let mut kept = self.caller.borrow_mut();
         match &*kept {
             Some(caller) if caller.serves(host) => caller.clone(),
-            _ => kept.insert(Rc::new(Caller::of(self.peer, trusted, headers, host))).clone(),
+            _ => kept.insert(Rc::new(Caller::of(&self.link, trusted, headers, host))).clone(),
         }
     }
 
@@ -140,57 +204,16 @@ impl Conn {
     }
 }
 
-/// The bytes of a connection; the first one after an idle phase begins a head.
-pub struct Watched {
-    stream: Socket,
-    conn: Rc<Conn>,
-}
-
-impl Watched {
-    /// Watches a stream.
-    pub const fn new(stream: Socket, conn: Rc<Conn>) -> Self {
-        Self { stream, conn }
-    }
-
-    /// The stream itself.
-    pub fn into_inner(self) -> Socket {
-        self.stream
-    }
-}
-
-impl AsyncRead for Watched {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let before = buf.filled().len();
-        let polled = Pin::new(&mut self.stream).poll_read(cx, buf);
-        if self.conn.phase() == Phase::Idle && buf.filled().len() > before {
-            self.conn.enter(Phase::Head);
+impl Drop for Conn {
+    fn drop(&mut self) {
+        let Streams::Of(carrier) = &self.streams else { return };
+        let Streams::Carried { open, answered } = &carrier.streams else { return };
+        open.set(open.get().saturating_sub(1));
+        if self.phase.get() == Phase::Idle {
+            answered.set(answered.get().saturating_add(1));
         }
-        polled
-    }
-}
-
-impl AsyncWrite for Watched {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, buf)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
+        if open.get() == 0 {
+            carrier.enter(Phase::Idle);
+        }
     }
 }

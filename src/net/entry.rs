@@ -1,10 +1,12 @@
-//! What stands between a connection and its first request: the PROXY protocol's header, where it is asked for.
+//! What stands between a connection and its first request: the PROXY protocol's header, where it is asked for, and the
+//! TLS handshake, where we have a certificate.
 
 use std::cell::Cell;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::net::IpAddr;
 use std::pin::pin;
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -12,9 +14,12 @@ use tokio::io::AsyncReadExt;
 
 use super::deadline::Deadline;
 use super::socket::Socket;
+use super::stream::Stream;
 use crate::domain::source::{Source, TrustedProxy};
+use crate::forwarded::Link;
 use crate::metrics::entry::EntryMetrics;
 use crate::preamble::{self, Preamble};
+use crate::tls::server::ServerSide;
 
 /// What a connection must bring.
 pub struct Entry {
@@ -22,14 +27,46 @@ pub struct Entry {
     pub proxy_protocol: Option<Vec<TrustedProxy>>,
     /// How long its header may take.
     pub header_timeout: Duration,
+    /// Our certificate, where callers are to use TLS.
+    pub tls: Option<Arc<ServerSide>>,
+    /// How long a handshake may take.
+    pub handshake_timeout: Duration,
 }
 
 /// What is peeked at once: more than any header without a certificate's names.
 const PEEK: usize = 512;
 
 impl Entry {
-    /// Lets a connection in that brings what it must; gives where it came from.
+    /// Lets a connection in that brings what it must; gives it ready for requests, and what is known of it.
     pub(super) async fn admit(
+        &self,
+        mut socket: Socket,
+        peer: Source,
+        limits: &Patience<'_>,
+        metrics: &EntryMetrics,
+    ) -> Option<(Stream, Link)> {
+        let peer = self.announced(&mut socket, peer, limits, metrics).await?;
+        let Some(tls) = &self.tls else { return Some((Stream::Plain(socket), Link::plain(peer))) };
+        match limits.within(self.handshake_timeout, Stream::secured(socket, Some(tls))).await {
+            Ok(stream) => {
+                metrics.handshakes.success.inc();
+                let link = Link::secure(peer, stream.certificate());
+                Some((stream, link))
+            }
+            Err(error) => {
+                match error.kind() {
+                    io::ErrorKind::TimedOut => &metrics.handshakes.timeout,
+                    io::ErrorKind::InvalidData => &metrics.handshakes.refused,
+                    _ => &metrics.handshakes.closed,
+                }
+                .inc();
+                None
+            }
+        }
+    }
+
+    /// Where a connection comes from, as the proxy before us announces it.
+    async fn announced(
         &self,
         socket: &mut Socket,
         peer: Source,

@@ -1,32 +1,25 @@
 //! A data-plane thread: its own runtime, its own timers, its own upstream connections; it serves what it is handed.
 
 use std::cell::Cell;
-use std::convert::Infallible;
-use std::future::{Future, poll_fn};
-use std::pin::Pin;
+use std::future::Future;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::Body;
 use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
 use hyper::{Request, Response};
-use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::runtime::LocalOptions;
 use tokio::sync::{mpsc, oneshot};
 
 use super::accept::Load;
-use super::conn::{Conn, PhaseLimits, Watched};
+use super::conn::{Conn, PhaseLimits};
 use super::deadline::{Deadlines, TICK};
 use super::entry::{Entry, Patience};
 use super::listener::Arrived;
-use super::socket::Socket;
+use super::{http1, http2};
 use crate::domain::clock::instant;
 use crate::metrics::Metrics;
 
@@ -70,6 +63,8 @@ pub struct Start {
     pub limits: PhaseLimits,
     /// The largest head.
     pub max_header: usize,
+    /// Whether HTTP/2 is spoken too.
+    pub http2: bool,
     /// Where open connections are counted.
     pub metrics: Arc<Metrics>,
 }
@@ -77,11 +72,7 @@ pub struct Start {
 /// Threads that wait for names to be resolved, for each data-plane thread at most.
 pub const RESOLVERS: usize = 4;
 /// A caller that was just served may have its next request on the way while we drain.
-const DRAIN_GRACE: Duration = Duration::from_secs(1);
-/// How much of an unread request is read before the close, so that the answer is not destroyed by a reset.
-const LINGER_BYTES: usize = 256 << 10;
-/// ... and for how long.
-const LINGER_TIME: Duration = Duration::from_millis(500);
+pub(super) const DRAIN_GRACE: Duration = Duration::from_secs(1);
 
 /// Runs a thread until every connection has ended after [`Order::Drain`].
 pub fn run<S: Service>(start: Start, make: impl FnOnce(&Rc<Deadlines>) -> Rc<S>) -> std::io::Result<()> {
@@ -98,31 +89,39 @@ pub fn run<S: Service>(start: Start, make: impl FnOnce(&Rc<Deadlines>) -> Rc<S>)
     Ok(())
 }
 
+/// What the connections of a thread share.
+pub(super) struct Ground<S> {
+    pub(super) http1: hyper::server::conn::http1::Builder,
+    /// Unless it is not spoken here.
+    pub(super) http2: Option<hyper::server::conn::http2::Builder<http2::Streams>>,
+    pub(super) service: Rc<S>,
+    pub(super) deadlines: Rc<Deadlines>,
+    pub(super) limits: PhaseLimits,
+    pub(super) entry: Arc<Entry>,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) draining: Cell<bool>,
+}
+
 async fn serve<S: Service>(mut start: Start, service: &Rc<S>, deadlines: &Rc<Deadlines>) {
-    let mut http = http1::Builder::new();
-    http.max_header_size(start.max_header)
-        .max_buf_size(start.max_header.max(16 << 10))
-        // Head and body are small: one copy costs less than the kernel's walk over a list of buffers.
-        .writev(false);
-    let draining = Rc::new(Cell::new(false));
+    let ground = Rc::new(Ground {
+        http1: http1::builder(start.max_header),
+        http2: start.http2.then(|| http2::builder(start.max_header, deadlines, start.limits)),
+        service: service.clone(),
+        deadlines: deadlines.clone(),
+        limits: start.limits,
+        entry: start.entry.clone(),
+        metrics: start.metrics.clone(),
+        draining: Cell::new(false),
+    });
     let began = instant();
     let mut tick = tokio::time::interval(TICK);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
     loop {
         tokio::select! {
             taken = start.connections.recv(), if !start.connections.is_closed() || !start.connections.is_empty() => {
-                let Some(arrived) = taken else { continue };
-                let open = Open::count(&start);
-                let Ok((mut socket, peer)) = arrived.open() else { continue };
-                let (deadline, limits, entry) = (deadlines.deadline(), start.limits, start.entry.clone());
-                let (http, service, draining) = (http.clone(), service.clone(), draining.clone());
-                tokio::task::spawn_local(async move {
-                    let patience = Patience { deadline: &deadline, draining: &draining, grace: DRAIN_GRACE };
-                    if let Some(peer) = entry.admit(&mut socket, peer, &patience, &open.metrics.entry).await {
-                        connection(socket, Conn::new(peer, deadline, limits), http, service, draining).await;
-                    }
-                    drop(open);
-                });
+                if let Some(arrived) = taken {
+                    tokio::task::spawn_local(connection(arrived, Open::count(&start), ground.clone()));
+                }
             }
             Some(order) = start.orders.recv() => match order {
                 Order::Flush(done) => {
@@ -131,7 +130,7 @@ async fn serve<S: Service>(mut start: Start, service: &Rc<S>, deadlines: &Rc<Dea
                 }
                 Order::Drain => {
                     start.connections.close();
-                    draining.set(true);
+                    ground.draining.set(true);
                     service.drain();
                     deadlines.wake_all();
                 }
@@ -142,9 +141,26 @@ async fn serve<S: Service>(mut start: Start, service: &Rc<S>, deadlines: &Rc<Dea
                 service.tick();
             }
         }
-        if draining.get() && start.load.connections.load(Relaxed) == 0 {
+        if ground.draining.get() && start.load.connections.load(Relaxed) == 0 {
             return;
         }
+    }
+}
+
+/// A connection from its entry to its end.
+async fn connection<S: Service>(arrived: Arrived, _open: Open, ground: Rc<Ground<S>>) {
+    let Ok((socket, peer)) = arrived.open() else { return };
+    let deadline = ground.deadlines.deadline();
+    let patience = Patience { deadline: &deadline, draining: &ground.draining, grace: DRAIN_GRACE };
+    let entered = ground.entry.admit(socket, peer, &patience, &ground.metrics.entry).await;
+    let Some((stream, link)) = entered else { return };
+    if stream.protocol() == Some(crate::tls::H2) {
+        return http2::serve(stream, Bytes::new(), Conn::carrier(link, deadline, ground.limits), &ground).await;
+    }
+    let conn = Conn::new(link.clone(), deadline, ground.limits);
+    if let Some((stream, ahead)) = http1::serve(stream, conn, &ground).await {
+        let carrier = Conn::carrier(link, ground.deadlines.deadline(), ground.limits);
+        http2::serve(stream, ahead, carrier, &ground).await;
     }
 }
 
@@ -166,57 +182,4 @@ impl Drop for Open {
         self.load.connections.fetch_sub(1, Relaxed);
         self.metrics.connections.dec();
     }
-}
-
-async fn connection<S: Service>(
-    socket: Socket,
-    conn: Rc<Conn>,
-    http: http1::Builder,
-    service: Rc<S>,
-    draining: Rc<Cell<bool>>,
-) {
-    let shared = conn.clone();
-    let answer = service_fn(move |request| {
-        let (service, conn) = (service.clone(), shared.clone());
-        async move { Ok::<_, Infallible>(service.call(conn, request).await) }
-    });
-    let io = TokioIo::new(Watched::new(socket, conn.clone()));
-    let mut connection = http.serve_connection(io, answer);
-    let mut told_to_drain = false;
-    let ended = poll_fn(|cx| {
-        conn.deadline().wakes(cx.waker());
-        if draining.get() && !told_to_drain {
-            told_to_drain = true;
-            conn.drain(DRAIN_GRACE);
-        }
-        match Pin::new(&mut connection).poll(cx) {
-            Poll::Ready(_) => Poll::Ready(true),
-            // A late body or upstream is answered by the request itself, which ends the phase. Nobody answers a head that
-            // does not come; and where an answer is not read, the request that waits behind it is not asked.
-            Poll::Pending if conn.is_late() && conn.has_no_request() => Poll::Ready(false),
-            Poll::Pending if conn.deadline().is_overdue() => Poll::Ready(false),
-            Poll::Pending => Poll::Pending,
-        }
-    })
-    .await;
-    if ended && conn.lingers() {
-        linger(connection.into_parts().io.into_inner().into_inner()).await;
-    }
-}
-
-/// Reads on for a moment after the answer: a close with unread bytes would reset the connection, and the caller would
-/// never see why it was refused.
-async fn linger(mut stream: Socket) {
-    let _may_be_closed = stream.shutdown().await;
-    let mut unread = [0u8; 4096];
-    let mut left = LINGER_BYTES;
-    let reading = async {
-        while let Ok(read @ 1..) = stream.read(&mut unread).await {
-            left = left.saturating_sub(read);
-            if left == 0 {
-                break;
-            }
-        }
-    };
-    let _given_up = tokio::time::timeout(LINGER_TIME, reading).await;
 }

@@ -23,7 +23,7 @@ use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::request::Parts;
 use hyper::body::Incoming;
-use hyper::{Method, Request, Response, StatusCode};
+use hyper::{Method, Request, Response, StatusCode, Version};
 use zeroize::Zeroizing;
 
 use self::authenticate::{Cleared, Decision};
@@ -103,6 +103,7 @@ impl Proxy {
         notes: &mut Notes,
     ) -> Result<Answer, Failure> {
         let shared = &*self.shared;
+        self.room(parts.version)?;
         let head = Head::check(parts.version, &parts.headers)?;
         notes.request_id = head.request_id.cloned();
         let route = shared.routes.find(&parts.method, &parts.uri, notes)?;
@@ -153,6 +154,14 @@ impl Proxy {
             Some(whose) => self.send_replaced(conn, &original, &form, cleared.passage(), whose, now).await,
             None => self.send(conn, &original, &form, cleared.passage()).await,
         }
+    }
+
+    /// Connections are bounded, and with them the requests of those that carry one at a time; where one connection carries
+    /// many the same bound holds for requests.
+    fn room(&self, version: Version) -> Result<(), Refusal> {
+        let most = i64::try_from(self.shared.settings.limits.max_connections).unwrap_or(i64::MAX);
+        let full = version == Version::HTTP_2 && self.shared.metrics.in_flight.get() > most;
+        if full { Err(Refusal::Busy(1)) } else { Ok(()) }
     }
 
     /// The form, or what stood for one in JSON.

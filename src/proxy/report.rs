@@ -52,7 +52,7 @@ impl Notes {
     /// Begins with the head of a request.
     pub fn begin(conn: &Conn) -> Self {
         Self {
-            peer: conn.peer,
+            peer: conn.peer(),
             endpoint: None,
             request_id: None,
             client: None,

@@ -18,7 +18,10 @@ use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::AbortHandle;
 
+use crate::net::socket::Socket;
+use crate::net::stream::Stream;
 use crate::proxy::Shared;
+use crate::tls::server::ServerSide;
 
 /// What this instance is doing: decides `/readyz`.
 #[derive(Default)]
@@ -57,8 +60,12 @@ const MOST: usize = 64;
 static RENDERS: Semaphore = Semaphore::const_new(2);
 
 /// Serves until told to stop.
-pub async fn serve<F, D>(listener: TcpListener, telemetry: Arc<Telemetry<F>>, mut stop: watch::Receiver<bool>)
-where
+pub async fn serve<F, D>(
+    listener: TcpListener,
+    tls: Option<Arc<ServerSide>>,
+    telemetry: Arc<Telemetry<F>>,
+    mut stop: watch::Receiver<bool>,
+) where
     F: Fn() -> D + 'static,
     D: Future<Output = ()> + 'static,
 {
@@ -78,8 +85,10 @@ where
         {
             oldest.abort();
         }
-        let telemetry = telemetry.clone();
+        let (telemetry, tls) = (telemetry.clone(), tls.clone());
         let connection = tokio::task::spawn_local(async move {
+            let secured = tokio::time::timeout(PATIENCE, Stream::secured(Socket::Tcp(stream), tls.as_deref()));
+            let Ok(Ok(stream)) = secured.await else { return };
             let service = service_fn(|request| {
                 let telemetry = telemetry.clone();
                 async move { Ok::<_, Infallible>(answer(&telemetry, &request).await) }

@@ -5,6 +5,7 @@
 
 pub mod client;
 pub mod hot;
+pub mod links;
 pub mod material;
 pub mod server;
 

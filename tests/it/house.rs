@@ -11,6 +11,7 @@ const FLOORS: [&[&str]; 5] = [
         "config",
         "extract",
         "forwarded",
+        "frames",
         "hash",
         "head",
         "lifecycle",

@@ -421,7 +421,7 @@ mod tests {
 
     #[test]
     fn what_this_version_cannot_do_is_refused_rather_than_ignored() {
-        for text in ["[proxy.tls]\ncert = \"a\"\nkey = \"b\"\n", "[upstream.tls]\nca = \"a\"\n"] {
+        for text in ["[admin.tls]\ncert = \"a\"\nkey = \"b\"\n", "[upstream.tls]\nca = \"a\"\n"] {
             let errors = parse(&format!("{LEAST}{text}"), &[]).1;
             assert!(errors.iter().any(|e| e.contains("not in this version")), "{text}: {errors:?}");
         }

@@ -21,6 +21,8 @@ pub struct Proxy {
     pub trusted_proxies: Vec<TrustedProxy>,
     /// Whether each connection begins with a header of the PROXY protocol, from one of them.
     pub proxy_protocol: bool,
+    /// Whether HTTP/2 is spoken beside HTTP/1.1.
+    pub http2: bool,
     /// The certificate that callers see.
     pub tls: Option<ServerTls>,
 }
@@ -85,6 +87,7 @@ impl Proxy {
                 "Each connection begins with a PROXY header (v1 or v2) of a trusted proxy; others are closed",
                 false,
             ),
+            http2: section.or("http2", "HTTP/2 too, by ALPN or prior knowledge", true),
             tls: ServerTls::read_in(section, base),
             workers: section.or("workers", "Data-plane threads; 0 = the cores we may use", 0),
             trusted_proxies: section.or(
