@@ -197,6 +197,10 @@ impl Service for Proxy {
         if unread || self.draining.get() {
             respond::close_after(&mut response);
         }
+        // Over HTTP/1.1 hyper leaves it out itself (RFC 9110 section 9.3.2).
+        if parts.method == Method::HEAD {
+            *response.body_mut() = Reply::Whole(None);
+        }
         report.status = Some(response.status());
         response
     }

@@ -1,6 +1,7 @@
 //! The request corpus: every `[[case]]` in `tests/corpus` is sent to a real
-//! sidecar, twice (in one piece, and torn into several), and what came back,
-//! what the upstream saw and what was logged are held against it.
+//! sidecar (in one piece, torn into several, through TLS, and over HTTP/2 where
+//! it is about more than HTTP/1.1), and what came back, what the upstream saw and
+//! what was logged are held against it.
 //!
 //! Cases are data because the list grows with every trick that somebody finds:
 //! a new one is five lines of TOML. One relatch runs for each set-up of a file
@@ -27,6 +28,21 @@ enum Shape {
     Whole,
     /// In several writes with pauses: where a read ends must not change a decision.
     Torn,
+    /// In one write, through TLS.
+    Secured,
+    /// Over HTTP/2, where it says something there.
+    Streams,
+}
+
+impl Shape {
+    /// Whether a case says something in this shape.
+    fn fits(self, case: &Case) -> bool {
+        match self {
+            Self::Whole | Self::Secured => true,
+            Self::Torn => request::can_be_torn(case),
+            Self::Streams => request::translated(case).is_some(),
+        }
+    }
 }
 
 #[test]
@@ -73,16 +89,16 @@ fn run(file: &str) {
     let mut failures = Vec::new();
     let mut ran = 0;
     for (name, cases) in by_setup {
-        let mut live = Live::start(name, &setups);
-        for case in cases {
-            for shape in [Shape::Whole, Shape::Torn] {
-                if shape == Shape::Whole || request::can_be_torn(case) {
+        for shapes in [&[Shape::Whole, Shape::Torn, Shape::Streams][..], &[Shape::Secured]] {
+            let mut live = Live::start(name, &setups, shapes == [Shape::Secured]);
+            for case in &cases {
+                for shape in shapes.iter().filter(|shape| shape.fits(case)) {
                     ran += 1;
-                    failures.extend(judge::run(case, shape, &mut live));
+                    failures.extend(judge::run(case, *shape, &mut live));
                 }
             }
+            failures.extend(live.finish().into_iter().map(|why| format!("set-up {name}: {why}")));
         }
-        failures.extend(live.finish().into_iter().map(|why| format!("set-up {name}: {why}")));
     }
     assert!(failures.is_empty(), "{} of {ran} runs of {file} failed:\n\n{}", failures.len(), failures.join("\n\n"));
 }

@@ -54,7 +54,7 @@ const POISON: [&[u8]; 24] = [
 #[test]
 fn bent_requests_are_answered_cleanly_and_nothing_strange_gets_through() {
     let number = |key: &str| std::env::var(key).ok().and_then(|value| value.parse().ok());
-    let mut live = Live::start("guard", &setups());
+    let mut live = Live::start("guard", &setups(), false);
     let mut broken = Vec::new();
     let first = number("MUTANTS_SEED").unwrap_or(1);
     for seed in first..first + number("MUTANTS").unwrap_or(COUNT) {

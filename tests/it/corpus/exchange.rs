@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use super::kind::Kind;
 use super::request::{Step, ends};
 use crate::support::bytes;
+use crate::support::frames::{Request, Streams, translated};
 use crate::support::http::{Method, Outcome, Reply, Wire, token_request};
 
 /// How long an answer may take where the case does not say.
@@ -71,6 +72,26 @@ pub(super) fn converse(proxy: SocketAddr, plan: &Plan<'_>) -> Transcript {
     });
     if transcript.faults.is_empty() {
         transcript.look_after(&mut wire, plan);
+    }
+    transcript
+}
+
+/// The same over HTTP/2: there is one answer to the one request, or the stream is reset.
+pub(super) fn ask(proxy: SocketAddr, request: Request, plan: &Plan<'_>) -> Transcript {
+    let mut streams = Streams::connect(proxy);
+    let mut transcript = Transcript::default();
+    let kinds = plan.answers.first().map(Vec::as_slice).unwrap_or_default();
+    match streams.ask(request, plan.within.unwrap_or(ANSWER)) {
+        Ok(reply) => _ = transcript.take(Outcome::Reply(reply), kinds, plan.error),
+        Err(_) if kinds.contains(&Kind::Framing) => transcript.kinds.push(Kind::Framing),
+        Err(why) => transcript.faults.push(why),
+    }
+    transcript.in_step = true;
+    let (id, secret) = plan.follow;
+    let follow = translated(&token_request(Method::Basic, id, secret, plan.follow_id)).unwrap();
+    match streams.ask(follow, ANSWER) {
+        Ok(reply) if reply.status == 200 && reply.header("x-answer-to") == Some(plan.follow_id) => {}
+        other => transcript.faults.push(format!("a good request beside it: {other:?}")),
     }
     transcript
 }

@@ -1,6 +1,7 @@
 //! A sidecar that takes case after case, and its set-up by name.
 
 use std::collections::{BTreeMap, HashMap};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -8,6 +9,8 @@ use serde::Deserialize;
 use super::corpus_dir;
 use crate::support::http::{Method, Outcome, Reply, Wire, token_request};
 use crate::support::sidecar::Sidecar;
+use crate::support::tls::Ca;
+use crate::support::tunnel::{self, Tunnel};
 use crate::support::upstream::{Seen, Upstream};
 use crate::support::{bytes, leak};
 
@@ -63,17 +66,18 @@ pub(crate) struct Live {
     pub(crate) upstream: Upstream,
     /// Id and secret that always work.
     pub(crate) probe: (String, String),
-    /// Answers kept for `same_as`, by case id.
-    pub(super) answers: HashMap<String, Vec<u8>>,
+    /// Answers kept for `same_as`, by case id and whether it came over HTTP/2.
+    pub(super) answers: HashMap<(String, bool), Vec<u8>>,
     mark: usize,
     fragments: usize,
     log_mark: usize,
+    tunnel: Option<Tunnel>,
 }
 
 impl Live {
-    /// Starts the set-up of this name.
+    /// Starts the set-up of this name, with a certificate if it is to be `secured`.
     #[track_caller]
-    pub(crate) fn start(name: &str, setups: &BTreeMap<String, Named>) -> Self {
+    pub(crate) fn start(name: &str, setups: &BTreeMap<String, Named>, secured: bool) -> Self {
         let named = setups.get(name).unwrap_or_else(|| panic!("no set-up {name}"));
         let upstream = Upstream::start();
         let mut setup = Sidecar::guard().upstream(&upstream);
@@ -90,8 +94,20 @@ impl Live {
         let probe = named.probe.clone().expect("a set-up has a probe");
         let (mark, fragments, log_mark) = (0, 0, 0);
         let answers = HashMap::new();
+        let ca = Ca::new();
+        if secured {
+            let pair = ca.issue(&[tunnel::NAME]);
+            setup = setup.file("tls.crt", &pair.cert).file("tls.key", &pair.key);
+            setup = setup.config("[proxy.tls]\ncert = \"tls.crt\"\nkey = \"tls.key\"\n");
+        }
         let sidecar = setup.start();
-        Self { sidecar, upstream, probe, answers, mark, fragments, log_mark }
+        let tunnel = secured.then(|| Tunnel::to(sidecar.proxy(), tunnel::caller(&ca, None, &["http/1.1"])));
+        Self { sidecar, upstream, probe, answers, mark, fragments, log_mark, tunnel }
+    }
+
+    /// Where to connect.
+    pub(super) fn front(&self) -> SocketAddr {
+        self.tunnel.as_ref().map_or_else(|| self.sidecar.proxy(), Tunnel::entrance)
     }
 
     /// Forgets what came before. Requests that arrived since the last look came
@@ -126,7 +142,7 @@ impl Live {
     /// A good request on a connection of its own.
     pub(crate) fn ask(&self, request_id: &str) -> Result<Reply, String> {
         let (id, secret) = &self.probe;
-        let mut wire = Wire::connect(self.sidecar.proxy());
+        let mut wire = Wire::connect(self.front());
         wire.send(&token_request(Method::Basic, id, secret, request_id));
         match wire.read_reply(false, Duration::from_secs(6)) {
             Outcome::Reply(reply) if reply.status == 200 => Ok(reply),

@@ -10,6 +10,7 @@ use std::time::Duration;
 use super::Shape;
 use super::case::{Base, Case};
 use crate::support::bytes;
+use crate::support::frames::{Request, translated as translate};
 
 /// What `@EVIL@` stands for.
 const EVIL: &str = "GET /evil HTTP/1.1\r\nHost: proxy.test\r\n\r\n";
@@ -50,11 +51,18 @@ pub(super) fn can_be_torn(case: &Case) -> bool {
     whole.len() <= LARGE && !marks.iter().any(|mark| bytes::contains(&whole, mark))
 }
 
+/// The request over HTTP/2, if the case is one request that means something there.
+pub(super) fn translated(case: &Case) -> Option<Request> {
+    let whole = Some(build(case)).filter(|_| case.times == 1 && can_be_torn(case))?;
+    let speaks_http2 = case.setup != "http1";
+    translate(&whole).filter(|_| speaks_http2)
+}
+
 /// The steps of sending it.
 pub(super) fn steps(case: &Case, shape: Shape) -> Vec<Step> {
     let whole = build(case);
     match shape {
-        Shape::Whole => marked(&whole),
+        Shape::Whole | Shape::Secured | Shape::Streams => marked(&whole),
         Shape::Torn => torn(&whole, &case.id),
     }
 }

@@ -8,6 +8,7 @@ pub(crate) mod bytes;
 pub(crate) mod caller;
 pub(crate) mod console;
 pub(crate) mod form;
+pub(crate) mod frames;
 pub(crate) mod http;
 pub(crate) mod leak;
 pub(crate) mod metrics;
@@ -15,7 +16,9 @@ pub(crate) mod process;
 pub(crate) mod quick;
 pub(crate) mod setup;
 pub(crate) mod sidecar;
+pub(crate) mod tls;
 pub(crate) mod toml_text;
+pub(crate) mod tunnel;
 pub(crate) mod upstream;
 
 use std::time::{Duration, Instant};
