@@ -25,7 +25,7 @@ fn entry(uses: u64, callers: &[(u8, u64)]) -> Entry {
     let from: Vec<Sighting> = callers.iter().map(caller).collect();
     let refused = Refusals { count: uses / 2, from: from.iter().take(1).cloned().collect() };
     let seen = Seen { last_used: Some(at(1000 + uses)), uses, from, refused, ..Seen::since(at(500)) };
-    Entry { client: "billing \"\n{".into(), secret: "sec_1".into(), seen, gone: None }
+    Entry { client: "billing \"\n{".into(), tenant: "shop".into(), secret: "sec_1".into(), seen, gone: None }
 }
 
 fn line(key: u8, entry: &Entry, extent: Extent) -> Vec<u8> {
