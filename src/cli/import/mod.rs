@@ -64,7 +64,7 @@ pub(super) enum Format {
     Dex,
     /// Authelia: its configuration, with identity_providers.oidc.clients
     Authelia,
-    /// A table with a line of names: client_id,name,secret_id,secret_name,hash|secret,created,not_before,expires
+    /// A table with a line of names: client_id,tenant,name,secret_id,secret_name,hash|secret,created,not_before,expires
     Csv,
 }
 

@@ -123,6 +123,10 @@ fn a_revoked_secret_stays_so_in_its_realm_and_its_like_elsewhere_lives() {
     let changes = sidecar.wait_log(|line| line["changes"] == "1 secrets revoked: shop/billing/one");
     assert_eq!(field(&changes, "generation"), "2");
 
+    let status = run(&sidecar, &["status"]).out;
+    let row = status.lines().find(|line| line.starts_with("shop ")).unwrap_or_else(|| panic!("{status}"));
+    assert!(status.contains("\nTENANT  CLIENT ") && row.contains("a dead secret (revoked) was presented"), "{status}");
+
     sidecar.write_clients(&text(LIST));
     let refused = sidecar.wait_log(|line| line["msg"] == "client list refused, the one in force stays");
     let why = "secret one of client \"billing\" of tenant \"shop\" was revoked";
@@ -170,6 +174,63 @@ fn commands_show_whose_each_is_and_take_the_realm_beside_the_id() {
     assert_eq!((gone.code, &*gone.err), (Some(0), "Client billing of tenant mall removed.\n"));
     assert_eq!(list(&sidecar), Expansion::of(sidecar.dir(), "").apply(LIST), "as before it came");
     drop(sidecar);
+}
+
+#[test]
+fn the_secrets_of_several_are_told_apart_where_they_are_written() {
+    let upstream = Upstream::start();
+    // The same id in both realms: what is written of the one must not be written over by the other.
+    let list = LIST.replace("id = \"two\"", "id = \"two\"\nstatus = \"revoked\"");
+    let sidecar = guard(&list, &upstream).start();
+    let files = run(&sidecar, &["rotate", "--all", "--out-dir", "made"]);
+    assert_eq!(files.code, Some(0), "{}", files.err);
+    let written = |tenant: &str| {
+        let path = sidecar.dir().join(format!("made/billing@{tenant}.secret"));
+        std::fs::read_to_string(path).unwrap().trim().to_owned()
+    };
+    for tenant in ["shop", "bank.1"] {
+        assert_eq!(ask(&sidecar, tenant, &written(tenant)), 200);
+        assert_eq!(run(&sidecar, &["secret", "revoke", "billing", "one", "--tenant", tenant, "--force"]).code, Some(0));
+    }
+    assert_eq!(ask(&sidecar, "shop", &written("bank.1")), 401);
+    let shown = run(&sidecar, &["rotate", "--all", "-q"]).out;
+    let rows: Vec<Vec<&str>> = shown.lines().map(|line| line.split('\t').collect()).collect();
+    assert_eq!(rows.len(), 2);
+    for (row, tenant) in rows.iter().zip(["shop", "bank.1"]) {
+        assert_eq!((row[0], row[3], ask(&sidecar, tenant, row[2])), ("billing", tenant, 200));
+    }
+    drop(sidecar);
+}
+
+#[test]
+fn the_end_of_a_secret_is_told_ahead_for_each_realm() {
+    let upstream = Upstream::start();
+    let end = jiff::Timestamp::now() + jiff::SignedDuration::from_hours(5 * 24);
+    let list = LIST.replace("id = \"one\"", &format!("id = \"one\"\nexpires = {end}"));
+    let sidecar = guard(&list, &upstream).start();
+    for tenant in ["shop", "bank.1"] {
+        let told = |line: &Value| line["msg"] == "a secret expires soon" && line["tenant"] == tenant;
+        assert_eq!(field(&sidecar.wait_log(told), "client_id"), "billing");
+    }
+    let labels = [("client_id", "billing"), ("tenant", "bank.1"), ("secret_id", "one")];
+    assert_eq!(sidecar.metric("relatch_client_secret_expiry_notice_days", &labels), Some(7.0));
+    sidecar.finish(&upstream);
+}
+
+#[test]
+fn an_import_takes_the_realms_name_or_the_tenant_that_is_given() {
+    let dir = tempfile::tempdir().unwrap();
+    let realm =
+        r#"{"realm": "shop", "clients": [{"clientId": "billing", "secret": "exported-s3cr3t-7Hq2-abcdefghij"}]}"#;
+    std::fs::write(dir.path().join("realm.json"), realm).unwrap();
+    for (arguments, expected) in [
+        (&[][..], "id = \"billing\"\ntenant = \"shop\"\n"),
+        (&["--tenant", "mall"], "id = \"billing\"\ntenant = \"mall\"\n"),
+        (&["--tenant", ""], "id = \"billing\"\n\n"),
+    ] {
+        let ran = relatch(dir.path(), &[&["import", "--from", "keycloak", "realm.json"], arguments].concat());
+        assert!(ran.code == Some(0) && ran.out.contains(expected), "{arguments:?}: {}{}", ran.out, ran.err);
+    }
 }
 
 #[test]
