@@ -1,8 +1,9 @@
 //! Step 5: is the presented secret an active one of its client? The same work for every refusal.
 //!
-//! Each reading is looked up, hashed and compared over eight slots, always; dummies fill the free ones, and an unknown
-//! client has nothing but dummies. Results are folded, not branched on. Why a secret was refused is found out later, on
-//! another thread ([`post_mortem`]), after the same answer went out for every reason.
+//! Each reading is looked up among the clients of the tenant in the path, hashed and compared over eight slots, always;
+//! dummies fill the free ones, and an unknown client has nothing but dummies. Results are folded, not branched on. Why a
+//! secret was refused is found out later, on another thread ([`post_mortem`]), after the same answer went out for every
+//! reason.
 //!
 //! Slow hashes are the stated exception: a client that has one not proven yet is answered later ([`slow`]). No decoy is
 //! computed for the others, because a stranger could have it computed at will.

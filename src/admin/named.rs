@@ -15,7 +15,7 @@ pub(super) struct Named(pub(super) ClientKey);
 /// The secret of `/clients/{id}/secrets/{secret}`.
 pub(super) struct NamedSecret(pub(super) ClientKey, pub(super) SecretId);
 
-/// `?tenant=`: absent for a client of none.
+/// `?tenant=`: absent, or empty, for a client of none.
 #[derive(Deserialize)]
 pub(super) struct OfTenant {
     pub(super) tenant: Option<String>,

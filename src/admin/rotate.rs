@@ -4,17 +4,17 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Extension, State};
+use axum::extract::{Extension, Query, State};
 use serde::{Deserialize, Serialize};
 
 use super::answer::{Fault, FaultObject};
 use super::change::Wish;
 use super::ground::{Ground, View};
-use super::named::Named;
+use super::named::{Named, OfTenant};
 use super::object::SecretObject;
 use super::repeat::Asked;
 use super::routes::{Body, Caller, secret_object};
-use super::wish::{Made, RotateWish, SecretWish, Whose};
+use super::wish::{Made, RotateWish, SecretWish};
 use crate::domain::ids::{ClientKey, SecretId};
 use crate::domain::secret::Secret;
 use crate::lifecycle::Action;
@@ -54,10 +54,11 @@ pub(super) async fn one(
 
 pub(super) async fn several(
     State(ground): State<Arc<Ground>>,
+    Query(asked): Query<OfTenant>,
     Extension(caller): Extension<Caller>,
     Body(wish): Body<RotateWish>,
 ) -> Result<Json<RotationsObject>, Fault> {
-    let ids = wish.clients.iter().map(Whose::key).collect::<Result<Vec<_>, _>>()?;
+    let ids = wish.clients.iter().map(|client| client.key(asked.tenant.as_deref())).collect::<Result<Vec<_>, _>>()?;
     let rotated = ground.rotate(caller, ids, &wish).await?;
     let object = |(client, result): (ClientKey, Result<SecretObject, Fault>)| {
         let (secret, fault) = match result {

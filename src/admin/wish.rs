@@ -110,13 +110,13 @@ impl LifecycleWish {
     }
 }
 
-/// A client as a body names it: by its id alone where it is of no tenant.
+/// A client as a body names it: by its id alone where it is of no tenant, or of the one that the query names.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(untagged)]
 pub enum Whose {
-    /// Of no tenant.
+    /// By its id.
     Id(String),
-    /// Of a tenant.
+    /// With its tenant.
     Of {
         /// Its tenant.
         tenant: String,
@@ -134,9 +134,10 @@ impl Whose {
         }
     }
 
-    pub(super) fn key(&self) -> Result<ClientKey, Fault> {
+    /// Which client it is, `asked` being the tenant in the query.
+    pub(super) fn key(&self, asked: Option<&str>) -> Result<ClientKey, Fault> {
         match self {
-            Self::Id(id) => client_key("", id),
+            Self::Id(id) => client_key(asked.unwrap_or_default(), id),
             Self::Of { tenant, id } => client_key(tenant, id),
         }
     }

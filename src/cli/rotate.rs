@@ -163,10 +163,8 @@ fn clients(globals: &Globals, door: &Door, arguments: &Arguments) -> anyhow::Res
 fn tell(globals: &Globals, result: &mut RotationObject, file: Option<OutFile>, several: bool) -> anyhow::Result<()> {
     let Some(secret) = &mut result.secret else {
         let why = result.fault.as_ref().map_or("", |fault| &fault.message);
-        talk(&format!(
-            "error: {}{why}\n",
-            if several { format!("{}: ", Called::from(&*result)) } else { String::new() }
-        ));
+        let whose = if several { format!("{}: ", Called::from(&*result)) } else { String::new() };
+        talk(&format!("error: {whose}{why}\n"));
         return Ok(());
     };
     if let Some(file) = file {
@@ -232,7 +230,8 @@ fn prepare(folder: &Path) -> anyhow::Result<()> {
     })
 }
 
-/// `DIR/billing.secret`, or `DIR/billing@master.secret`; letters that a name may not have are percent-encoded, so that each client has its own.
+/// `DIR/billing.secret`, or `DIR/billing@master.secret`; letters that a name may not have are percent-encoded, so that each
+/// client has its own.
 fn file(folder: &Path, client: &Called) -> PathBuf {
     let name = encoded(&client.id);
     let name = name.strip_prefix('.').map_or_else(|| name.clone(), |rest| format!("%2E{rest}"));

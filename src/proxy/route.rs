@@ -109,7 +109,7 @@ impl Route {
         }
         let mut target = self.endpoint.upstream_path.of(tenant).into_owned().into_bytes();
         if let Some(query) = query {
-            let mut written = vec![];
+            let mut written = Vec::new();
             query.write(FormCredentials::None, &mut written);
             target.push(b'?');
             target.append(&mut written);

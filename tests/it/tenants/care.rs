@@ -261,6 +261,8 @@ fn the_admin_socket_takes_the_tenant_in_the_query_and_shows_it_in_its_objects() 
     let wish = json!({"clients": [{"id": "billing", "tenant": "bank.1"}, "billing"]});
     let rotated = admin.must("POST", "/api/v1/rotate", &wish);
     assert_eq!(tenants(&rotated["results"]), [json!("bank.1"), Value::Null]);
+    let rotated = admin.must("POST", "/api/v1/rotate?tenant=bank.1", &json!({"clients": ["billing"]}));
+    assert_eq!(tenants(&rotated["results"]), [json!("bank.1")]);
     let (status, fault) = admin.ask("POST", "/api/v1/clients?tenant=shop", &json!({"id": "x", "tenant": "mall"}));
     assert_eq!(status, 400, "{fault}");
     assert_eq!(admin.must("POST", "/api/v1/clients?tenant=mall", &json!({"id": "x"}))["tenant"], "mall");
