@@ -60,7 +60,7 @@ fn entries(clients: usize) -> Vec<ClientEntry> {
         spot: Spot::default(),
     };
     let entry = |client| ClientEntry {
-        id: ClientId::parse(&format!("client-{client:07}")).unwrap(),
+        key: ClientId::parse(&format!("client-{client:07}")).unwrap().into(),
         name: String::new(),
         enabled: true,
         max_active: 2,
@@ -73,8 +73,14 @@ fn entries(clients: usize) -> Vec<ClientEntry> {
 
 fn build_list(entries: Vec<ClientEntry>) -> Snapshot {
     let files = SecretFiles::new();
-    let ground =
-        Ground { files: &files, previous: None, forwards: false, egress: &[], keep_revoked: Duration::ZERO, now: NOW };
+    let ground = Ground {
+        files: &files,
+        previous: None,
+        forwards: false,
+        endpoints: &[],
+        keep_revoked: Duration::ZERO,
+        now: NOW,
+    };
     build(entries, &ground, 0, Vec::new()).0.unwrap()
 }
 
@@ -104,7 +110,7 @@ fn decide(snapshot: &Snapshot, body: &str) -> bool {
     let Ok(Presented::Secret(credentials)) = extract(None, &form, BasicDecoding::Both, &mut scratch) else {
         return false;
     };
-    matches!(verify(snapshot, &credentials, NOW), Verdict::Verified(_))
+    matches!(verify(snapshot.tenancy(""), &credentials, NOW), Verdict::Verified(_))
 }
 
 fn pieces(c: &mut Criterion) {
@@ -165,7 +171,7 @@ fn proven(c: &mut Criterion) {
         let Ok(Presented::Secret(credentials)) = extract(None, &form, BasicDecoding::Both, &mut scratch) else {
             panic!()
         };
-        if let Verdict::Slow(pending) = verify(&snapshot, &credentials, NOW) {
+        if let Verdict::Slow(pending) = verify(snapshot.tenancy(""), &credentials, NOW) {
             let found = pending.work().run();
             assert!(matches!(conclude(*pending, &found), Verdict::Verified(_)));
         }
@@ -198,7 +204,7 @@ fn rewriting(c: &mut Criterion) {
         let Presented::Secret(credentials) = extract(None, &form, BasicDecoding::Both, &mut scratch).unwrap() else {
             panic!()
         };
-        let Verdict::Verified(verified) = verify(&snapshot, &credentials, NOW) else { panic!() };
+        let Verdict::Verified(verified) = verify(snapshot.tenancy(""), &credentials, NOW) else { panic!() };
         let caller = Caller::of(&Link::plain(Source::Address(IpAddr::from([127, 0, 0, 1]))), &[], &headers, head.host);
         let original = Original {
             uri: "/oauth/token".parse().unwrap(),

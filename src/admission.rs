@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use crate::domain::clock::Timestamp;
+use crate::domain::ids::BorrowedKey;
 use crate::domain::source::Source;
 use crate::throttle::Throttle;
 
@@ -26,12 +27,12 @@ impl Admission {
 pub fn admit(
     throttle: &Throttle,
     provers: &Provers,
-    id: &[u8],
+    key: BorrowedKey<'_>,
     source: Source,
     now: Timestamp,
 ) -> Result<Admission, u32> {
-    match throttle.spent(id, source, now) {
-        Some(seconds) if !provers.lately(id, source, now) => Err(seconds),
+    match throttle.spent(key, source, now) {
+        Some(seconds) if !provers.lately(key, source, now) => Err(seconds),
         _ => Ok(Admission(source)),
     }
 }
@@ -57,21 +58,21 @@ impl Default for Provers {
 
 impl Provers {
     /// Notes that a secret of this id was proven from there.
-    pub fn note(&self, id: &[u8], source: Source, now: Timestamp) {
-        if let Some((place, key)) = self.place(id, source) {
-            place.store(key << MINUTE_BITS | minute(now), Relaxed);
+    pub fn note(&self, key: BorrowedKey<'_>, source: Source, now: Timestamp) {
+        if let Some((place, mark)) = self.place(key, source) {
+            place.store(mark << MINUTE_BITS | minute(now), Relaxed);
         }
     }
 
-    fn lately(&self, id: &[u8], source: Source, now: Timestamp) -> bool {
-        let Some((place, key)) = self.place(id, source) else { return false };
+    fn lately(&self, key: BorrowedKey<'_>, source: Source, now: Timestamp) -> bool {
+        let Some((place, mark)) = self.place(key, source) else { return false };
         let kept = place.load(Relaxed);
         let age = minute(now).saturating_sub(kept & u64::from(u32::MAX));
-        kept != 0 && kept >> MINUTE_BITS == key && age <= LATELY.as_secs() / 60
+        kept != 0 && kept >> MINUTE_BITS == mark && age <= LATELY.as_secs() / 60
     }
 
-    fn place(&self, id: &[u8], source: Source) -> Option<(&AtomicU64, u64)> {
-        let hash = self.hasher.hash_one((id, source));
+    fn place(&self, key: BorrowedKey<'_>, source: Source) -> Option<(&AtomicU64, u64)> {
+        let hash = self.hasher.hash_one((key, source));
         let at = usize::try_from(hash & u64::from(u32::MAX)).unwrap_or(0) % PLACES;
         self.places.get(at).map(|place| (place, hash >> MINUTE_BITS))
     }
@@ -85,6 +86,10 @@ fn minute(now: Timestamp) -> u64 {
 mod tests {
     use super::*;
 
+    const C1: BorrowedKey<'_> = BorrowedKey { tenant: "", id: b"c1" };
+    const C2: BorrowedKey<'_> = BorrowedKey { tenant: "", id: b"c2" };
+    const C1_OF_A_TENANT: BorrowedKey<'_> = BorrowedKey { tenant: "a", id: b"c1" };
+
     const HERE: Source = Source::Address(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST));
     const THERE: Source = Source::Unix(1000);
 
@@ -96,20 +101,23 @@ mod tests {
     fn guessers_are_refused_work_and_provers_are_not() {
         let throttle = Throttle::new(10, Duration::from_secs(60), 1024);
         let provers = Provers::default();
-        let admitted = |source, seconds| admit(&throttle, &provers, b"c1", source, at(seconds));
+        let admitted = |source, seconds| admit(&throttle, &provers, C1, source, at(seconds));
         for _ in 0..9 {
-            throttle.settle(b"c1", HERE, at(0));
+            throttle.settle(C1, HERE, at(0));
         }
         assert_eq!(admitted(HERE, 0).map(|admission| admission.source()).ok(), Some(HERE));
-        throttle.settle(b"c1", HERE, at(0));
+        throttle.settle(C1, HERE, at(0));
         assert_eq!(admitted(HERE, 15).err(), Some(45), "as many as are answered plainly have been computed");
         assert!(admitted(THERE, 0).is_ok(), "another source");
-        assert!(admit(&throttle, &provers, b"c2", HERE, at(0)).is_ok(), "another client");
+        assert!(admit(&throttle, &provers, C2, HERE, at(0)).is_ok(), "another client");
+        assert!(admit(&throttle, &provers, C1_OF_A_TENANT, HERE, at(0)).is_ok(), "another tenant");
         assert!(admitted(HERE, 60).is_ok(), "the next minute");
-        provers.note(b"c1", THERE, at(0));
+        provers.note(C1, THERE, at(0));
         assert!(admitted(HERE, 0).is_err(), "another source proved one");
-        provers.note(b"c1", HERE, at(0));
+        provers.note(C1_OF_A_TENANT, HERE, at(0));
+        assert!(admitted(HERE, 0).is_err(), "one of another tenant's");
+        provers.note(C1, HERE, at(0));
         assert!(admitted(HERE, 0).is_ok());
-        assert!(provers.lately(b"c1", HERE, at(7200)) && !provers.lately(b"c1", HERE, at(7300)));
+        assert!(provers.lately(C1, HERE, at(7200)) && !provers.lately(C1, HERE, at(7300)));
     }
 }

@@ -222,7 +222,7 @@ fn replace(
 fn identity_value(verified: &Verified) -> HeaderValue {
     use std::fmt::Write;
     let mut text = String::new();
-    for byte in verified.client().id.as_str().bytes() {
+    for byte in verified.client().key.id.as_str().bytes() {
         if byte.is_ascii_graphic() && byte != b'%' {
             text.push(char::from(byte));
         } else {

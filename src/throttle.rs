@@ -1,6 +1,6 @@
 //! Step 6: whether a failure is answered 401 or 429. A right secret is never refused because others guess.
 //!
-//! Failures are counted by a keyed hash of (presented id, source), known or not, in a table of fixed size: each key has
+//! Failures are counted by a keyed hash of (tenant, presented id, source), known or not, in a table of fixed size: each key has
 //! four places, and a new one takes the stalest of them. What a stranger sends can neither grow it nor lock it; when more
 //! pairs fail than it has places, some guesser is answered 401 for longer, and nothing else happens.
 
@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use crate::domain::clock::Timestamp;
+use crate::domain::ids::BorrowedKey;
 use crate::domain::source::Source;
 
 /// Failures by (id, source), each packed into one word: 24 bits of key, 24 bits of window number, 16 bits of count.
@@ -36,8 +37,8 @@ impl Throttle {
     }
 
     /// Counts a failure. Gives the seconds after which the pair counts afresh when it has failed too often.
-    pub fn settle(&self, id: &[u8], source: Source, now: Timestamp) -> Option<u32> {
-        let (places, head) = self.set(id, source, now)?;
+    pub fn settle(&self, key: BorrowedKey<'_>, source: Source, now: Timestamp) -> Option<u32> {
+        let (places, head) = self.set(key, source, now)?;
         let own = own(places, head);
         let stalest =
             || places.iter().min_by_key(|place| (place.load(Relaxed) >> 16 & WINDOW, place.load(Relaxed) & COUNT));
@@ -52,15 +53,15 @@ impl Throttle {
     }
 
     /// Whether the next failure of the pair would be one too many, without counting one; gives the same seconds.
-    pub fn spent(&self, id: &[u8], source: Source, now: Timestamp) -> Option<u32> {
-        let (places, head) = self.set(id, source, now)?;
+    pub fn spent(&self, key: BorrowedKey<'_>, source: Source, now: Timestamp) -> Option<u32> {
+        let (places, head) = self.set(key, source, now)?;
         let count = own(places, head).map(|place| place.load(Relaxed)).filter(|kept| kept >> 16 == head >> 16)? & COUNT;
         (count >= self.failures).then(|| self.left(now))
     }
 
     /// The places that a pair may have, and what its own begins with in this window.
-    fn set(&self, id: &[u8], source: Source, now: Timestamp) -> Option<(&[AtomicU64], u64)> {
-        let hash = self.hasher.hash_one((id, source));
+    fn set(&self, key: BorrowedKey<'_>, source: Source, now: Timestamp) -> Option<(&[AtomicU64], u64)> {
+        let hash = self.hasher.hash_one((key, source));
         let sets = self.places.len() / WAYS;
         let set = usize::try_from(hash >> 32).unwrap_or(0) % sets * WAYS;
         let number = (now.millis() / self.window) & WINDOW;
@@ -88,6 +89,10 @@ fn own(places: &[AtomicU64], head: u64) -> Option<&AtomicU64> {
 mod tests {
     use super::*;
 
+    const C1: BorrowedKey<'_> = BorrowedKey { tenant: "", id: b"c1" };
+    const C2: BorrowedKey<'_> = BorrowedKey { tenant: "", id: b"c2" };
+    const C1_OF_A_TENANT: BorrowedKey<'_> = BorrowedKey { tenant: "a", id: b"c1" };
+
     const HERE: Source = Source::Address(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST));
     const THERE: Source = Source::Unix(1000);
 
@@ -98,20 +103,21 @@ mod tests {
     #[test]
     fn ten_failures_a_minute_are_answered_plainly() {
         let throttle = Throttle::new(10, Duration::from_secs(60), 1024);
-        let settled: Vec<_> = (0..12).map(|_| throttle.settle(b"c1", HERE, at(0)).is_some()).collect();
+        let settled: Vec<_> = (0..12).map(|_| throttle.settle(C1, HERE, at(0)).is_some()).collect();
         assert_eq!(settled, [vec![false; 10], vec![true; 2]].concat());
-        assert_eq!(throttle.settle(b"c1", HERE, at(15)), Some(45));
-        assert_eq!(throttle.settle(b"c1", THERE, at(0)), None, "another source");
-        assert_eq!(throttle.settle(b"c2", HERE, at(0)), None, "another id");
-        assert_eq!(throttle.settle(b"c1", HERE, at(60)), None, "the next minute");
-        assert_eq!(throttle.entries(), 3);
+        assert_eq!(throttle.settle(C1, HERE, at(15)), Some(45));
+        assert_eq!(throttle.settle(C1, THERE, at(0)), None, "another source");
+        assert_eq!(throttle.settle(C2, HERE, at(0)), None, "another id");
+        assert_eq!(throttle.settle(C1_OF_A_TENANT, HERE, at(0)), None, "another tenant");
+        assert_eq!(throttle.settle(C1, HERE, at(60)), None, "the next minute");
+        assert_eq!(throttle.entries(), 4);
     }
 
     #[test]
     fn strangers_cannot_grow_the_table() {
         let throttle = Throttle::new(1, Duration::from_secs(60), 64);
         for id in 0..100_000u32 {
-            throttle.settle(&id.to_be_bytes(), HERE, at(0));
+            throttle.settle(BorrowedKey { tenant: "", id: &id.to_be_bytes() }, HERE, at(0));
         }
         assert_eq!(throttle.entries(), 64);
         assert_eq!(throttle.places.len(), 64);
@@ -121,8 +127,8 @@ mod tests {
     fn a_count_does_not_run_over() {
         let throttle = Throttle::new(10, Duration::from_secs(60), 4);
         for _ in 0..70_000 {
-            throttle.settle(b"c1", HERE, at(0));
+            throttle.settle(C1, HERE, at(0));
         }
-        assert!(throttle.settle(b"c1", HERE, at(0)).is_some());
+        assert!(throttle.settle(C1, HERE, at(0)).is_some());
     }
 }

@@ -1,8 +1,9 @@
 //! Step 5: is the presented secret an active one of its client? The same work for every refusal.
 //!
-//! Each reading is looked up, hashed and compared over eight slots, always; dummies fill the free ones, and an unknown
-//! client has nothing but dummies. Results are folded, not branched on. Why a secret was refused is found out later, on
-//! another thread ([`post_mortem`]), after the same answer went out for every reason.
+//! Each reading is looked up among the clients of the tenant in the path, hashed and compared over eight slots, always;
+//! dummies fill the free ones, and an unknown client has nothing but dummies. Results are folded, not branched on. Why a
+//! secret was refused is found out later, on another thread ([`post_mortem`]), after the same answer went out for every
+//! reason.
 //!
 //! Slow hashes are the stated exception: a client that has one not proven yet is answered later ([`slow`]). No decoy is
 //! computed for the others, because a stranger could have it computed at will.
@@ -22,7 +23,7 @@ use crate::domain::oauth::{AuthMethod, AuthResult, BasicEncoding};
 use crate::domain::secret::Digest;
 use crate::extract::{Credentials, Reading};
 use crate::hash;
-use crate::registry::{Client, DUMMY, Record, Snapshot};
+use crate::registry::{Client, DUMMY, Record, Snapshot, Tenancy};
 
 /// Proof that a request presented an active secret of an enabled client. Only [`verify`] makes one.
 pub struct Verified {
@@ -85,14 +86,14 @@ impl Carried {
     }
 
     /// For a client that is not on the list, however its id is read, where those are passed on.
-    pub fn unknown(policy: UnknownClients, snapshot: &Snapshot, credentials: &Credentials<'_>) -> Option<Self> {
-        let unlisted = || credentials.may_name().all(|id| snapshot.client(&id).is_none());
+    pub fn unknown(policy: UnknownClients, listed: Tenancy<'_>, credentials: &Credentials<'_>) -> Option<Self> {
+        let unlisted = || credentials.may_name().all(|id| listed.client(&id).is_none());
         (policy == UnknownClients::Pass && unlisted()).then_some(Self(()))
     }
 
     /// ... and presents no client secret, but only its id.
-    pub fn named(policy: UnknownClients, snapshot: &Snapshot, id: &[u8]) -> Option<Self> {
-        (policy == UnknownClients::Pass && snapshot.client(id).is_none()).then_some(Self(()))
+    pub fn named(policy: UnknownClients, listed: Tenancy<'_>, id: &[u8]) -> Option<Self> {
+        (policy == UnknownClients::Pass && listed.client(id).is_none()).then_some(Self(()))
     }
 }
 
@@ -108,20 +109,20 @@ pub enum Verdict {
     Slow(Box<slow::Pending>),
 }
 
-/// Verifies presented credentials against one snapshot.
-pub fn verify(snapshot: &Snapshot, credentials: &Credentials<'_>, now: Timestamp) -> Verdict {
+/// Verifies presented credentials against the clients of one tenant in one snapshot.
+pub fn verify(listed: Tenancy<'_>, credentials: &Credentials<'_>, now: Timestamp) -> Verdict {
     let mut verified: Option<Verified> = None;
     let mut denied = Denied { client: None, method: credentials.method, digests: [None; 2] };
     let mut awaits = false;
     for (reading, kept) in credentials.readings().zip(&mut denied.digests) {
-        let client = snapshot.client(reading.id);
+        let client = listed.client(reading.id);
         let Compared { digest, proof, record, awaits: slow } = compare(client, &reading, now);
         *kept = Some(digest);
         awaits |= slow;
         denied.client = denied.client.or_else(|| client.cloned());
         let Some(client) = client.filter(|_| bool::from(proof)) else { continue };
         match &verified {
-            Some(first) if first.client.id != client.id => return Verdict::Ambiguous,
+            Some(first) if first.client.key != client.key => return Verdict::Ambiguous,
             Some(_) => {}
             None => {
                 let (method, encoding) = (credentials.method, reading.encoding);
@@ -130,9 +131,9 @@ pub fn verify(snapshot: &Snapshot, credentials: &Credentials<'_>, now: Timestamp
         }
     }
     match verified {
-        _ if awaits && slow::are_divided(snapshot, credentials) => Verdict::Ambiguous,
+        _ if awaits && slow::are_divided(listed, credentials) => Verdict::Ambiguous,
         Some(verified) => Verdict::Verified(verified),
-        None if awaits => slow::pending(snapshot, credentials, denied, now),
+        None if awaits => slow::pending(listed, credentials, denied, now),
         None => Verdict::Denied(denied),
     }
 }
@@ -184,7 +185,7 @@ pub fn post_mortem(denied: &Denied, now: Timestamp) -> (AuthResult, Option<&Reco
 
 /// The secret that it would have been, where it was revoked and has left the list since.
 pub fn tombstone<'s>(denied: &Denied, snapshot: &'s Snapshot) -> Option<&'s SecretId> {
-    snapshot.buried(&denied.client.as_ref()?.id, |digest| denied.presented(digest))
+    snapshot.buried(&denied.client.as_ref()?.key, |digest| denied.presented(digest))
 }
 
 impl Denied {
@@ -220,7 +221,7 @@ mod tests {
             files: &files,
             previous,
             forwards: false,
-            egress: &[],
+            endpoints: &[],
             keep_revoked: Duration::ZERO,
             now: Timestamp::MIN,
         };
@@ -263,7 +264,7 @@ mod tests {
         let Presented::Secret(credentials) = extract(None, &form, BasicDecoding::Both, &mut scratch).unwrap() else {
             panic!("nothing presented in {body}")
         };
-        match verify(&list(), &credentials, NOW) {
+        match verify(list().tenancy(""), &credentials, NOW) {
             Verdict::Verified(verified) => Ok(verified.record().unwrap().id.to_string()),
             Verdict::Denied(denied) => {
                 let (result, record) = post_mortem(&denied, NOW);
@@ -309,7 +310,7 @@ mod tests {
             else {
                 panic!()
             };
-            let verdict = verify(&snapshot, &credentials, Timestamp::from_millis(at));
+            let verdict = verify(snapshot.tenancy(""), &credentials, Timestamp::from_millis(at));
             assert_eq!(matches!(verdict, Verdict::Verified(_)), accepted, "{at}");
         }
     }
@@ -328,7 +329,8 @@ mod tests {
             else {
                 panic!()
             };
-            let verdict = verify(&list(), &credentials, NOW);
+            let list = list();
+            let verdict = verify(list.tenancy(""), &credentials, NOW);
             assert_eq!(matches!(verdict, Verdict::Verified(_)), accepted, "{credential}");
         }
     }

@@ -10,7 +10,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use tokio::sync::oneshot;
 
 use crate::admission::Admission;
-use crate::domain::ids::ClientId;
+use crate::domain::ids::ClientKey;
 use crate::domain::source::Source;
 use crate::verify::slow::{Found, Work};
 
@@ -19,7 +19,7 @@ pub trait Job: Send + Sync + 'static {
     /// What comes of it; as many copies as there are waiting.
     type Outcome: Clone + Send;
     /// One is computed at a time for each of these.
-    fn client(&self) -> &ClientId;
+    fn client(&self) -> &ClientKey;
     /// Whether the outcome of the other is this one's too.
     fn is_like(&self, other: &Self) -> bool;
     /// Computes.
@@ -29,8 +29,8 @@ pub trait Job: Send + Sync + 'static {
 impl Job for Work {
     type Outcome = Found;
 
-    fn client(&self) -> &ClientId {
-        &self.client().id
+    fn client(&self) -> &ClientKey {
+        &self.client().key
     }
 
     fn is_like(&self, other: &Self) -> bool {
@@ -163,7 +163,7 @@ impl<J: Job> Queue<J> {
     /// Starts the first computation whose client has none running, after dropping those that nobody waits for any more.
     fn take(&mut self) -> Option<(u64, Arc<J>)> {
         self.entries.retain(|entry| entry.runs || !entry.waiting.iter().all(oneshot::Sender::is_closed));
-        let busy: Vec<ClientId> =
+        let busy: Vec<ClientKey> =
             self.entries.iter().filter(|entry| entry.runs).map(|entry| entry.job.client().clone()).collect();
         let next = self.entries.iter_mut().find(|entry| !entry.runs && !busy.contains(entry.job.client()))?;
         next.runs = true;

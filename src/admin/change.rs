@@ -9,7 +9,7 @@ use super::ground::{Ground, Hands, View};
 use crate::config::clients::{ClientEntry, ClientList, SecretEntry};
 use crate::config::edit::{self, Edit};
 use crate::config::tree::{Doc, Language};
-use crate::domain::ids::ClientId;
+use crate::domain::ids::ClientKey;
 use crate::domain::secret::Secret;
 use crate::hash;
 use crate::lifecycle::{Action, Holder, Policy, Refused, decide};
@@ -20,7 +20,7 @@ use crate::source::write::{self, FileEdits, ListFile, WriteFailure};
 
 /// One thing that is wished of one client.
 pub(super) struct Wish {
-    pub(super) client: ClientId,
+    pub(super) client: ClientKey,
     pub(super) action: Action,
     pub(super) policy: Policy,
     /// A secret that came from outside, where it came in the clear.
@@ -178,7 +178,7 @@ impl Desk<'_> {
             files: &build::SecretFiles::new(),
             previous: Some(&self.view.snapshot),
             forwards: false,
-            egress: &[],
+            endpoints: &[],
             keep_revoked: Duration::MAX,
             now: self.view.now,
         };
@@ -191,7 +191,7 @@ impl Desk<'_> {
 
     fn settle_one(&self, wish: &Wish) -> Result<(usize, Vec<Edit>), Refused> {
         let found = self.entries.iter().enumerate().find_map(|(file, clients)| {
-            let client = clients.iter().find(|client| client.id == wish.client)?;
+            let client = clients.iter().find(|client| client.key == wish.client)?;
             Some((file, client))
         });
         let usage = |secret: &SecretEntry| self.view.usage_of(&wish.client, &secret.id);
@@ -205,7 +205,7 @@ impl Desk<'_> {
     /// A secret that comes from outside must not be one that the client has, or had.
     fn is_another(&self, wish: &Wish) -> Result<(), Refused> {
         let (Action::Add(secret) | Action::Rotate { secret, .. }) = &wish.action else { return Ok(()) };
-        let Some(client) = self.view.snapshot.client(wish.client.as_str().as_bytes()) else { return Ok(()) };
+        let Some(client) = self.view.snapshot.client(&wish.client) else { return Ok(()) };
         let identity = hash::read(&secret.hash).map(|kept| kept.identity()).ok();
         // A slow hash has its own salt: only the secret itself tells that it is the same.
         let keeps = |record: &Record, secret: &Secret| match &record.held {
@@ -223,6 +223,6 @@ impl Desk<'_> {
     }
 }
 
-fn twice(client: &ClientId) -> Refused {
+fn twice(client: &ClientKey) -> Refused {
     Refused::Invalid(format!("client {client} is named twice"))
 }

@@ -16,7 +16,7 @@ use crate::config::problem::ConfigErrors;
 use crate::config::settings::Settings;
 use crate::config::settings::operation::Instances;
 use crate::domain::clock::{Clock, Timestamp};
-use crate::domain::ids::{ClientId, SecretId};
+use crate::domain::ids::{ClientKey, SecretId};
 use crate::fleet::{ClientUse, Prometheus};
 use crate::lifecycle::{Holder, QUIET_FOR, Usage};
 use crate::metrics::Metrics;
@@ -69,7 +69,7 @@ pub(super) struct View {
 }
 
 /// The uses that every instance of a fleet has seen, together.
-type FleetUses = HashMap<ClientId, ClientUse>;
+type FleetUses = HashMap<ClientKey, ClientUse>;
 
 /// Who knows of uses.
 enum Book {
@@ -114,12 +114,12 @@ impl Ground {
     }
 
     /// The list and the uses of its secrets now; `of` one client, or of all.
-    pub(super) async fn view(&self, of: Option<&ClientId>) -> Arc<View> {
+    pub(super) async fn view(&self, of: Option<&ClientKey>) -> Arc<View> {
         self.view_back(of, QUIET_FOR).await
     }
 
     /// The same, with uses at least so far back: for a rule that asks for so long a quiet time.
-    pub(super) async fn view_back(&self, of: Option<&ClientId>, quiet_for: Duration) -> Arc<View> {
+    pub(super) async fn view_back(&self, of: Option<&ClientKey>, quiet_for: Duration) -> Arc<View> {
         let book = match &self.hands {
             Hands::Instance(instance) => {
                 (instance.flush)().await;
@@ -134,9 +134,11 @@ impl Ground {
         Arc::new(View { snapshot: self.snapshot.load_full(), now: self.clock.now(), book })
     }
 
-    async fn fleet(&self, of: Option<&ClientId>, quiet_for: Duration) -> Result<FleetUses, String> {
+    async fn fleet(&self, of: Option<&ClientKey>, quiet_for: Duration) -> Result<FleetUses, String> {
         let prometheus = Prometheus::of(&self.settings.fleet);
-        match (prometheus.map(|prometheus| prometheus.looking_back(quiet_for)), of) {
+        let tenants = self.snapshot.load().has_tenants();
+        let prometheus = prometheus.map(|prometheus| prometheus.looking_back(quiet_for).with_tenants(tenants));
+        match (prometheus, of) {
             (Some(prometheus), Some(client)) => Ok([(client.clone(), prometheus.client(client).await?)].into()),
             (Some(prometheus), None) => prometheus.clients().await,
             (None, _) => Err("[fleet] instances = \"many\", and no prometheus is named that knows them all".to_owned()),
@@ -175,8 +177,8 @@ impl View {
     }
 
     /// What is known of the use of a secret, by name.
-    pub(super) fn usage_of(&self, client: &ClientId, secret: &SecretId) -> Usage {
-        let client = self.snapshot.client(client.as_str().as_bytes());
+    pub(super) fn usage_of(&self, client: &ClientKey, secret: &SecretId) -> Usage {
+        let client = self.snapshot.client(client);
         let record = client.and_then(|client| Some((client, client.records.iter().find(|r| r.id == *secret)?)));
         record.map_or_else(
             || Usage::Unknown("it has just come into the list".to_owned()),
@@ -188,7 +190,7 @@ impl View {
     pub(super) fn refusals(&self, client: &Client, record: &Record) -> Refusals {
         match &self.book {
             Book::Kept(state) => {
-                let seen = state.as_ref().and_then(|state| state.seen(&client.id, record));
+                let seen = state.as_ref().and_then(|state| state.seen(&client.key, record));
                 seen.map(|seen| seen.clamped(self.now).refused).unwrap_or_default()
             }
             Book::Counters | Book::Fleet(_) => record.uses.seen().refused,
@@ -202,10 +204,10 @@ impl View {
             Book::Kept(None) => {
                 return Usage::Unknown("no instance answers, and there is no state file that says more".to_owned());
             }
-            Book::Kept(Some(state)) => state.seen(&client.id, record).map(|seen| seen.clamped(self.now)),
+            Book::Kept(Some(state)) => state.seen(&client.key, record).map(|seen| seen.clamped(self.now)),
             Book::Fleet(Err(why)) => return Usage::Unknown(why.clone()),
             Book::Fleet(Ok(uses)) => {
-                let of_all = uses.get(&client.id).and_then(|uses| uses.get(&record.id));
+                let of_all = uses.get(&client.key).and_then(|uses| uses.get(&record.id));
                 let Some(of_all) = of_all else {
                     return Usage::Unknown("Prometheus has not seen it yet".to_owned());
                 };

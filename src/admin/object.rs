@@ -18,6 +18,9 @@ use crate::registry::{Client, Record, SecretState};
 pub struct ClientObject {
     /// Its id.
     pub id: String,
+    /// Its tenant; absent where it has none.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub tenant: String,
     /// A name for people.
     pub name: String,
     /// Whether any secret of it is accepted.
@@ -39,6 +42,9 @@ pub struct ClientObject {
 pub struct SecretObject {
     /// The client's id.
     pub client_id: String,
+    /// The client's tenant; absent where it has none.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub tenant: String,
     /// Its own id.
     pub id: String,
     /// A name for people.
@@ -134,6 +140,9 @@ pub struct ListObject {
 pub struct AttentionObject {
     /// The client's id.
     pub client_id: String,
+    /// The client's tenant; absent where it has none.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub tenant: String,
     /// In a word: `expiring`, `ready to finish`, `stalled`, `revoked secret presented`, ...
     pub what: String,
     /// The secret it is about, where it is about one.
@@ -153,7 +162,8 @@ impl ClientObject {
         let mut secrets: Vec<SecretObject> = client.records.iter().zip(&holder.secrets).map(object).collect();
         secrets.sort_by(|a, b| b.created.cmp(&a.created));
         Self {
-            id: client.id.to_string(),
+            id: client.key.id.to_string(),
+            tenant: client.key.tenant.to_string(),
             name: client.name.to_string(),
             enabled: client.enabled,
             active_secrets: holder.active(),
@@ -169,7 +179,8 @@ impl SecretObject {
     fn of(view: &View, client: &Client, record: &Record, held: &Held, current: bool) -> Self {
         let refused = view.refusals(client, record);
         let mut object = Self {
-            client_id: client.id.to_string(),
+            client_id: client.key.id.to_string(),
+            tenant: client.key.tenant.to_string(),
             id: record.id.to_string(),
             name: record.name.to_string(),
             role: if current { "current" } else { "previous" }.to_owned(),

@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::domain::clock::Timestamp;
-use crate::domain::ids::{ClientId, SecretId};
+use crate::domain::ids::{ClientKey, SecretId};
 use crate::domain::secret::Secret;
 
 /// Longer than any SDK goes on retrying.
@@ -14,7 +14,7 @@ const REMEMBERED: Duration = Duration::from_secs(180);
 
 /// The rotations of the last minutes.
 #[derive(Default)]
-pub(super) struct Repeats(Mutex<HashMap<ClientId, Rotation>>);
+pub(super) struct Repeats(Mutex<HashMap<ClientKey, Rotation>>);
 
 /// Who asked, and for what beside the new secret: whoever asks for something else is no retry.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,7 +36,7 @@ struct Rotation {
 
 impl Repeats {
     /// Remembers a rotation that was answered.
-    pub(super) fn remember(&self, client: ClientId, asked: Asked, secret: SecretId, plain: &Secret, at: Timestamp) {
+    pub(super) fn remember(&self, client: ClientKey, asked: Asked, secret: SecretId, plain: &Secret, at: Timestamp) {
         let plain = Secret::new(plain.expose().to_vec());
         self.lock().insert(client, Rotation { asked, secret, plain, at });
     }
@@ -44,7 +44,7 @@ impl Repeats {
     /// The answer that the same wish had, where it was had lately and `unused` still holds for the secret.
     pub(super) fn again(
         &self,
-        client: &ClientId,
+        client: &ClientKey,
         asked: &Asked,
         now: Timestamp,
         unused: impl Fn(&SecretId) -> bool,
@@ -64,7 +64,7 @@ impl Repeats {
         self.lock().retain(|_, rotation| now.since(rotation.at) < REMEMBERED);
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<ClientId, Rotation>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<ClientKey, Rotation>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -72,11 +72,12 @@ impl Repeats {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::ids::ClientId;
 
     #[test]
     fn the_same_caller_is_answered_the_same_until_the_secret_is_used_or_time_is_over() {
         let repeats = Repeats::default();
-        let client = ClientId::parse("c").unwrap();
+        let client = ClientKey::from(ClientId::parse("c").unwrap());
         let secret = SecretId::parse("s").unwrap();
         let at = Timestamp::from_millis(1_000_000);
         let asked = |caller| Asked { caller, grace: None, name: None };

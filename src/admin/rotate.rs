@@ -4,17 +4,18 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Extension, Path, State};
+use axum::extract::{Extension, Query, State};
 use serde::{Deserialize, Serialize};
 
 use super::answer::{Fault, FaultObject};
 use super::change::Wish;
 use super::ground::{Ground, View};
+use super::named::{Named, OfTenant};
 use super::object::SecretObject;
 use super::repeat::Asked;
-use super::routes::{Body, Caller, client_id, secret_object};
+use super::routes::{Body, Caller, secret_object};
 use super::wish::{Made, RotateWish, SecretWish};
-use crate::domain::ids::{ClientId, SecretId};
+use crate::domain::ids::{ClientKey, SecretId};
 use crate::domain::secret::Secret;
 use crate::lifecycle::Action;
 
@@ -30,6 +31,9 @@ pub struct RotationsObject {
 pub struct RotationObject {
     /// The client's id.
     pub client_id: String,
+    /// The client's tenant; absent where it has none.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub tenant: String,
     /// Its new secret, with the plaintext.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub secret: Option<SecretObject>,
@@ -41,27 +45,27 @@ pub struct RotationObject {
 pub(super) async fn one(
     State(ground): State<Arc<Ground>>,
     Extension(caller): Extension<Caller>,
-    Path(id): Path<String>,
+    Named(client): Named,
     Body(wish): Body<RotateWish>,
 ) -> Result<Json<SecretObject>, Fault> {
-    let id = client_id(&id)?;
-    let rotated = ground.rotate(caller, vec![id], &wish).await?.into_iter().next();
+    let rotated = ground.rotate(caller, vec![client], &wish).await?.into_iter().next();
     rotated.map_or_else(|| Err(Fault::invalid("no client is named".to_owned())), |(_, result)| result.map(Json))
 }
 
 pub(super) async fn several(
     State(ground): State<Arc<Ground>>,
+    Query(asked): Query<OfTenant>,
     Extension(caller): Extension<Caller>,
     Body(wish): Body<RotateWish>,
 ) -> Result<Json<RotationsObject>, Fault> {
-    let ids = wish.clients.iter().map(|id| client_id(id)).collect::<Result<Vec<_>, _>>()?;
+    let ids = wish.clients.iter().map(|client| client.key(asked.tenant.as_deref())).collect::<Result<Vec<_>, _>>()?;
     let rotated = ground.rotate(caller, ids, &wish).await?;
-    let object = |(id, result): (ClientId, Result<SecretObject, Fault>)| {
+    let object = |(client, result): (ClientKey, Result<SecretObject, Fault>)| {
         let (secret, fault) = match result {
             Ok(secret) => (Some(secret), None),
             Err(fault) => (None, Some(fault.object())),
         };
-        RotationObject { client_id: id.to_string(), secret, fault }
+        RotationObject { client_id: client.id.to_string(), tenant: client.tenant.to_string(), secret, fault }
     };
     Ok(Json(RotationsObject { results: rotated.into_iter().map(object).collect() }))
 }
@@ -70,9 +74,9 @@ impl Ground {
     async fn rotate(
         &self,
         caller: Caller,
-        ids: Vec<ClientId>,
+        ids: Vec<ClientKey>,
         wish: &RotateWish,
-    ) -> Result<Vec<(ClientId, Result<SecretObject, Fault>)>, Fault> {
+    ) -> Result<Vec<(ClientKey, Result<SecretObject, Fault>)>, Fault> {
         let _turn = self.turn().await?;
         self.catch_up().await?;
         let alone = || if let [one] = &*ids { Some(one) } else { None };
@@ -81,8 +85,8 @@ impl Ground {
         let (policy, grace) = (guard.policy(view.now)?, wish.grace()?);
         let asked = Asked { caller: caller.0, grace, name: wish.name.clone() };
         let template = SecretWish { name: wish.name.clone(), ..SecretWish::default() };
-        let mut had: HashMap<ClientId, (SecretId, Secret)> = HashMap::new();
-        let mut made: HashMap<ClientId, (SecretId, Option<Secret>)> = HashMap::new();
+        let mut had: HashMap<ClientKey, (SecretId, Secret)> = HashMap::new();
+        let mut made: HashMap<ClientKey, (SecretId, Option<Secret>)> = HashMap::new();
         let mut wishes = Vec::new();
         for client in &ids {
             let unused = |secret: &SecretId| view.is_unused(client, secret);
@@ -94,9 +98,9 @@ impl Ground {
             made.insert(client.clone(), (secret.id.clone(), plain));
             wishes.push(Wish { client: client.clone(), action: Action::Rotate { secret, grace }, policy, given: None });
         }
-        let new: Vec<ClientId> = wishes.iter().map(|wish| wish.client.clone()).collect();
+        let new: Vec<ClientKey> = wishes.iter().map(|wish| wish.client.clone()).collect();
         let granted = if wishes.is_empty() { Vec::new() } else { self.change(&view, wishes).await? };
-        let mut settled: HashMap<ClientId, Result<bool, _>> = new.into_iter().zip(granted).collect();
+        let mut settled: HashMap<ClientKey, Result<bool, _>> = new.into_iter().zip(granted).collect();
         let view = self.view(alone()).await;
         let results = ids.into_iter().map(|client| {
             let result = match (had.get(&client), settled.remove(&client), made.get(&client)) {
@@ -118,8 +122,8 @@ impl Ground {
 
 impl View {
     /// Whether a secret is there, active, and nobody has used it.
-    fn is_unused(&self, client: &ClientId, secret: &SecretId) -> bool {
-        let client = self.snapshot.client(client.as_str().as_bytes());
+    fn is_unused(&self, client: &ClientKey, secret: &SecretId) -> bool {
+        let client = self.snapshot.client(client);
         let record = client.and_then(|client| client.records.iter().find(|record| record.id == *secret));
         record.is_some_and(|record| {
             record.state(self.now) == crate::registry::SecretState::Active && record.uses.uses() == 0

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{FromRequest, Path, Query, Request, State};
-use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use http::StatusCode;
@@ -14,13 +13,15 @@ use serde::de::DeserializeOwned;
 use super::answer::Fault;
 use super::change::Wish;
 use super::ground::{Ground, View};
+use super::named::{Named, NamedSecret, OfTenant};
 use super::object::{ClientObject, SecretObject, StatusObject};
 use super::wish::{ClientWish, Guard, LifecycleWish, Made, duration};
 use super::{rotate, status};
 use crate::config::settings::operation::Instances;
-use crate::domain::ids::{ClientId, SecretId};
+use crate::domain::ids::{ClientKey, SecretId};
 use crate::domain::secret::Secret;
 use crate::lifecycle::{Action, Refused};
+use crate::registry::Client;
 use crate::registry::slow::Held;
 use crate::reload::{Outcome, Trigger};
 
@@ -80,46 +81,51 @@ fn unquoted(message: &str) -> String {
     )
 }
 
-/// Where a page of a list begins and how long it is.
+/// Which part of a list is wanted.
 #[derive(Deserialize)]
-struct Page {
+pub struct Page {
+    /// Only the clients of this tenant; empty for those of none.
+    tenant: Option<String>,
+    /// The id of the client that the page before ended with,
     after: Option<String>,
+    /// ... and its tenant, where that is not the one asked for.
+    after_tenant: Option<String>,
     limit: Option<usize>,
 }
 
-async fn list_clients(State(ground): State<Arc<Ground>>, Query(page): Query<Page>) -> Response {
-    Json(ground.clients(page.after.as_deref(), page.limit.unwrap_or(usize::MAX)).await).into_response()
+impl Page {
+    /// Every client.
+    pub const ALL: Self = Self { tenant: None, after: None, after_tenant: None, limit: None };
 }
 
-async fn show_client(State(ground): State<Arc<Ground>>, Path(id): Path<String>) -> Result<Json<ClientObject>, Fault> {
-    let id = client_id(&id)?;
+async fn list_clients(State(ground): State<Arc<Ground>>, Query(page): Query<Page>) -> Json<Vec<ClientObject>> {
+    Json(ground.clients(&page).await)
+}
+
+async fn show_client(State(ground): State<Arc<Ground>>, Named(id): Named) -> Result<Json<ClientObject>, Fault> {
     let view = ground.view(Some(&id)).await;
     Ok(Json(client_object(&view, &id)?))
 }
 
-async fn list_secrets(
-    State(ground): State<Arc<Ground>>,
-    Path(id): Path<String>,
-) -> Result<Json<Vec<SecretObject>>, Fault> {
-    let id = client_id(&id)?;
+async fn list_secrets(State(ground): State<Arc<Ground>>, Named(id): Named) -> Result<Json<Vec<SecretObject>>, Fault> {
     let view = ground.view(Some(&id)).await;
     Ok(Json(client_object(&view, &id)?.secrets))
 }
 
 async fn show_secret(
     State(ground): State<Arc<Ground>>,
-    Path((id, secret)): Path<(String, String)>,
+    NamedSecret(id, secret): NamedSecret,
 ) -> Result<Json<SecretObject>, Fault> {
-    let (id, secret) = (client_id(&id)?, secret_id(&id, &secret)?);
     let view = ground.view(Some(&id)).await;
     Ok(Json(secret_object(&view, &id, &secret, None)?))
 }
 
 async fn add_client(
     State(ground): State<Arc<Ground>>,
+    Query(asked): Query<OfTenant>,
     Body(wish): Body<ClientWish>,
 ) -> Result<(StatusCode, Json<ClientObject>), Fault> {
-    let id = ClientId::parse(&wish.id).ok_or_else(|| Fault::invalid("id: expected 1 to 512 bytes".to_owned()))?;
+    let id = wish.key(asked.tenant.as_deref())?;
     let _turn = ground.turn().await?;
     ground.catch_up().await?;
     let view = ground.view(Some(&id)).await;
@@ -148,10 +154,9 @@ struct ClientPatch {
 
 async fn set_client(
     State(ground): State<Arc<Ground>>,
-    Path(id): Path<String>,
+    Named(id): Named,
     Body(patch): Body<ClientPatch>,
 ) -> Result<Json<ClientObject>, Fault> {
-    let id = client_id(&id)?;
     let _turn = ground.turn().await?;
     ground.catch_up().await?;
     let guard = Guard { force: patch.force, quiet_for: patch.quiet_for };
@@ -163,12 +168,24 @@ async fn set_client(
     Ok(Json(client_object(&view, &id)?))
 }
 
+/// The query of `DELETE /api/v1/clients/{id}`
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Removal {
+    #[serde(default)]
+    force: bool,
+    quiet_for: Option<String>,
+    /// Read with the id.
+    #[serde(rename = "tenant")]
+    _tenant: Option<String>,
+}
+
 async fn remove_client(
     State(ground): State<Arc<Ground>>,
-    Path(id): Path<String>,
-    Query(guard): Query<Guard>,
+    Named(id): Named,
+    Query(removal): Query<Removal>,
 ) -> Result<StatusCode, Fault> {
-    let id = client_id(&id)?;
+    let guard = Guard { force: removal.force, quiet_for: removal.quiet_for };
     let _turn = ground.turn().await?;
     ground.catch_up().await?;
     let view = ground.view_back(Some(&id), guard.quiet_for()?).await;
@@ -178,10 +195,9 @@ async fn remove_client(
 
 async fn add_secret(
     State(ground): State<Arc<Ground>>,
-    Path(id): Path<String>,
+    Named(id): Named,
     Body(wish): Body<super::wish::SecretWish>,
 ) -> Result<(StatusCode, Json<SecretObject>), Fault> {
-    let id = client_id(&id)?;
     let _turn = ground.turn().await?;
     ground.catch_up().await?;
     let view = ground.view(Some(&id)).await;
@@ -192,12 +208,18 @@ async fn add_secret(
     Ok((StatusCode::CREATED, Json(secret_object(&view, &id, &secret_id, plain.as_ref())?)))
 }
 
+/// `.../lifecycle/{verb}`
+#[derive(Deserialize)]
+struct Verb {
+    verb: String,
+}
+
 async fn change_secret(
     State(ground): State<Arc<Ground>>,
-    Path((id, secret, verb)): Path<(String, String, String)>,
+    NamedSecret(id, secret): NamedSecret,
+    Path(Verb { verb }): Path<Verb>,
     Body(wish): Body<LifecycleWish>,
 ) -> Result<Json<SecretObject>, Fault> {
-    let (id, secret) = (client_id(&id)?, secret_id(&id, &secret)?);
     let _turn = ground.turn().await?;
     ground.catch_up().await?;
     let view = ground.view_back(Some(&id), wish.guard().quiet_for()?).await;
@@ -279,18 +301,21 @@ async fn show_status(State(ground): State<Arc<Ground>>) -> Json<StatusObject> {
 }
 
 impl Ground {
-    /// So many clients, from the one behind `after`.
-    pub async fn clients(&self, after: Option<&str>, limit: usize) -> Vec<ClientObject> {
+    /// The clients of a page.
+    pub async fn clients(&self, page: &Page) -> Vec<ClientObject> {
         let view = self.view(None).await;
-        let all = view.snapshot.clients.iter();
-        let rest = all.skip_while(|client| after.is_some_and(|after| client.id.as_str() != after));
-        let page = rest.skip(usize::from(after.is_some())).take(limit);
+        let asked = |client: &&Arc<Client>| page.tenant.as_ref().is_none_or(|name| client.key.tenant.as_str() == name);
+        let tenant = page.after_tenant.as_deref().or(page.tenant.as_deref()).unwrap_or_default();
+        let is_last = |client: &Client, id: &str| client.key.id.as_str() == id && client.key.tenant.as_str() == tenant;
+        let asked = view.snapshot.clients.iter().filter(asked);
+        let rest = asked.skip_while(|client| page.after.as_ref().is_some_and(|id| !is_last(client, id)));
+        let page = rest.skip(usize::from(page.after.is_some())).take(page.limit.unwrap_or(usize::MAX));
         page.map(|client| ClientObject::of(&view, client)).collect()
     }
 
     /// A rehearsal shows who fails only where the failing is seen: here, and with a secret that is known again.
-    fn can_watch(&self, view: &View, client: &ClientId, secret: &SecretId) -> Result<(), Fault> {
-        let client = view.snapshot.client(client.as_str().as_bytes());
+    fn can_watch(&self, view: &View, client: &ClientKey, secret: &SecretId) -> Result<(), Fault> {
+        let client = view.snapshot.client(client);
         let record = client.and_then(|client| client.records.iter().find(|record| record.id == *secret));
         let unproven = record.is_some_and(|record| matches!(&record.held, Held::Slow(_, proven) if !proven.is_known()));
         let why = if unproven {
@@ -313,7 +338,7 @@ impl Ground {
     pub(super) async fn change_one(
         &self,
         view: &Arc<View>,
-        client: &ClientId,
+        client: &ClientKey,
         action: Action,
         guard: Guard,
         given: Option<Secret>,
@@ -341,29 +366,14 @@ impl Ground {
     }
 }
 
-pub(super) fn client_id(text: &str) -> Result<ClientId, Fault> {
-    let shown: String = text.chars().take(64).collect();
-    ClientId::parse(text).ok_or_else(|| Fault::invalid(format!("{shown:?} is no client id: 1 to 512 bytes")))
-}
-
-fn secret_id(client: &str, text: &str) -> Result<SecretId, Fault> {
-    SecretId::parse(text).ok_or_else(|| {
-        // What was typed may be the secret itself: it is not quoted.
-        Fault::not_found(format!(
-            "that is no secret id: those are 1 to 64 of [a-z0-9_]\n  Nothing was changed. \
-             `relatch secret list {client}` shows them."
-        ))
-    })
-}
-
-pub(super) fn client_object(view: &View, id: &ClientId) -> Result<ClientObject, Fault> {
-    let client = view.snapshot.client(id.as_str().as_bytes()).ok_or_else(|| Refused::NoClient(id.clone()))?;
+pub(super) fn client_object(view: &View, id: &ClientKey) -> Result<ClientObject, Fault> {
+    let client = view.snapshot.client(id).ok_or_else(|| Refused::NoClient(id.clone()))?;
     Ok(ClientObject::of(view, client))
 }
 
 pub(super) fn secret_object(
     view: &View,
-    client: &ClientId,
+    client: &ClientKey,
     secret: &SecretId,
     plain: Option<&Secret>,
 ) -> Result<SecretObject, Fault> {

@@ -3,7 +3,7 @@
 use super::ground::{Ground, Hands, View};
 use super::object::{AttentionObject, ListObject, StatusObject};
 use crate::domain::clock::Timestamp;
-use crate::domain::spoken::{ago, plural, word};
+use crate::domain::spoken::{ago, named, plural};
 use crate::lifecycle::progress::Progress;
 use crate::registry::{Client, Record, SecretState, expiry};
 
@@ -37,13 +37,14 @@ pub(super) fn of(ground: &Ground, view: &View) -> StatusObject {
 fn attention(client: &Client, view: &View) -> Vec<AttentionObject> {
     let (holder, now) = (&view.holder(client), view.now);
     let about = |what: &str, record: Option<&Record>, next: String| AttentionObject {
-        client_id: client.id.to_string(),
+        client_id: client.key.id.to_string(),
+        tenant: client.key.tenant.to_string(),
         what: what.to_owned(),
         secret_id: record.map(|record| record.id.to_string()),
         next,
     };
     let mut found = Vec::new();
-    let id = word(client.id.as_str());
+    let id = named(&client.key);
     let progress = Progress::of(holder, now);
     let current = client.current(now);
     match progress {

@@ -9,7 +9,7 @@ use super::answer::Fault;
 use crate::config::edit::{NewClient, NewSecret};
 use crate::config::values;
 use crate::domain::clock::Timestamp;
-use crate::domain::ids::{ClientId, SecretId};
+use crate::domain::ids::{ClientId, ClientKey, SecretId, Tenant};
 use crate::domain::mint;
 use crate::domain::secret::Secret;
 use crate::hash;
@@ -43,6 +43,9 @@ impl Guard {
 pub struct ClientWish {
     /// Its id.
     pub id: String,
+    /// Its tenant; empty for none.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub tenant: String,
     /// A name for people.
     #[serde(default)]
     pub name: String,
@@ -107,13 +110,56 @@ impl LifecycleWish {
     }
 }
 
+/// A client as a body names it: by its id alone where it is of no tenant, or of the one that the query names.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(untagged)]
+pub enum Whose {
+    /// By its id.
+    Id(String),
+    /// With its tenant.
+    Of {
+        /// Its tenant.
+        tenant: String,
+        /// Its id.
+        id: String,
+    },
+}
+
+impl Whose {
+    /// As it is named best.
+    pub fn of(tenant: &str, id: &str) -> Self {
+        match tenant {
+            "" => Self::Id(id.to_owned()),
+            tenant => Self::Of { tenant: tenant.to_owned(), id: id.to_owned() },
+        }
+    }
+
+    /// Which client it is, `asked` being the tenant in the query.
+    pub(super) fn key(&self, asked: Option<&str>) -> Result<ClientKey, Fault> {
+        match self {
+            Self::Id(id) => client_key(asked.unwrap_or_default(), id),
+            Self::Of { tenant, id } => client_key(tenant, id),
+        }
+    }
+}
+
+/// Which client is meant.
+pub(super) fn client_key(tenant: &str, id: &str) -> Result<ClientKey, Fault> {
+    let shown = |text: &str| text.chars().take(64).collect::<String>();
+    let invalid = |what: &str, text: &str| Fault::invalid(format!("{:?} is no {what}", shown(text)));
+    let tenant = Tenant::parse(tenant)
+        .ok_or_else(|| invalid("tenant: one segment of a path, up to 128 of A-Z a-z 0-9 . _ ~ -", tenant))?;
+    let id = ClientId::parse(id).ok_or_else(|| invalid("client id: 1 to 512 bytes", id))?;
+    Ok(ClientKey { tenant, id })
+}
+
 /// `POST /api/v1/rotate` and `POST /api/v1/clients/{id}/rotate`
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct RotateWish {
     /// Which clients; not for a single client's own route.
     #[serde(default)]
-    pub clients: Vec<String>,
+    pub clients: Vec<Whose>,
     /// A hard end for the old secrets: in how long; `0s` ends them now.
     pub grace: Option<String>,
     /// A name for the new ones.
@@ -206,8 +252,18 @@ impl SecretWish {
 }
 
 impl ClientWish {
-    pub(super) fn new_client(&self, id: ClientId, secrets: Vec<NewSecret>) -> NewClient {
-        NewClient { id, name: self.name.clone(), upstream_secret_files: self.upstream_secret_files.clone(), secrets }
+    /// Which client it is to be, of the tenant that the body names, or the query.
+    pub(super) fn key(&self, asked: Option<&str>) -> Result<ClientKey, Fault> {
+        match (self.tenant.as_str(), asked.unwrap_or_default()) {
+            (own, "") => client_key(own, &self.id),
+            ("", asked) => client_key(asked, &self.id),
+            (own, asked) if own == asked => client_key(own, &self.id),
+            _ => Err(Fault::invalid("the query names another tenant than the body\n  Nothing was changed.".to_owned())),
+        }
+    }
+
+    pub(super) fn new_client(&self, key: ClientKey, secrets: Vec<NewSecret>) -> NewClient {
+        NewClient { key, name: self.name.clone(), upstream_secret_files: self.upstream_secret_files.clone(), secrets }
     }
 }
 

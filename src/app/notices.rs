@@ -7,8 +7,8 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 
 use crate::domain::clock::{Clock, Timestamp};
-use crate::domain::ids::{ClientId, SecretId};
-use crate::log::Log;
+use crate::domain::ids::{ClientKey, SecretId};
+use crate::log::{Field, Log, about};
 use crate::registry::Snapshot;
 
 /// How soon a new list is noticed, and how often the clock is asked.
@@ -18,7 +18,7 @@ const CHECK: Duration = Duration::from_secs(60);
 const MOST_LINES: usize = 100;
 
 /// What was told: of each secret with this end, the last threshold.
-type Told = HashMap<(ClientId, SecretId, Timestamp), u16>;
+type Told = HashMap<(ClientKey, SecretId, Timestamp), u16>;
 
 /// Goes on while the instance runs.
 pub(super) async fn follow(snapshot: Arc<ArcSwap<Snapshot>>, clock: Arc<Clock>, log: Log) {
@@ -41,7 +41,7 @@ fn check(list: &Snapshot, now: Timestamp, before: &Told, log: &Log) -> Told {
     let mut lines = 0;
     let records = list.clients.iter().flat_map(|client| client.records.iter().map(move |record| (client, record)));
     for (client, record) in records {
-        let key = (client.id.clone(), record.id.clone(), record.expires);
+        let key = (client.key.clone(), record.id.clone(), record.expires);
         let known = before.get(&key).copied();
         let Some(days) = record.notice(now) else {
             // Refused for a rehearsal, perhaps: what was told of it stays told.
@@ -55,14 +55,9 @@ fn check(list: &Snapshot, now: Timestamp, before: &Told, log: &Log) -> Told {
         lines += 1;
         if lines <= MOST_LINES {
             let (expires, left) = (record.expires.rfc3339(), record.expires.since(now).as_secs() / 86_400);
-            let fields: [(&str, &dyn std::fmt::Display); 5] = [
-                ("client_id", &client.id),
-                ("secret_id", &record.id),
-                ("expires", &expires),
-                ("days_left", &left),
-                ("notice_days", &days),
-            ];
-            log.warn("a secret expires soon", &fields);
+            let rest: [Field<'_>; 4] =
+                [("secret_id", &record.id), ("expires", &expires), ("days_left", &left), ("notice_days", &days)];
+            log.warn("a secret expires soon", &about(&client.key, &rest));
         }
     }
     if lines > MOST_LINES {

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::Subcommand;
 use http::Method;
 
+use super::called::{Called, OfTenant};
 use super::door::{Door, NOTHING, encoded, path};
 use super::show::Times;
 use super::shown_once::{self, Given};
@@ -20,16 +21,23 @@ pub(super) enum Command {
     /// Add a client, with a first secret that is shown once
     Add(Add),
     /// List the clients
-    List,
+    List {
+        #[command(flatten)]
+        tenant: OfTenant,
+    },
     /// Show a client and its secrets
     Show {
         /// The client's id
         id: String,
+        #[command(flatten)]
+        tenant: OfTenant,
     },
     /// Remove a client and all its secrets
     Remove {
         /// The client's id
         id: String,
+        #[command(flatten)]
+        tenant: OfTenant,
         /// Remove it even if it can still be used
         #[arg(long)]
         force: bool,
@@ -44,6 +52,8 @@ pub(super) enum Command {
 pub(super) struct Add {
     /// The client's id, exact
     id: String,
+    #[command(flatten)]
+    tenant: OfTenant,
     /// A name for people
     #[arg(long, default_value = "")]
     name: String,
@@ -58,9 +68,11 @@ pub(super) struct Add {
 pub(super) fn run(globals: &Globals, command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Add(arguments) => add(globals, &arguments)?,
-        Command::List => list(globals)?,
-        Command::Show { id } => show_one(globals, &id)?,
-        Command::Remove { id, force, quiet_for } => remove(globals, &id, force, quiet_for.as_deref())?,
+        Command::List { tenant } => list(globals, &tenant)?,
+        Command::Show { id, tenant } => show_one(globals, &tenant.client(&id))?,
+        Command::Remove { id, tenant, force, quiet_for } => {
+            remove(globals, &tenant.client(&id), force, quiet_for.as_deref())?;
+        }
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -74,14 +86,15 @@ fn add(globals: &Globals, arguments: &Add) -> anyhow::Result<()> {
     let door = Door::open(globals)?;
     let files = arguments.upstream_secret_file.iter().map(|file| as_the_list_names_it(globals, file));
     let upstream_secret_files = files.collect::<anyhow::Result<Vec<_>>>()?;
-    let wish = ClientWish { id: arguments.id.clone(), name: arguments.name.clone(), upstream_secret_files, secret };
+    let Called { tenant, id } = arguments.tenant.client(&arguments.id);
+    let wish = ClientWish { id, tenant, name: arguments.name.clone(), upstream_secret_files, secret };
     let client: ClientObject = door.ask(Method::POST, &path(&["clients"]), Some(&wish))?;
     if globals.output == Output::Json {
         let secrets: Vec<_> = client.secrets.iter().collect();
         return shown_once::put(&format!("{}\n", serde_json::to_string_pretty(&client)?), &secrets);
     }
     if !globals.quiet {
-        talk(&format!("Client {} added.\n", client.id));
+        talk(&format!("Client {} added.\n", Called::from(&client)));
     }
     match client.secrets.iter().find(|secret| secret.client_secret.is_some()) {
         Some(secret) => shown_once::show(globals.quiet, secret, "Store it now.")?,
@@ -106,8 +119,9 @@ fn as_the_list_names_it(globals: &Globals, file: &Path) -> anyhow::Result<String
     text.ok_or_else(|| Failure::new(FAILED, "the file's name is not UTF-8\n  Nothing was changed.").into())
 }
 
-fn list(globals: &Globals) -> anyhow::Result<()> {
-    let clients = Door::open(globals)?.clients()?;
+fn list(globals: &Globals, tenant: &OfTenant) -> anyhow::Result<()> {
+    let mut clients = Door::open(globals)?.clients()?;
+    clients.retain(|client| tenant.means(client));
     if globals.output == Output::Json {
         return Ok(say(&format!("{}\n", serde_json::to_string_pretty(&clients)?))?);
     }
@@ -123,13 +137,14 @@ fn list(globals: &Globals) -> anyhow::Result<()> {
             times.of(last, "-"),
         ]
     };
-    let rows: Vec<_> = clients.iter().map(row).collect();
-    Ok(say(&table::lines(&["ID", "NAME", "ENABLED", "SECRETS", "ROTATION", "LAST-USED"], &rows))?)
+    let rows = clients.iter().map(|client| (&*client.tenant, row(client)));
+    let head = ["ID", "NAME", "ENABLED", "SECRETS", "ROTATION", "LAST-USED"];
+    Ok(say(&table::of_tenants(&head, rows.collect()))?)
 }
 
-fn show_one(globals: &Globals, id: &str) -> anyhow::Result<()> {
+fn show_one(globals: &Globals, client: &Called) -> anyhow::Result<()> {
     let door = Door::open(globals)?;
-    let client: ClientObject = door.ask(Method::GET, &path(&["clients", id]), NOTHING)?;
+    let client: ClientObject = door.ask(Method::GET, &client.path(&[]), NOTHING)?;
     if globals.output == Output::Json {
         return Ok(say(&format!("{}\n", serde_json::to_string_pretty(&client)?))?);
     }
@@ -140,6 +155,9 @@ fn show_one(globals: &Globals, id: &str) -> anyhow::Result<()> {
         harmless(&client.id),
         if client.enabled { "" } else { "  (disabled: every secret is refused)" }
     );
+    if !client.tenant.is_empty() {
+        text.push_str(&format!("  tenant    {}\n", harmless(&client.tenant)));
+    }
     if !client.name.is_empty() {
         text.push_str(&format!("  name      {}\n", harmless(&client.name)));
     }
@@ -155,16 +173,17 @@ fn show_one(globals: &Globals, id: &str) -> anyhow::Result<()> {
     Ok(say(&text)?)
 }
 
-fn remove(globals: &Globals, id: &str, force: bool, quiet_for: Option<&str>) -> anyhow::Result<()> {
+fn remove(globals: &Globals, client: &Called, force: bool, quiet_for: Option<&str>) -> anyhow::Result<()> {
     let door = Door::open(globals)?;
-    confirm(globals, &format!("Remove client {id} and all its secrets?"))?;
-    let mut query = format!("{}?force={force}", path(&["clients", id]));
+    confirm(globals, &format!("Remove client {client} and all its secrets?"))?;
+    let mut query = client.path(&[]);
+    query.push_str(&format!("{}force={force}", if query.contains('?') { '&' } else { '?' }));
     if let Some(quiet_for) = quiet_for {
         query.push_str(&format!("&quiet_for={}", encoded(quiet_for)));
     }
     door.ask::<()>(Method::DELETE, &query, NOTHING)?;
     if !globals.quiet {
-        talk(&format!("Client {id} removed.\n"));
+        talk(&format!("Client {client} removed.\n"));
     }
     Ok(())
 }

@@ -22,7 +22,7 @@ pub fn run() -> anyhow::Result<Next> {
     let clock = Arc::new(Clock::start());
     let snapshot = demo::snapshot(&clients, &clock)?;
     let loaded = Loaded { snapshot, warnings: Vec::new(), seen: Seen::default() };
-    let path = settings.endpoints.first().map_or("/oauth/token", |endpoint| &endpoint.path).to_owned();
+    let path = settings.endpoints.first().map_or("/oauth/token", |endpoint| endpoint.path.as_str()).to_owned();
     let announce = Box::new(move |bound: &Bound| {
         // What cannot be shown is in the metrics all the same.
         let _closed = super::say(&banner(bound, &path, &clients));

@@ -22,7 +22,7 @@ use super::{Failure, Globals, setup, talk};
 use crate::admin::answer::{FAILED, FaultObject, USAGE};
 use crate::admin::ground::Ground;
 use crate::admin::object::ClientObject;
-use crate::admin::routes::{Caller, router};
+use crate::admin::routes::{Caller, Page, router};
 use crate::config::problem::Problems;
 use crate::config::settings::Settings;
 use crate::domain::clock::Clock;
@@ -106,7 +106,7 @@ impl Door {
     pub(super) fn clients(&self) -> anyhow::Result<Vec<ClientObject>> {
         match &self.hands {
             Hands::Socket(_) => self.ask(Method::GET, &path(&["clients"]), NOTHING),
-            Hands::Files(ground, _) => Ok(self.runtime.block_on(ground.clients(None, usize::MAX))),
+            Hands::Files(ground, _) => Ok(self.runtime.block_on(ground.clients(&Page::ALL))),
         }
     }
 
@@ -235,7 +235,7 @@ fn read_settings(path: &Path) -> anyhow::Result<Settings> {
     })
 }
 
-/// A client's or a secret's path, its id percent-encoded.
+/// A path of the admin API, its segments percent-encoded.
 pub(super) fn path(segments: &[&str]) -> String {
     segments.iter().fold("/api/v1".to_owned(), |path, segment| format!("{path}/{}", encoded(segment)))
 }

@@ -11,6 +11,7 @@ use crate::admin::answer::{FAILED, NOT_FOUND};
 use crate::domain::clock::Clock;
 use crate::domain::mint;
 use crate::domain::secret::Digest;
+use crate::domain::spoken::named;
 use crate::hash;
 use crate::registry::slow::Held;
 use crate::registry::{Client, Record};
@@ -58,13 +59,18 @@ pub(super) fn run(globals: &Globals) -> anyhow::Result<ExitCode> {
     let now = clock.now();
     if globals.output == Output::Json {
         let holder = |(client, record): &(&Client, &Record)| {
-            serde_json::json!({
-                "client_id": client.id.as_str(),
+            let mut object = serde_json::json!({
+                "client_id": client.key.id.as_str(),
                 "secret_id": record.id.as_str(),
                 "name": &*record.name,
                 "status": record.state(now).as_str(),
                 "accepted": client.enabled && record.state(now) == crate::registry::SecretState::Active,
-            })
+            });
+            let tenant = client.key.tenant.as_str();
+            if let Some(object) = object.as_object_mut().filter(|_| !tenant.is_empty()) {
+                object.insert("tenant".to_owned(), tenant.into());
+            }
+            object
         };
         let object = serde_json::json!({
             "generated_by_relatch": ours,
@@ -82,10 +88,10 @@ pub(super) fn run(globals: &Globals) -> anyhow::Result<ExitCode> {
         };
         say(made)?;
         for (client, record) in &holders {
-            let (id, secret, state) = (&client.id, &record.id, record.state(now).as_str());
+            let (id, secret, state) = (&client.key, &record.id, record.state(now).as_str());
             say(&format!("It is {secret} ({}) of client {id}, {state}.\n", record.name))?;
             if state == "active" {
-                say(&format!("  If it leaked: relatch secret revoke {id} {secret} --compromised\n"))?;
+                say(&format!("  If it leaked: relatch secret revoke {} {secret} --compromised\n", named(id)))?;
             }
         }
         if left == 0 {

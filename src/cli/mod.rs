@@ -3,6 +3,7 @@
 //! Data goes to stdout, talk to stderr. Exit codes: 0 done, 1 failed, 2 usage, 3 refused by a safety rule (nothing was
 //! changed), 4 not found. What is about clients and secrets goes through the `door`: a running instance, or its files.
 
+mod called;
 mod client;
 mod completions;
 pub mod config;

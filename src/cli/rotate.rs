@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use http::Method;
 
+use super::called::{Called, OfTenant};
 use super::door::{Door, NOTHING, encoded, path};
 use super::secret::Which;
 use super::shown_once::{self, Format, OutFile};
@@ -23,9 +24,11 @@ pub(super) struct Arguments {
     /// The clients' ids
     #[arg(required_unless_present = "all")]
     clients: Vec<String>,
-    /// Every client of the list
+    /// Every client of the list, or of the tenant
     #[arg(long, conflicts_with = "clients")]
     all: bool,
+    #[command(flatten)]
+    tenant: OfTenant,
     /// A name for the new secrets; default: the month
     #[arg(long)]
     name: Option<String>,
@@ -118,14 +121,14 @@ pub(super) fn run(globals: &Globals, arguments: &Arguments) -> anyhow::Result<Ex
 /// One request, its files made before it.
 fn rotate(
     door: &Door,
-    clients: &[String],
+    clients: &[Called],
     arguments: &Arguments,
 ) -> anyhow::Result<(Vec<RotationObject>, Vec<Option<OutFile>>)> {
     let folder = arguments.out_dir.as_deref();
     let files = clients.iter().map(|client| folder.map(|folder| OutFile::create(&file(folder, client))).transpose());
     let files = files.collect::<anyhow::Result<Vec<_>>>()?;
     let wish = RotateWish {
-        clients: clients.to_vec(),
+        clients: clients.iter().map(Called::whose).collect(),
         grace: arguments.grace.clone(),
         name: arguments.name.clone(),
         force: arguments.force,
@@ -142,32 +145,34 @@ fn talk_of(failed: &mut Option<anyhow::Error>, error: anyhow::Error) {
     }
 }
 
-fn clients(globals: &Globals, door: &Door, arguments: &Arguments) -> anyhow::Result<Vec<String>> {
+fn clients(globals: &Globals, door: &Door, arguments: &Arguments) -> anyhow::Result<Vec<Called>> {
     let mut seen = HashSet::new();
     if let Some(twice) = arguments.clients.iter().find(|client| !seen.insert(*client)) {
         return Err(Failure::new(USAGE, format!("client {twice} is named twice\n  Nothing was changed.")).into());
     }
     if !arguments.all {
-        return Ok(arguments.clients.clone());
+        return Ok(arguments.clients.iter().map(|id| arguments.tenant.client(id)).collect());
     }
-    let all = door.clients()?;
+    let mut all = door.clients()?;
+    all.retain(|client| arguments.tenant.means(client));
     confirm(globals, &format!("Rotate {}?", plural(all.len(), "client")))?;
-    Ok(all.into_iter().map(|client| client.id).collect())
+    Ok(all.iter().map(Called::from).collect())
 }
 
 /// One line a client, as soon as its secret is made.
 fn tell(globals: &Globals, result: &mut RotationObject, file: Option<OutFile>, several: bool) -> anyhow::Result<()> {
     let Some(secret) = &mut result.secret else {
         let why = result.fault.as_ref().map_or("", |fault| &fault.message);
-        talk(&format!("error: {}{why}\n", if several { format!("{}: ", result.client_id) } else { String::new() }));
+        let whose = if several { format!("{}: ", Called::from(&*result)) } else { String::new() };
+        talk(&format!("error: {whose}{why}\n"));
         return Ok(());
     };
     if let Some(file) = file {
         let path = file.write(secret, Format::Plain)?;
         secret.client_secret = None;
         if globals.output == Output::Table {
-            let line =
-                format!("{}: secret {} ({}) written to {}\n", result.client_id, secret.id, secret.name, path.display());
+            let (client, path) = (Called::from(&*secret), path.display());
+            let line = format!("{client}: secret {} ({}) written to {path}\n", secret.id, secret.name);
             return if globals.quiet { Ok(()) } else { Ok(say(&harmless(&line))?) };
         }
     }
@@ -180,12 +185,9 @@ fn tell(globals: &Globals, result: &mut RotationObject, file: Option<OutFile>, s
 fn show(globals: &Globals, secret: &SecretObject, several: bool) -> anyhow::Result<()> {
     match (globals.quiet, several) {
         (_, false) => shown_once::show(globals.quiet, secret, "The old ones go on working until they are revoked."),
-        (true, true) => {
-            let plain = secret.client_secret.as_deref().unwrap_or_default();
-            shown_once::put(&format!("{}\t{}\t{plain}\n", secret.client_id, secret.id), &[secret])
-        }
+        (true, true) => shown_once::put(&shown_once::columns(secret), &[secret]),
         (false, true) => {
-            say(&format!("{}: ", harmless(&secret.client_id)))?;
+            say(&format!("{}: ", harmless(&Called::from(secret).to_string())))?;
             shown_once::show(false, secret, "")
         }
     }
@@ -199,7 +201,7 @@ fn summary(globals: &Globals, results: &[RotationObject], several: bool) -> Exit
         talk(&format!("{} rotated, {} refused.\n", plural(rotated, "client"), faults.len()));
     }
     if !several && rotated == 1 && !globals.quiet {
-        let client = results.first().map_or("", |result| &result.client_id);
+        let client = results.first().map(|result| Called::from(result).typed()).unwrap_or_default();
         talk(&format!("Next: deploy it, then watch `relatch secret list {client}`.\n"));
     }
     match faults.first() {
@@ -213,9 +215,9 @@ fn summary(globals: &Globals, results: &[RotationObject], several: bool) -> Exit
 /// Waits for each old secret of a client to fall silent, and revokes it.
 fn end_the_old(globals: &Globals, door: &Door, result: &RotationObject, arguments: &Arguments) -> anyhow::Result<()> {
     let new = result.secret.as_ref().map_or("", |secret| &secret.id);
-    let all: Vec<SecretObject> = door.ask(Method::GET, &path(&["clients", &result.client_id, "secrets"]), NOTHING)?;
+    let all: Vec<SecretObject> = door.ask(Method::GET, &Called::from(result).path(&["secrets"]), NOTHING)?;
     for old in all.into_iter().filter(|secret| secret.id != new && secret.status == "active") {
-        let which = Which { client: result.client_id.clone(), secret_id: old.id };
+        let which = Which::new(Called::from(result), old.id);
         taking_away::finish(globals, door, &which, arguments.quiet_for.as_deref())?;
     }
     Ok(())
@@ -228,10 +230,12 @@ fn prepare(folder: &Path) -> anyhow::Result<()> {
     })
 }
 
-/// `DIR/billing.secret`; letters that a name may not have are percent-encoded, so that each client has its own.
-fn file(folder: &Path, client: &str) -> PathBuf {
-    let name = encoded(client);
+/// `DIR/billing.secret`, or `DIR/billing@master.secret`; letters that a name may not have are percent-encoded, so that each
+/// client has its own.
+fn file(folder: &Path, client: &Called) -> PathBuf {
+    let name = encoded(&client.id);
     let name = name.strip_prefix('.').map_or_else(|| name.clone(), |rest| format!("%2E{rest}"));
+    let name = if client.tenant.is_empty() { name } else { format!("{name}@{}", client.tenant) };
     folder.join(format!("{name}.secret"))
 }
 

@@ -6,7 +6,8 @@ use std::process::ExitCode;
 use clap::Subcommand;
 use http::Method;
 
-use super::door::{Door, NOTHING, path};
+use super::called::{Called, OfTenant};
+use super::door::{Door, NOTHING};
 use super::show::Times;
 use super::shown_once::{self, Format, Given, OutFile};
 use super::taking_away::{self, Guard};
@@ -23,6 +24,8 @@ pub(super) enum Command {
     List {
         /// The client's id
         client: Option<String>,
+        #[command(flatten)]
+        tenant: OfTenant,
     },
     /// Refuse a secret until it is enabled again: the undoable step before revoke
     Disable {
@@ -58,9 +61,23 @@ pub(super) enum Command {
 #[derive(clap::Args)]
 pub(super) struct Which {
     /// The client's id
-    pub(super) client: String,
+    client: String,
     /// The secret's id, not the secret
     pub(super) secret_id: String,
+    #[command(flatten)]
+    pub(super) tenant: OfTenant,
+}
+
+impl Which {
+    /// That secret of that client.
+    pub(super) fn new(client: Called, secret_id: String) -> Self {
+        Self { tenant: OfTenant::of(&client), client: client.id, secret_id }
+    }
+
+    /// The client whose it is.
+    pub(super) fn client(&self) -> Called {
+        self.tenant.client(&self.client)
+    }
 }
 
 /// A secret to be.
@@ -68,6 +85,8 @@ pub(super) struct Which {
 pub(super) struct Add {
     /// The client's id
     client: String,
+    #[command(flatten)]
+    tenant: OfTenant,
     /// A name for people; default: the month
     #[arg(long)]
     name: Option<String>,
@@ -91,7 +110,7 @@ pub(super) struct Add {
 pub(super) fn run(globals: &Globals, command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Add(arguments) => add(globals, &arguments)?,
-        Command::List { client } => list(globals, client.as_deref())?,
+        Command::List { client, tenant } => list(globals, client.as_deref(), &tenant)?,
         Command::Disable { which, guard } => step(globals, &which, "deactivate", &guard.wish(), "Disabled")?,
         Command::Enable { which } => step(globals, &which, "activate", &LifecycleWish::default(), "Enabled")?,
         Command::Expire { which, in_, guard } => {
@@ -116,8 +135,8 @@ fn add(globals: &Globals, arguments: &Add) -> anyhow::Result<()> {
     }
     let door = Door::open(globals)?;
     let out = arguments.out.as_deref().map(OutFile::create).transpose()?;
-    let client = &arguments.client;
-    let mut secret: SecretObject = door.ask(Method::POST, &path(&["clients", client, "secrets"]), Some(&wish))?;
+    let client = arguments.tenant.client(&arguments.client);
+    let mut secret: SecretObject = door.ask(Method::POST, &client.path(&["secrets"]), Some(&wish))?;
     let written = out.map(|out| out.write(&secret, arguments.format)).transpose()?;
     if written.is_some() {
         secret.client_secret = None;
@@ -126,7 +145,7 @@ fn add(globals: &Globals, arguments: &Add) -> anyhow::Result<()> {
         return shown_once::put(&format!("{}\n", serde_json::to_string_pretty(&secret)?), &[&secret]);
     }
     // The secret is made: whatever happens now, it is shown.
-    let places = if globals.quiet { String::new() } else { places(&door, client).unwrap_or_default() };
+    let places = if globals.quiet { String::new() } else { places(&door, &client).unwrap_or_default() };
     match (&written, arguments.given.is_given()) {
         (Some(file), _) if !globals.quiet => {
             talk(&format!("Secret {} ({}): written to {}. {places}\n", secret.id, secret.name, file.display()));
@@ -136,22 +155,25 @@ fn add(globals: &Globals, arguments: &Add) -> anyhow::Result<()> {
         _ => {}
     }
     if !globals.quiet {
-        talk(&format!("Next: deploy it, then watch `relatch secret list {client}`.\n"));
+        talk(&format!("Next: deploy it, then watch `relatch secret list {}`.\n", client.typed()));
     }
     Ok(())
 }
 
 /// `2 of 2 active.`
-fn places(door: &Door, client: &str) -> anyhow::Result<String> {
-    let client: ClientObject = door.ask(Method::GET, &path(&["clients", client]), NOTHING)?;
+fn places(door: &Door, client: &Called) -> anyhow::Result<String> {
+    let client: ClientObject = door.ask(Method::GET, &client.path(&[]), NOTHING)?;
     Ok(format!("{} of {} active.", client.active_secrets, client.max_active_secrets))
 }
 
-fn list(globals: &Globals, client: Option<&str>) -> anyhow::Result<()> {
+fn list(globals: &Globals, client: Option<&str>, tenant: &OfTenant) -> anyhow::Result<()> {
     let door = Door::open(globals)?;
     let secrets: Vec<SecretObject> = match client {
-        Some(client) => door.ask(Method::GET, &path(&["clients", client, "secrets"]), NOTHING)?,
-        None => door.clients()?.into_iter().flat_map(|client| client.secrets).collect(),
+        Some(client) => door.ask(Method::GET, &tenant.client(client).path(&["secrets"]), NOTHING)?,
+        None => {
+            let clients = door.clients()?.into_iter().filter(|client| tenant.means(client));
+            clients.flat_map(|client| client.secrets).collect()
+        }
     };
     if globals.output == Output::Json {
         return Ok(say(&format!("{}\n", serde_json::to_string_pretty(&secrets)?))?);
@@ -162,7 +184,7 @@ fn list(globals: &Globals, client: Option<&str>) -> anyhow::Result<()> {
 
 /// One step of a secret's life that is a single request.
 fn step(globals: &Globals, which: &Which, verb: &str, wish: &LifecycleWish, done: &str) -> anyhow::Result<()> {
-    let route = path(&["clients", &which.client, "secrets", &which.secret_id, "lifecycle", verb]);
+    let route = which.client().path(&["secrets", &which.secret_id, "lifecycle", verb]);
     let secret: SecretObject = Door::open(globals)?.ask(Method::POST, &route, Some(wish))?;
     if globals.output == Output::Json {
         return Ok(say(&format!("{}\n", serde_json::to_string_pretty(&secret)?))?);

@@ -34,23 +34,19 @@ impl Times {
     }
 }
 
-/// The table of secrets; `of_all` with a column for the client.
+/// The table of secrets; `of_all` with columns that tell whose they are.
 pub(super) fn secrets(secrets: &[SecretObject], of_all: bool, times: &Times) -> String {
     let mut head = vec!["ID", "NAME", "ROLE", "STATUS", "CREATED", "EXPIRES", "LAST-USED", "USES", "FROM", "HINT"];
-    if of_all {
-        head.insert(0, "CLIENT");
+    if !of_all {
+        return table::lines(&head, &secrets.iter().map(|secret| secret_row(secret, times)).collect::<Vec<_>>());
     }
-    let rows: Vec<Vec<String>> = secrets
-        .iter()
-        .map(|secret| {
-            let mut row = secret_row(secret, times);
-            if of_all {
-                row.insert(0, secret.client_id.clone());
-            }
-            row
-        })
-        .collect();
-    table::lines(&head, &rows)
+    head.insert(0, "CLIENT");
+    let row = |secret: &SecretObject| {
+        let mut row = secret_row(secret, times);
+        row.insert(0, secret.client_id.clone());
+        row
+    };
+    table::of_tenants(&head, secrets.iter().map(|secret| (&*secret.tenant, row(secret))).collect())
 }
 
 fn secret_row(secret: &SecretObject, times: &Times) -> Vec<String> {

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use clap::ValueEnum;
 use zeroize::Zeroizing;
 
+use super::called::Called;
 use super::{Failure, talk};
 use crate::admin::answer::{FAILED, USAGE};
 use crate::admin::object::SecretObject;
@@ -63,8 +64,7 @@ impl OutFile {
                 Ok(self.path.clone())
             }
             Err(error) => {
-                let plain = secret.client_secret.as_deref().unwrap_or_default();
-                put(&format!("{}\t{}\t{plain}\n", secret.client_id, secret.id), &[secret])?;
+                put(&columns(secret), &[secret])?;
                 let path = self.path.display();
                 let message =
                     format!("{path} could not be written ({error}): the secret was shown instead, store it now");
@@ -82,6 +82,13 @@ impl Drop for OutFile {
     }
 }
 
+/// `client<TAB>secret id<TAB>secret`, and a fourth column for the tenant of a client that has one.
+pub(super) fn columns(secret: &SecretObject) -> Zeroizing<String> {
+    let plain = secret.client_secret.as_deref().unwrap_or_default();
+    let tenant = if secret.tenant.is_empty() { String::new() } else { format!("\t{}", secret.tenant) };
+    Zeroizing::new(format!("{}\t{}\t{plain}{tenant}\n", secret.client_id, secret.id))
+}
+
 /// The file's text.
 fn rendered(secret: &SecretObject, format: Format) -> String {
     let (id, plain) = (&secret.client_id, secret.client_secret.as_deref().unwrap_or_default());
@@ -94,7 +101,7 @@ fn rendered(secret: &SecretObject, format: Format) -> String {
         Format::K8sSecret => format!(
             "apiVersion: v1\nkind: Secret\nmetadata:\n  name: {}\ntype: Opaque\nstringData:\n  client_id: {}\n  \
              client_secret: {}\n",
-            resource_name(id),
+            resource_name(&secret.tenant, id),
             json(id),
             json(plain)
         ),
@@ -102,9 +109,9 @@ fn rendered(secret: &SecretObject, format: Format) -> String {
 }
 
 /// A name as Kubernetes wants it: RFC 1123, up to 253 of `[a-z0-9.-]`.
-fn resource_name(id: &str) -> String {
+fn resource_name(tenant: &str, id: &str) -> String {
     let letter = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' };
-    let name: String = id.chars().map(letter).take(230).collect();
+    let name: String = tenant.chars().chain(['-']).chain(id.chars()).map(letter).take(230).collect();
     let name = name.trim_matches('-');
     if name.is_empty() { "oauth-client".to_owned() } else { format!("{name}-oauth-client") }
 }
@@ -129,8 +136,9 @@ pub(super) fn put(text: &str, secrets: &[&SecretObject]) -> anyhow::Result<()> {
         _ => return Ok(()),
     };
     let mut message = format!("the secret could not be shown: {error}\n  It is in the list, and nobody has it:");
-    for SecretObject { client_id, id, .. } in secrets.iter().filter(|secret| secret.client_secret.is_some()) {
-        message.push_str(&format!("\n  `relatch secret revoke {client_id} {id} --force`, then add another."));
+    for secret in secrets.iter().filter(|secret| secret.client_secret.is_some()) {
+        let (client, id) = (Called::from(*secret).typed(), &secret.id);
+        message.push_str(&format!("\n  `relatch secret revoke {client} {id} --force`, then add another."));
     }
     Err(Failure::new(FAILED, message).into())
 }
@@ -227,5 +235,10 @@ mod tests {
         let manifest: serde_json::Value = serde_saphyr::from_str(&rendered(&secret, Format::K8sSecret)).unwrap();
         assert_eq!(manifest["stringData"]["client_secret"], "rls_x");
         assert_eq!(manifest["metadata"]["name"], "a-b-c-oauth-client");
+        assert_eq!(columns(&secret).as_str(), "a b'c\t\trls_x\n");
+        let secret = SecretObject { tenant: "Shop".to_owned(), ..secret };
+        let manifest: serde_json::Value = serde_saphyr::from_str(&rendered(&secret, Format::K8sSecret)).unwrap();
+        assert_eq!(manifest["metadata"]["name"], "shop-a-b-c-oauth-client");
+        assert_eq!(columns(&secret).as_str(), "a b'c\t\trls_x\tShop\n");
     }
 }

@@ -52,9 +52,9 @@ pub(super) fn run(globals: &Globals) -> anyhow::Result<ExitCode> {
             let secret = item.secret_id.clone().unwrap_or_else(|| "-".to_owned());
             vec![item.client_id.clone(), secret, item.what.clone(), item.next.clone()]
         };
-        let rows: Vec<_> = status.attention.iter().map(row).collect();
+        let rows = status.attention.iter().map(|item| (&*item.tenant, row(item))).collect();
         text.push('\n');
-        text.push_str(&table::lines(&["CLIENT", "SECRET", "WHAT", "NEXT"], &rows));
+        text.push_str(&table::of_tenants(&["CLIENT", "SECRET", "WHAT", "NEXT"], rows));
     }
     say(&text)?;
     if !door.is_instance() && !globals.quiet {

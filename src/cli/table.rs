@@ -16,6 +16,19 @@ pub(super) fn lines(head: &[&str], rows: &[Vec<String>]) -> String {
     out
 }
 
+/// The same with a column for each row's tenant, where any row has one.
+pub(super) fn of_tenants(head: &[&str], rows: Vec<(&str, Vec<String>)>) -> String {
+    if rows.iter().all(|(tenant, _)| tenant.is_empty()) {
+        return lines(head, &rows.into_iter().map(|(_, row)| row).collect::<Vec<_>>());
+    }
+    let head: Vec<&str> = std::iter::once("TENANT").chain(head.iter().copied()).collect();
+    let row = |(tenant, mut row): (&str, Vec<String>)| {
+        row.insert(0, if tenant.is_empty() { "-" } else { tenant }.to_owned());
+        row
+    };
+    lines(&head, &rows.into_iter().map(row).collect::<Vec<_>>())
+}
+
 fn line<'c>(out: &mut String, cells: impl Iterator<Item = &'c str>, widths: &[usize]) {
     let mut pending = 0;
     for (cell, width) in cells.zip(widths) {
@@ -35,5 +48,12 @@ mod tests {
     fn columns_line_up_and_lines_end_where_their_text_does() {
         let rows = [vec!["a".to_owned(), "b\u{1b}[2J".to_owned()], vec!["long".to_owned(), "c".to_owned()]];
         assert_eq!(lines(&["ID", "NAME"], &rows), "ID    NAME\na     b\u{fffd}[2J\nlong  c\n");
+    }
+
+    #[test]
+    fn tenants_have_a_column_where_there_are_any() {
+        let rows = |tenant| vec![("", vec!["a".to_owned()]), (tenant, vec!["b".to_owned()])];
+        assert_eq!(of_tenants(&["ID"], rows("")), "ID\na\nb\n");
+        assert_eq!(of_tenants(&["ID"], rows("shop")), "TENANT  ID\n-       a\nshop    b\n");
     }
 }

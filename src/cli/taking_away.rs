@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 
 use http::Method;
 
-use super::door::{Door, NOTHING, Paused, path};
+use super::called::Called;
+use super::door::{Door, NOTHING, Paused};
 use super::secret::Which;
 use super::show::{self, Times};
 use super::{Failure, Globals, Output, draw, say, talk};
@@ -104,19 +105,19 @@ const LINE: Duration = Duration::from_secs(60);
 
 impl Rite<'_> {
     fn step(&self, verb: &str, wish: &LifecycleWish) -> anyhow::Result<SecretObject> {
-        let Which { client, secret_id } = self.which;
-        self.door.ask(Method::POST, &path(&["clients", client, "secrets", secret_id, "lifecycle", verb]), Some(wish))
+        let route = self.which.client().path(&["secrets", &self.which.secret_id, "lifecycle", verb]);
+        self.door.ask(Method::POST, &route, Some(wish))
     }
 
     /// The secret and the client's others; nothing after Ctrl-C.
     fn look(&self) -> anyhow::Result<Option<(SecretObject, Vec<SecretObject>)>> {
-        let Which { client, secret_id } = self.which;
-        let all: Option<Vec<SecretObject>> = self.door.look(&path(&["clients", client, "secrets"]))?;
+        let (client, secret_id) = (self.which.client(), &self.which.secret_id);
+        let all: Option<Vec<SecretObject>> = self.door.look(&client.path(&["secrets"]))?;
         let Some(all) = all else { return Ok(None) };
         let (this, others): (Vec<_>, Vec<_>) = all.into_iter().partition(|secret| secret.id == *secret_id);
         let this = this.into_iter().next();
         // Asked by its own route, so that the answer says what is missing.
-        let route = path(&["clients", client, "secrets", secret_id]);
+        let route = client.path(&["secrets", secret_id]);
         Ok(Some((this.map_or_else(|| self.door.ask(Method::GET, &route, NOTHING), Ok)?, others)))
     }
 
@@ -151,7 +152,8 @@ impl Rite<'_> {
                 let message = format!(
                     "{} is the last usable secret of {}: however quiet it becomes, it would not be revoked\n  \
                      Nothing was changed. Add another one first.",
-                    secret.id, secret.client_id
+                    secret.id,
+                    Called::from(&secret)
                 );
                 return Err(Failure::new(REFUSED, message).into());
             }
@@ -244,8 +246,8 @@ impl Rite<'_> {
         if self.globals.output == Output::Json {
             return Ok(say(&format!("{}\n", serde_json::to_string_pretty(secret)?))?);
         }
-        let Which { client, secret_id } = self.which;
         if failed == 0 {
+            let (client, secret_id) = (self.which.client().typed(), &self.which.secret_id);
             let next = format!("To go on: relatch secret revoke {client} {secret_id}");
             return Ok(say(&format!("Nobody presented it. {next}\n"))?);
         }

@@ -7,7 +7,7 @@ use super::problem::{Place, Problems};
 use super::reader::{FromNode, Reading, Section};
 use super::tree::{Doc, Language, Value};
 use crate::domain::clock::Timestamp;
-use crate::domain::ids::{ClientId, SecretId};
+use crate::domain::ids::{ClientId, ClientKey, SecretId, Tenant};
 use crate::domain::oauth::BasicEncoding;
 use crate::domain::secret::{Digest, Secret};
 use crate::hash::{self, Kept, Slow, Unreadable};
@@ -34,8 +34,8 @@ pub struct Spot {
 /// One `[[client]]`.
 #[derive(Debug)]
 pub struct ClientEntry {
-    /// Its id.
-    pub id: ClientId,
+    /// Its tenant and its id.
+    pub key: ClientKey,
     /// A name for people.
     pub name: String,
     /// Whether any secret of it is accepted.
@@ -234,9 +234,10 @@ impl ClientList {
 impl ClientEntry {
     fn read(section: &mut Section<'_, '_>, file: usize) -> Option<Self> {
         let id: Option<ClientId> = section.must("id", "The client_id, exact bytes");
-        if section.take::<String>("tenant", "For {tenant} paths").is_some_and(|tenant| !tenant.is_empty()) {
-            section.error("tenant", "tenants are not in this version: take it out");
-        }
+        let tenant_doc = "Whose it is, as {tenant} in the path says it: the same id may stand in two tenants";
+        let tenant: Option<Tenant> = section.take("tenant", tenant_doc);
+        // One that cannot be read is an error: its client is not to be taken for one that has none.
+        let tenant = if section.has("tenant") { tenant } else { Some(Tenant::default()) };
         let name = section.or("name", "For people", String::new());
         let enabled = section.or("enabled", "Whether any secret of it is accepted", true);
         let max_active = section.or("max_active_secrets", "1 to 8", MAX_ACTIVE);
@@ -247,7 +248,7 @@ impl ClientEntry {
         let secrets = section.sections("secret", |secret| SecretEntry::read(secret, file));
         let spot = Spot { file, offset: section.offset("id") };
         let secrets = secrets.into_iter().flatten().collect();
-        Some(Self { id: id?, name, enabled, max_active, upstream, secrets, spot })
+        Some(Self { key: ClientKey { tenant: tenant?, id: id? }, name, enabled, max_active, upstream, secrets, spot })
     }
 }
 
@@ -386,6 +387,8 @@ mod tests {
             (client(&format!("{HASH}\nrevoked_reason = \"x\"")), "status"),
             (client(&format!("{HASH}\nnot_before = 2026-01-02T00:00:00Z\nexpires = 2026-01-01T00:00:00Z")), "never"),
             ("[[client]]\n".to_owned(), "id: is missing"),
+            ("[[client]]\nid = \"c\"\ntenant = \"a/b\"\n".to_owned(), "client[0].tenant: expected one segment"),
+            ("[[client]]\nid = \"c\"\ntenant = \"..\"\n".to_owned(), "client[0].tenant: expected one segment"),
             ("[[client]]\nid = \"c\"\nmax_active_secrets = 9\n".to_owned(), "1 to 8"),
             ("[[client]]\nid = \"c\"\n[client.upstream]\nmethod = \"basic\"\n".to_owned(), "secret_file"),
             ("[end]\nclients = 1\nsecrets = 0\n".to_owned(), "says 1 clients"),

@@ -370,6 +370,11 @@ macro_rules! from_words {
 
 from_text!(std::time::Duration, "a duration with a unit, such as \"10s\"", super::values::duration);
 from_text!(crate::domain::ids::ClientId, "a client id of 1 to 512 bytes", crate::domain::ids::ClientId::parse);
+from_text!(
+    crate::domain::ids::Tenant,
+    "one segment of a path: up to 128 of A-Z a-z 0-9 . _ ~ -",
+    crate::domain::ids::Tenant::parse
+);
 from_text!(crate::domain::ids::SecretId, "a secret id of 1 to 64 of [a-z0-9_]", crate::domain::ids::SecretId::parse);
 from_text!(
     std::net::SocketAddr,

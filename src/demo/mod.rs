@@ -69,7 +69,7 @@ pub fn snapshot(clients: &[DemoClient], clock: &Clock) -> anyhow::Result<Snapsho
         files: &files,
         previous: None,
         forwards: false,
-        egress: &[],
+        endpoints: &[],
         keep_revoked: std::time::Duration::ZERO,
         now: clock.now(),
     };
@@ -96,7 +96,7 @@ fn entry(client: &DemoClient, now: Timestamp) -> anyhow::Result<ClientEntry> {
         })
     };
     Ok(ClientEntry {
-        id: client.id.clone(),
+        key: client.id.clone().into(),
         name: String::new(),
         enabled: true,
         max_active: 2,

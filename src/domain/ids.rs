@@ -9,7 +9,7 @@ use std::sync::Arc;
 /// The longest client id that a list may hold, in bytes. Long enough for every URL-shaped id seen in the field.
 pub const MAX_CLIENT_ID: usize = 512;
 
-/// Who calls: an OAuth client identifier, or a tenant name, as exact text.
+/// Who calls: an OAuth client identifier, as exact text.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ClientId(Arc<str>);
 
@@ -22,6 +22,90 @@ impl ClientId {
     /// The id as text, for people and for labels.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+/// The longest name of a tenant, in bytes.
+pub const MAX_TENANT: usize = 128;
+
+/// One of several namespaces of client ids behind one relatch, such as a realm of Keycloak: the text that stands for
+/// `{tenant}` in a path. The empty one is that of clients that are not any tenant's.
+#[derive(Clone, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Tenant(Arc<str>);
+
+impl Tenant {
+    /// Takes the empty name, and any that a path can hold.
+    pub fn parse(text: &str) -> Option<Self> {
+        (text.is_empty() || Self::is_segment(text)).then(|| Self(Arc::from(text)))
+    }
+
+    /// Whether a whole segment of a path can be the name of a tenant as it stands, with nothing to decode and nothing that
+    /// a server would resolve: 1 to [`MAX_TENANT`] unreserved characters (RFC 3986 section 2.3), but for `.` and `..`.
+    pub fn is_segment(text: &str) -> bool {
+        let unreserved = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'~');
+        (1..=MAX_TENANT).contains(&text.len()) && text.bytes().all(unreserved) && !matches!(text, "." | "..")
+    }
+
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether it is no tenant at all.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+/// What tells a client from every other one of the list: the same id may exist in two tenants, and is two clients.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ClientKey {
+    /// Whose it is; empty where the list has no tenants.
+    pub tenant: Tenant,
+    /// What it calls itself, at its callers and at the upstream.
+    pub id: ClientId,
+}
+
+impl ClientKey {
+    /// The same, borrowed: what a request can be looked up by.
+    pub fn borrowed(&self) -> BorrowedKey<'_> {
+        BorrowedKey { tenant: self.tenant.as_str(), id: self.id.as_str().as_bytes() }
+    }
+}
+
+impl From<ClientId> for ClientKey {
+    /// The client that is not any tenant's.
+    fn from(id: ClientId) -> Self {
+        Self { tenant: Tenant::default(), id }
+    }
+}
+
+/// A [`ClientKey`] that nobody has parsed: what a request says. Its hash tells where the one ends and the other begins.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct BorrowedKey<'k> {
+    /// What stands for `{tenant}` in the path; empty where nothing does.
+    pub tenant: &'k str,
+    /// The presented id.
+    pub id: &'k [u8],
+}
+
+/// For people: `billing`, or `billing of tenant master`.
+impl fmt::Display for ClientKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.tenant.as_str() {
+            "" => write!(f, "{}", self.id),
+            tenant => write!(f, "{} of tenant {tenant}", self.id),
+        }
+    }
+}
+
+/// The same, quoted.
+impl fmt::Debug for ClientKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.tenant.as_str() {
+            "" => write!(f, "{:?}", self.id),
+            tenant => write!(f, "{:?} of tenant {tenant:?}", self.id),
+        }
     }
 }
 
@@ -57,7 +141,7 @@ macro_rules! prints_as_itself {
         }
     )*};
 }
-prints_as_itself!(ClientId, SecretId);
+prints_as_itself!(ClientId, SecretId, Tenant);
 
 #[cfg(test)]
 mod tests {
@@ -73,5 +157,37 @@ mod tests {
             assert!(SecretId::parse(bad).is_none(), "{bad:?}");
         }
         assert!(SecretId::parse("sec_2d9x4k7m1q").is_some());
+    }
+
+    #[test]
+    fn a_tenant_is_what_a_path_can_hold_with_nothing_to_decode() {
+        for good in ["master", "Shop-1", "a.b", "...", "~x_", &"a".repeat(MAX_TENANT)] {
+            assert!(Tenant::is_segment(good) && Tenant::parse(good).is_some(), "{good:?}");
+        }
+        let long = "a".repeat(MAX_TENANT + 1);
+        for bad in [".", "..", "a/b", "%6d", "a b", "a:b", "a@b", "a;b", "a+b", "{tenant}", "\u{e9}", "a\0", &long] {
+            assert!(!Tenant::is_segment(bad) && Tenant::parse(bad).is_none(), "{bad:?}");
+        }
+        assert!(!Tenant::is_segment("") && Tenant::parse("") == Some(Tenant::default()));
+    }
+
+    #[test]
+    fn a_key_tells_where_its_tenant_ends() {
+        use std::hash::{BuildHasher, RandomState};
+        let hasher = RandomState::new();
+        let key = |tenant, id: &'static str| BorrowedKey { tenant, id: id.as_bytes() };
+        let keys = [key("", "ab"), key("a", "b"), key("ab", ""), key("b", "a")].map(|key| hasher.hash_one(key));
+        for (at, hash) in keys.iter().enumerate() {
+            assert!(!keys[..at].contains(hash), "{at}");
+        }
+    }
+
+    #[test]
+    fn a_client_of_a_tenant_says_so() {
+        let id = ClientId::parse("billing").unwrap();
+        let key = ClientKey { tenant: Tenant::parse("master").unwrap(), id: id.clone() };
+        assert_eq!(key.to_string(), "billing of tenant master");
+        assert_eq!(format!("{key:?}"), "\"billing\" of tenant \"master\"");
+        assert_eq!(ClientKey::from(id).to_string(), "billing");
     }
 }

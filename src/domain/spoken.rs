@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use super::clock::Timestamp;
+use super::ids::ClientKey;
 
 const MINUTE: u64 = 60;
 const HOUR: u64 = 60 * MINUTE;
@@ -69,6 +70,17 @@ pub fn word(id: &str) -> Cow<'_, str> {
 pub fn plural(number: usize, what: &str) -> String {
     let number_text = count(number as u64);
     if number == 1 { format!("{number_text} {what}") } else { format!("{number_text} {what}s") }
+}
+
+/// A client as the commands take it: `billing`, or `billing --tenant master`.
+pub fn named(client: &ClientKey) -> String {
+    argument(client.tenant.as_str(), client.id.as_str())
+}
+
+/// The same of its two names.
+pub fn argument(tenant: &str, id: &str) -> String {
+    let id = word(id);
+    if tenant.is_empty() { id.into_owned() } else { format!("{id} --tenant {}", word(tenant)) }
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use self::query::{Labelled, ask};
 use crate::config::settings::operation::{Fleet, Instances};
 use crate::config::settings::upstream::Target;
 use crate::domain::clock::Timestamp;
-use crate::domain::ids::{ClientId, SecretId};
+use crate::domain::ids::{ClientKey, SecretId};
 use crate::metrics::secrets::escape;
 
 /// What all instances together know of a secret's use.
@@ -34,6 +34,7 @@ pub type ClientUse = HashMap<SecretId, FleetUse>;
 pub struct Prometheus {
     target: Target,
     window: Duration,
+    tenants: bool,
 }
 
 /// Instances that are gone for longer than this are forgotten, with what they alone saw.
@@ -43,7 +44,7 @@ impl Prometheus {
     /// The one to be asked; nothing where one instance sees every use, or none is configured.
     pub fn of(fleet: &Fleet) -> Option<Self> {
         let target = fleet.prometheus.clone().filter(|_| fleet.instances == Instances::Many)?;
-        Some(Self { target, window: WINDOW })
+        Some(Self { target, window: WINDOW, tenants: false })
     }
 
     /// The same, looking back at least this far: for a rule that asks for a longer quiet time.
@@ -52,20 +53,28 @@ impl Prometheus {
         Self { window: self.window.max(at_least), ..self }
     }
 
+    /// The same, for a list that has tenants: there and only there the metrics have a label for them. A label of that name
+    /// that a scrape adds is no word of ours.
+    #[must_use]
+    pub fn with_tenants(self, tenants: bool) -> Self {
+        Self { tenants, ..self }
+    }
+
     /// The use of one client's secrets, or why it cannot be known.
-    pub async fn client(&self, client: &ClientId) -> Result<ClientUse, String> {
-        let matcher = format!("{{client_id=\"{}\"}}", escape(client.as_str()));
+    pub async fn client(&self, client: &ClientKey) -> Result<ClientUse, String> {
+        let tenant = if self.tenants { format!("tenant=\"{}\",", client.tenant) } else { String::new() };
+        let matcher = format!("{{{tenant}client_id=\"{}\"}}", escape(client.id.as_str()));
         Ok(self.all(&matcher).await?.remove(client).unwrap_or_default())
     }
 
     /// The use of every client's secrets, or why it cannot be known.
-    pub async fn clients(&self) -> Result<HashMap<ClientId, ClientUse>, String> {
+    pub async fn clients(&self) -> Result<HashMap<ClientKey, ClientUse>, String> {
         self.all("").await
     }
 
-    async fn all(&self, matcher: &str) -> Result<HashMap<ClientId, ClientUse>, String> {
+    async fn all(&self, matcher: &str) -> Result<HashMap<ClientKey, ClientUse>, String> {
         let window = self.window.as_secs();
-        let secret = "by (client_id, secret_id)";
+        let secret = if self.tenants { "by (tenant, client_id, secret_id)" } else { "by (client_id, secret_id)" };
         // An instance that is gone has had its last word: the maximum over time holds it.
         let last_used = format!(
             "max {secret} (max_over_time(relatch_client_secret_last_used_timestamp_seconds{matcher}[{window}s]))"
@@ -100,12 +109,12 @@ impl Prometheus {
 }
 
 /// Every secret that an instance observes now, with what is known of it.
-fn together(last_used: &[Labelled], uses: &[Labelled], since: &[Labelled]) -> HashMap<ClientId, ClientUse> {
-    let by_secret = |all: &[Labelled]| -> HashMap<(ClientId, SecretId), f64> {
+fn together(last_used: &[Labelled], uses: &[Labelled], since: &[Labelled]) -> HashMap<ClientKey, ClientUse> {
+    let by_secret = |all: &[Labelled]| -> HashMap<(ClientKey, SecretId), f64> {
         all.iter().filter_map(|one| Some((one.secret()?, one.value))).collect()
     };
     let (last_used, uses) = (by_secret(last_used), by_secret(uses));
-    let mut clients: HashMap<ClientId, ClientUse> = HashMap::new();
+    let mut clients: HashMap<ClientKey, ClientUse> = HashMap::new();
     for (secret, since) in by_secret(since) {
         let known = FleetUse {
             last_used: last_used.get(&secret).copied().filter(|at| *at > 0.0).map(timestamp),

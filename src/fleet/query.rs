@@ -13,7 +13,7 @@ use serde::Deserialize;
 use tokio::net::TcpStream;
 
 use crate::config::settings::upstream::Target;
-use crate::domain::ids::{ClientId, SecretId};
+use crate::domain::ids::{ClientId, ClientKey, SecretId, Tenant};
 use crate::extract::percent;
 
 /// For a whole question. Somebody waits for it.
@@ -35,8 +35,9 @@ impl Labelled {
     }
 
     /// The secret that it is about.
-    pub(super) fn secret(&self) -> Option<(ClientId, SecretId)> {
-        Some((ClientId::parse(self.label("client_id"))?, SecretId::parse(self.label("secret_id"))?))
+    pub(super) fn secret(&self) -> Option<(ClientKey, SecretId)> {
+        let (tenant, id) = (Tenant::parse(self.label("tenant"))?, ClientId::parse(self.label("client_id"))?);
+        Some((ClientKey { tenant, id }, SecretId::parse(self.label("secret_id"))?))
     }
 }
 

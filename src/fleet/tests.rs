@@ -5,6 +5,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex};
 
 use super::*;
+use crate::domain::ids::{ClientId, Tenant};
 
 type Answers = &'static [(&'static str, &'static str)];
 
@@ -43,7 +44,7 @@ fn serve(status: &'static str, answers: Answers) -> (SocketAddr, Arc<Mutex<Vec<S
 
 fn prometheus(address: SocketAddr) -> Prometheus {
     let (host, port, authority) = (address.ip().to_string(), address.port(), address.to_string());
-    Prometheus { target: Target { host, port, authority }, window: WINDOW }
+    Prometheus { target: Target { host, port, authority }, window: WINDOW, tenants: false }
 }
 
 fn wait<T>(question: impl Future<Output = T>) -> T {
@@ -72,7 +73,7 @@ const GOOD: Answers = &[
 #[test]
 fn what_the_instances_saw_is_put_together() {
     let (address, asked) = serve("200 OK", GOOD);
-    let client = ClientId::parse("c1").unwrap();
+    let client = ClientKey::from(ClientId::parse("c1").unwrap());
     let known = wait(prometheus(address).client(&client)).unwrap();
     let at = Timestamp::from_millis;
     let old = FleetUse { last_used: Some(at(1_795_224_600_123)), uses: 7, tracking_since: at(1_795_000_000_000) };
@@ -84,9 +85,33 @@ fn what_the_instances_saw_is_put_together() {
 }
 
 #[test]
+fn the_same_id_in_two_tenants_is_two_clients() {
+    const TWO: Answers = &[
+        THERE,
+        ("up == 0", "[]"),
+        ("last_used", r#"[{"metric":{"tenant":"shop","client_id":"c1","secret_id":"old"},"value":[1,"7"]}]"#),
+        (
+            "since",
+            r#"[{"metric":{"client_id":"c1","secret_id":"old"},"value":[1,"1"]},
+                {"metric":{"tenant":"shop","client_id":"c1","secret_id":"old"},"value":[1,"2"]}]"#,
+        ),
+    ];
+    let (address, asked) = serve("200 OK", TWO);
+    let none = ClientKey::from(ClientId::parse("c1").unwrap());
+    let shop = ClientKey { tenant: Tenant::parse("shop").unwrap(), ..none.clone() };
+    let all = wait(prometheus(address).with_tenants(true).clients()).unwrap();
+    let last_used = |client| all[client][&SecretId::parse("old").unwrap()].last_used;
+    assert_eq!((last_used(&none), last_used(&shop)), (None, Some(Timestamp::from_millis(7000))));
+    wait(prometheus(address).with_tenants(true).client(&shop)).unwrap();
+    let asked = asked.lock().unwrap();
+    assert_eq!(asked.iter().filter(|question| question.contains("by (tenant, client_id, secret_id)")).count(), 6);
+    assert_eq!(asked.iter().filter(|question| question.contains("{tenant=\"shop\",client_id=\"c1\"}")).count(), 3);
+}
+
+#[test]
 fn a_client_cannot_end_the_question_that_is_asked_about_it() {
     let (address, asked) = serve("200 OK", GOOD);
-    let client = ClientId::parse("a\"} or up{x=\"\\\n&query=1").unwrap();
+    let client = ClientKey::from(ClientId::parse("a\"} or up{x=\"\\\n&query=1").unwrap());
     assert!(wait(prometheus(address).client(&client)).unwrap().is_empty());
     let wanted = "{client_id=\"a\\\"} or up{x=\\\"\\\\\\n&query=1\"}";
     assert_eq!(asked.lock().unwrap().iter().filter(|question| question.contains(wanted)).count(), 3);

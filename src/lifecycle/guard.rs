@@ -45,7 +45,7 @@ impl Policy {
             && stands_in.is_none()
             && holder.usable().find(stays).is_none()
         {
-            return Err(Refused::LastUsable { client: holder.id.clone(), secret: first.id.clone() });
+            return Err(Refused::LastUsable { client: holder.key.clone(), secret: first.id.clone() });
         }
         leaving.into_iter().try_for_each(|secret| self.is_quiet(secret))
     }

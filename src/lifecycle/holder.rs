@@ -4,15 +4,15 @@
 use super::Refused;
 use crate::config::clients::{ClientEntry, Material, SecretEntry, SecretStatus};
 use crate::domain::clock::Timestamp;
-use crate::domain::ids::{ClientId, SecretId};
+use crate::domain::ids::{ClientKey, SecretId};
 use crate::registry::cells::Sighting;
 use crate::registry::{Client, Record, SecretState, Window};
 
 /// A client as the rules see it.
 #[derive(Clone, Debug)]
 pub struct Holder {
-    /// Its id.
-    pub id: ClientId,
+    /// Its tenant and its id.
+    pub key: ClientKey,
     /// Whether any secret of it is accepted.
     pub enabled: bool,
     /// How many secrets may be active at once, pending ones counted.
@@ -111,7 +111,7 @@ impl Holder {
     /// As it stands in a list, with what is known of the use of each secret.
     pub fn of(entry: &ClientEntry, usage: impl Fn(&SecretEntry) -> Usage, now: Timestamp) -> Self {
         Self {
-            id: entry.id.clone(),
+            key: entry.key.clone(),
             enabled: entry.enabled,
             max_active: entry.max_active,
             secrets: entry.secrets.iter().map(|secret| Held::of(secret, usage(secret), now)).collect(),
@@ -131,7 +131,7 @@ impl Holder {
             usage: usage(record),
         };
         Self {
-            id: client.id.clone(),
+            key: client.key.clone(),
             enabled: client.enabled,
             max_active: client.max_active,
             secrets: client.records.iter().map(held).collect(),
@@ -150,6 +150,6 @@ impl Holder {
 
     pub(super) fn secret(&self, id: &SecretId) -> Result<&Held, Refused> {
         let found = self.secrets.iter().find(|secret| secret.id == *id);
-        found.ok_or_else(|| Refused::NoSecret { client: self.id.clone(), secret: id.clone() })
+        found.ok_or_else(|| Refused::NoSecret { client: self.key.clone(), secret: id.clone() })
     }
 }

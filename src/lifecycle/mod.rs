@@ -19,7 +19,7 @@ pub use self::holder::{Held, Holder, Usage};
 pub use self::refused::Refused;
 use crate::config::edit::{Edit, NewClient, NewSecret, Scalar};
 use crate::domain::clock::Timestamp;
-use crate::domain::ids::{ClientId, SecretId};
+use crate::domain::ids::{ClientKey, SecretId};
 use crate::registry::SecretState;
 
 /// What a door wants.
@@ -67,7 +67,7 @@ pub struct Plan {
 pub const MAX_REHEARSAL: Duration = Duration::from_secs(3600);
 
 /// The edits that do what is wanted of `holder` (nothing where no client of that id is there), or why not.
-pub fn decide(client: &ClientId, holder: Option<&Holder>, action: Action, policy: &Policy) -> Result<Plan, Refused> {
+pub fn decide(client: &ClientKey, holder: Option<&Holder>, action: Action, policy: &Policy) -> Result<Plan, Refused> {
     let Some(holder) = holder else {
         return match action {
             Action::AddClient(new) => Ok(Plan { edits: vec![Edit::AddClient(new)] }),
@@ -103,13 +103,13 @@ impl Holder {
             policy.guard(self, self.counted_on(), None)?;
         }
         let value = (!wanted).then_some(Scalar::Bool(false));
-        Ok(vec![Edit::SetClient { client: self.id.clone(), key: "enabled", value }])
+        Ok(vec![Edit::SetClient { client: self.key.clone(), key: "enabled", value }])
     }
 
     fn add(&self, secret: NewSecret, policy: &Policy) -> Result<Edit, Refused> {
         self.room()?;
         policy.window(&secret)?;
-        Ok(Edit::AddSecret { client: self.id.clone(), secret })
+        Ok(Edit::AddSecret { client: self.key.clone(), secret })
     }
 
     /// There is room for one more active secret. At the limit nothing is dropped silently: a person decides.
@@ -120,7 +120,7 @@ impl Holder {
         let places = self.secrets.iter().filter(|secret| secret.counts());
         let oldest = places.min_by_key(|secret| (secret.usage.quiet_since(), secret.created));
         Err(Refused::AtLimit {
-            client: self.id.clone(),
+            client: self.key.clone(),
             active: self.active(),
             limit: self.max_active,
             revoke: oldest.map(|secret| secret.id.clone()),
@@ -234,7 +234,7 @@ impl Holder {
     }
 
     fn set(&self, secret: &SecretId, set: Vec<(&'static str, Option<Scalar>)>) -> Edit {
-        Edit::SetSecret { client: self.id.clone(), secret: secret.clone(), set }
+        Edit::SetSecret { client: self.key.clone(), secret: secret.clone(), set }
     }
 }
 

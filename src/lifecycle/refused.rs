@@ -5,8 +5,8 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::domain::clock::Timestamp;
-use crate::domain::ids::{ClientId, SecretId};
-use crate::domain::spoken::{ago, count, length, word};
+use crate::domain::ids::{ClientKey, SecretId};
+use crate::domain::spoken::{ago, count, length, named};
 use crate::registry::SecretState;
 use crate::registry::cells::Sighting;
 
@@ -14,22 +14,22 @@ use crate::registry::cells::Sighting;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refused {
     /// No client of that id.
-    NoClient(ClientId),
+    NoClient(ClientKey),
     /// The client has no secret of that id.
     NoSecret {
         /// The client.
-        client: ClientId,
+        client: ClientKey,
         /// The secret.
         secret: SecretId,
     },
     /// A client of that id is there.
-    ClientExists(ClientId),
+    ClientExists(ClientKey),
     /// What was asked for makes no sense.
     Invalid(String),
     /// As many secrets as may be are active or pending.
     AtLimit {
         /// The client.
-        client: ClientId,
+        client: ClientKey,
         /// How many there are.
         active: usize,
         /// How many there may be.
@@ -40,7 +40,7 @@ pub enum Refused {
     /// The client would be locked out.
     LastUsable {
         /// The client.
-        client: ClientId,
+        client: ClientKey,
         /// Its last secret.
         secret: SecretId,
     },
@@ -124,20 +124,20 @@ impl fmt::Display for Refused {
                 f,
                 "client {client} has no secret {secret}\n  \
                  Nothing was changed. `relatch secret list {}` shows those it has.",
-                word(client.as_str())
+                named(client)
             ),
             Self::ClientExists(client) => write!(
                 f,
                 "client {client} is there already\n  \
                  Nothing was changed. `relatch secret add {}` gives it one more secret.",
-                word(client.as_str())
+                named(client)
             ),
             Self::Invalid(why) => write!(f, "{why}\n  Nothing was changed."),
             Self::AtLimit { client, active, limit, revoke } => {
                 write!(f, "client {client} has {active} of {limit} secrets\n  Nothing was changed. Revoke one first")?;
                 match revoke {
                     Some(secret) => {
-                        let client = word(client.as_str());
+                        let client = named(client);
                         write!(f, ": `relatch secret revoke {client} {secret}` (quiet for the longest).")
                     }
                     None => f.write_str(", or raise its max_active_secrets."),

@@ -6,6 +6,7 @@ use crate::config::clients::{ClientList, SecretEntry};
 use crate::config::edit;
 use crate::config::tree::{Doc, Language};
 use crate::config::values;
+use crate::domain::ids::ClientId;
 use crate::hash;
 use crate::registry::cells::Sighting;
 
@@ -15,8 +16,8 @@ fn id(text: &str) -> SecretId {
     SecretId::parse(text).unwrap()
 }
 
-fn client() -> ClientId {
-    ClientId::parse("billing").unwrap()
+fn client() -> ClientKey {
+    ClientKey::from(ClientId::parse("billing").unwrap())
 }
 
 fn at(text: &str) -> Timestamp {
@@ -62,7 +63,7 @@ fn new(name: &str) -> NewSecret {
 }
 
 fn holder(secrets: Vec<Held>) -> Holder {
-    Holder { id: client(), enabled: true, max_active: 2, secrets }
+    Holder { key: client(), enabled: true, max_active: 2, secrets }
 }
 
 /// `hot` was used a minute ago, `quiet` two days ago; the others are what they are called.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::Log;
 use super::json;
 use crate::domain::clock::Timestamp;
+use crate::domain::ids::ClientKey;
 use crate::domain::oauth::AuthResult;
 use crate::domain::source::Source;
 
@@ -13,8 +14,9 @@ use crate::domain::source::Source;
 pub struct Line<'l> {
     /// When it was answered.
     pub at: Timestamp,
-    /// The configured client; empty where none is known.
-    pub client_id: &'l str,
+    /// The configured client, where one is known. A tenant that nobody configured is not shown: a caller may have written
+    /// anything in its place.
+    pub client: Option<&'l ClientKey>,
     /// The secret that was presented, if it is one we know.
     pub secret_id: &'l str,
     /// How client authentication ended, if it was tried.
@@ -70,13 +72,25 @@ impl Line<'_> {
         if log.is_json() { self.json(cache, out) } else { self.text(cache, out) }
     }
 
+    fn client_id(&self) -> &str {
+        self.client.map_or("", |client| client.id.as_str())
+    }
+
+    fn tenant(&self) -> Option<&str> {
+        self.client.map(|client| client.tenant.as_str()).filter(|tenant| !tenant.is_empty())
+    }
+
     /// Written piece by piece: this runs for every request.
     fn json(&self, cache: &mut LineCache, out: &mut Vec<u8>) {
         let mut number = itoa::Buffer::new();
         out.extend_from_slice(b"{\"ts\":\"");
         cache.stamp(self.at, out);
         out.extend_from_slice(b"\",\"level\":\"info\",\"msg\":\"request\",\"client_id\":\"");
-        json::escape(self.client_id, out);
+        json::escape(self.client_id(), out);
+        if let Some(tenant) = self.tenant() {
+            out.extend_from_slice(b"\",\"tenant\":\"");
+            out.extend_from_slice(tenant.as_bytes());
+        }
         out.extend_from_slice(b"\",\"secret_id\":\"");
         out.extend_from_slice(self.secret_id.as_bytes());
         out.extend_from_slice(b"\",\"result\":\"");
@@ -104,12 +118,14 @@ impl Line<'_> {
         cache.stamp(self.at, out);
         let _infallible = writeln!(
             out,
-            " info  {} {} {} {} client={} secret={} result={} {:.1}ms request_id={}{}{}",
+            " info  {} {} {} {} client={}{}{} secret={} result={} {:.1}ms request_id={}{}{}",
             self.peer,
             self.method,
             self.endpoint,
             self.status,
-            plain(self.client_id),
+            plain(self.client_id()),
+            if self.tenant().is_some() { " tenant=" } else { "" },
+            self.tenant().unwrap_or_default(),
             self.secret_id,
             self.result.map_or("-", AuthResult::as_str),
             self.took.as_secs_f64() * 1000.0,
@@ -128,13 +144,15 @@ pub(super) fn plain(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::ids::{ClientId, Tenant};
 
     #[test]
     fn a_line_is_one_json_object_whatever_the_client_is_called() {
         for client_id in ["billing", "\"}\n{\"", "\u{e9}\u{2028}\\", "<img src=x>"] {
+            let client = ClientKey::from(ClientId::parse(client_id).unwrap());
             let line = Line {
                 at: Timestamp::from_millis(1_795_224_600_007),
-                client_id,
+                client: Some(&client),
                 secret_id: "sec_1",
                 result: Some(AuthResult::Success),
                 status: 200,
@@ -157,6 +175,14 @@ mod tests {
                     "request_id": "abc", "method": "POST", "endpoint": "/oauth/token", "error": "a \"b\"",
                 })
             );
+            let client = ClientKey { tenant: Tenant::parse("master").unwrap(), ..client.clone() };
+            let (mut json, mut text) = (Vec::new(), Vec::new());
+            let line = Line { client: Some(&client), ..line };
+            line.json(&mut LineCache::default(), &mut json);
+            line.text(&mut LineCache::default(), &mut text);
+            let json: serde_json::Value = serde_json::from_slice(&json).unwrap();
+            assert_eq!((&json["client_id"], &json["tenant"]), (&read["client_id"], &"master".into()));
+            assert!(String::from_utf8(text).unwrap().contains(" tenant=master secret="));
         }
     }
 }

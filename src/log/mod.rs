@@ -14,6 +14,10 @@ use prometheus::IntCounter;
 
 use crate::config::settings::kinds::{LogFormat, LogLevel};
 use crate::domain::clock::Clock;
+use crate::domain::ids::ClientKey;
+
+/// A key of a line and its value.
+pub type Field<'f> = (&'static str, &'f dyn std::fmt::Display);
 
 /// Where lines go. Cheap to clone.
 #[derive(Clone)]
@@ -72,26 +76,26 @@ impl Log {
     }
 
     /// Says what is to be noted.
-    pub fn debug(&self, msg: &str, fields: &[(&str, &dyn std::fmt::Display)]) {
+    pub fn debug(&self, msg: &str, fields: &[Field<'_>]) {
         self.event(LogLevel::Debug, msg, fields);
     }
 
     /// Says what happened.
-    pub fn info(&self, msg: &str, fields: &[(&str, &dyn std::fmt::Display)]) {
+    pub fn info(&self, msg: &str, fields: &[Field<'_>]) {
         self.event(LogLevel::Info, msg, fields);
     }
 
     /// Says what should be looked at.
-    pub fn warn(&self, msg: &str, fields: &[(&str, &dyn std::fmt::Display)]) {
+    pub fn warn(&self, msg: &str, fields: &[Field<'_>]) {
         self.event(LogLevel::Warn, msg, fields);
     }
 
     /// Says what failed.
-    pub fn error(&self, msg: &str, fields: &[(&str, &dyn std::fmt::Display)]) {
+    pub fn error(&self, msg: &str, fields: &[Field<'_>]) {
         self.event(LogLevel::Error, msg, fields);
     }
 
-    fn event(&self, level: LogLevel, msg: &str, fields: &[(&str, &dyn std::fmt::Display)]) {
+    fn event(&self, level: LogLevel, msg: &str, fields: &[Field<'_>]) {
         if level < self.0.level {
             return;
         }
@@ -122,6 +126,13 @@ impl Log {
             self.0.dropped.inc_by(lost.iter().filter(|b| **b == b'\n').count() as u64);
         }
     }
+}
+
+/// The fields of a line that is about a client: which one, then `rest`.
+pub fn about<'f>(client: &'f ClientKey, rest: &[Field<'f>]) -> Vec<Field<'f>> {
+    let id: Field<'f> = ("client_id", &client.id);
+    let tenant: Option<Field<'f>> = (!client.tenant.is_empty()).then_some(("tenant", &client.tenant));
+    std::iter::once(id).chain(tenant).chain(rest.iter().copied()).collect()
 }
 
 impl Writer {

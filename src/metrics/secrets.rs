@@ -1,8 +1,10 @@
 //! The per-secret and per-client families, as text straight from the snapshot, family by family as the format wants it.
 
 use std::fmt::Write;
+use std::sync::Arc;
 
 use crate::domain::clock::Timestamp;
+use crate::domain::ids::ClientKey;
 use crate::domain::oauth::AuthResult;
 use crate::registry::{Client, Record, SecretState, Snapshot};
 
@@ -18,16 +20,27 @@ pub fn write(snapshot: &Snapshot, nobody: impl Iterator<Item = (AuthResult, u64)
     }
 }
 
-/// Client ids, escaped once.
-struct Names(Vec<String>);
+/// The labels that name each client, escaped once. Of a list without tenants they are what they were before there were any.
+struct Names {
+    clients: Vec<String>,
+    /// Those of a client that is not configured.
+    nobody: &'static str,
+}
 
 impl Names {
     fn of(snapshot: &Snapshot) -> Self {
-        Self(snapshot.clients.iter().map(|client| escape(client.id.as_str())).collect())
+        let tenants = snapshot.has_tenants();
+        let labels = |client: &Arc<Client>| {
+            let ClientKey { tenant, id } = &client.key;
+            let id = escape(id.as_str());
+            if tenants { format!("client_id=\"{id}\",tenant=\"{tenant}\"") } else { format!("client_id=\"{id}\"") }
+        };
+        let nobody = if tenants { "client_id=\"\",tenant=\"\"" } else { "client_id=\"\"" };
+        Self { clients: snapshot.clients.iter().map(labels).collect(), nobody }
     }
 
     fn each<'s>(&'s self, snapshot: &'s Snapshot) -> impl Iterator<Item = (&'s str, &'s Client)> {
-        self.0.iter().map(String::as_str).zip(snapshot.clients.iter().map(|client| &**client))
+        self.clients.iter().map(String::as_str).zip(snapshot.clients.iter().map(|client| &**client))
     }
 }
 
@@ -53,10 +66,7 @@ fn clients(snapshot: &Snapshot, names: &Names, now: Timestamp, out: &mut String)
     for (name, client) in names.each(snapshot) {
         for state in SecretState::ALL {
             let count = client.records.iter().filter(|record| record.state(now) == state).count();
-            line(
-                out,
-                format_args!("relatch_client_secrets{{client_id=\"{name}\",status=\"{}\"}} {count}", state.as_str()),
-            );
+            line(out, format_args!("relatch_client_secrets{{{name},status=\"{}\"}} {count}", state.as_str()));
         }
     }
     head(
@@ -67,8 +77,8 @@ fn clients(snapshot: &Snapshot, names: &Names, now: Timestamp, out: &mut String)
     );
     for (name, client) in names.each(snapshot) {
         let (rfc6749, raw) = client.cells.basic();
-        line(out, format_args!("relatch_basic_encoding_total{{client_id=\"{name}\",encoding=\"rfc6749\"}} {rfc6749}"));
-        line(out, format_args!("relatch_basic_encoding_total{{client_id=\"{name}\",encoding=\"raw\"}} {raw}"));
+        line(out, format_args!("relatch_basic_encoding_total{{{name},encoding=\"rfc6749\"}} {rfc6749}"));
+        line(out, format_args!("relatch_basic_encoding_total{{{name},encoding=\"raw\"}} {raw}"));
     }
 }
 
@@ -88,11 +98,11 @@ fn authentications(
     for (name, client) in names.each(snapshot) {
         for result in AuthResult::OF_A_CLIENT {
             let (label, count) = (result.as_str(), client.cells.results(result));
-            line(out, format_args!("{NAME}{{client_id=\"{name}\",result=\"{label}\"}} {count}"));
+            line(out, format_args!("{NAME}{{{name},result=\"{label}\"}} {count}"));
         }
     }
     for (result, count) in nobody {
-        line(out, format_args!("{NAME}{{client_id=\"\",result=\"{}\"}} {count}", result.as_str()));
+        line(out, format_args!("{NAME}{{{},result=\"{}\"}} {count}", names.nobody, result.as_str()));
     }
 }
 
@@ -111,12 +121,12 @@ fn upstream_secrets(snapshot: &Snapshot, names: &Names, out: &mut String) {
         let in_use = identity.standing.in_use();
         for at in 0..identity.secrets.len() {
             let value = u8::from(in_use == Some(at));
-            line(out, format_args!("{IN_USE}{{client_id=\"{name}\",index=\"{}\"}} {value}", at + 1));
+            line(out, format_args!("{IN_USE}{{{name},index=\"{}\"}} {value}", at + 1));
         }
     }
     head(out, FALLBACKS, "counter", "Times that an upstream secret was refused and another one of the list accepted.");
     for (name, identity) in identities() {
-        line(out, format_args!("{FALLBACKS}{{client_id=\"{name}\"}} {}", identity.standing.fallbacks()));
+        line(out, format_args!("{FALLBACKS}{{{name}}} {}", identity.standing.fallbacks()));
     }
 }
 
@@ -186,7 +196,7 @@ const PER_SECRET: [Family; 7] = [
 impl Family {
     fn write(&self, snapshot: &Snapshot, names: &Names, now: Timestamp, out: &mut String) {
         head(out, self.name, self.kind, self.help);
-        for (client_id, client) in names.each(snapshot) {
+        for (labels, client) in names.each(snapshot) {
             let current = client.current(now).map(|record| &record.id);
             for record in &client.records {
                 let Some(value) = (self.value)(record, now) else { continue };
@@ -197,11 +207,11 @@ impl Family {
                     line(
                         out,
                         format_args!(
-                            "{name}{{client_id=\"{client_id}\",secret_id=\"{secret_id}\",name=\"{label}\",role=\"{role}\",status=\"{status}\"}} {value}"
+                            "{name}{{{labels},secret_id=\"{secret_id}\",name=\"{label}\",role=\"{role}\",status=\"{status}\"}} {value}"
                         ),
                     );
                 } else {
-                    line(out, format_args!("{name}{{client_id=\"{client_id}\",secret_id=\"{secret_id}\"}} {value}"));
+                    line(out, format_args!("{name}{{{labels},secret_id=\"{secret_id}\"}} {value}"));
                 }
             }
         }
@@ -233,7 +243,33 @@ pub fn escape(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::escape;
+    use super::{Names, escape};
+    use crate::config::clients::ClientList;
+    use crate::config::tree::{Doc, Language};
+    use crate::domain::clock::Timestamp;
+    use crate::registry::build::{Ground, SecretFiles, build};
+
+    #[test]
+    fn tenants_are_a_label_of_every_client_or_of_none() {
+        let labels = |text: &str| {
+            let list = ClientList::parse(Doc { name: "f", text }, Language::Toml, 0).0.unwrap();
+            let ground = Ground {
+                files: &SecretFiles::new(),
+                previous: None,
+                forwards: false,
+                endpoints: &[],
+                keep_revoked: std::time::Duration::ZERO,
+                now: Timestamp::MIN,
+            };
+            let names = Names::of(&build(list.clients, &ground, 0, Vec::new()).0.unwrap());
+            [names.clients.join(" "), names.nobody.to_owned()]
+        };
+        let alone = "[[client]]\nid = \"a\"\n";
+        assert_eq!(labels(alone), ["client_id=\"a\"", "client_id=\"\""]);
+        let both = labels(&format!("{alone}[[client]]\nid = \"a\"\ntenant = \"t\"\n"));
+        let clients = "client_id=\"a\",tenant=\"\" client_id=\"a\",tenant=\"t\"";
+        assert_eq!(both, [clients, "client_id=\"\",tenant=\"\""]);
+    }
 
     #[test]
     fn a_label_cannot_end_its_line() {

@@ -3,9 +3,11 @@
 
 use super::Proxy;
 use super::report::Notes;
+use super::route::Found;
 use crate::config::settings::Endpoint;
 use crate::config::settings::kinds::UnknownClients;
 use crate::domain::clock::Timestamp;
+use crate::domain::ids::BorrowedKey;
 use crate::domain::oauth::{AuthResult, Refusal};
 use crate::domain::source::Source;
 use crate::extract::form::Form;
@@ -62,20 +64,21 @@ impl Proxy {
         &self,
         head: &Head<'_>,
         form: &Form<'_>,
-        endpoint: &Endpoint,
+        (route, tenant): Found<'_>,
         caller: &Caller,
         now: Timestamp,
         notes: &mut Notes,
     ) -> Result<Decision, Refusal> {
+        let endpoint = &route.endpoint;
         let mut scratch = Scratch::default();
         let presented = extract(head.authorization, form, self.shared.settings.basic_decoding, &mut scratch);
         let credentials = match presented.map_err(|unreadable| self.unreadable(unreadable, notes))? {
             Presented::Secret(credentials) => credentials,
             Presented::Nothing if endpoint.is_egress() => {
-                return self.entrust(head, form, endpoint, notes).map(Cleared::Entrusted).map(Decision::Cleared);
+                return self.entrust(head, form, (route, tenant), notes).map(Cleared::Entrusted).map(Decision::Cleared);
             }
             Presented::Nothing => {
-                let carried = Carried::without_secret(endpoint.auth).or_else(|| self.stranger(head, form));
+                let carried = Carried::without_secret(endpoint.auth).or_else(|| self.stranger(head, form, tenant));
                 return carried.map(Cleared::Carried).map(Decision::Cleared).ok_or_else(|| {
                     self.count_nobody(AuthResult::MissingCredentials, notes);
                     Refusal::InvalidClient
@@ -83,7 +86,8 @@ impl Proxy {
             }
         };
         let snapshot = self.shared.snapshot.load();
-        let verdict = verify(&snapshot, &credentials, now);
+        let listed = snapshot.tenancy(tenant);
+        let verdict = verify(listed, &credentials, now);
         if let Verdict::Slow(pending) = verdict {
             return Ok(Decision::Pending(pending));
         }
@@ -97,8 +101,8 @@ impl Proxy {
                     UnknownClients::Pass if !endpoint.is_egress() => UnknownClients::Pass,
                     _ => UnknownClients::Refuse,
                 };
-                let carried = Carried::unknown(unknown, &snapshot, &credentials).map(Cleared::Carried);
-                carried.ok_or_else(|| self.settle(credentials.id(), denied, caller.address, now, notes))
+                let carried = Carried::unknown(unknown, listed, &credentials).map(Cleared::Carried);
+                carried.ok_or_else(|| self.settle(listed.key(credentials.id()), denied, caller.address, now, notes))
             }
         };
         cleared.map(Decision::Cleared)
@@ -120,7 +124,7 @@ impl Proxy {
         }
         verified.note_use(now);
         if client.awaits_proof(now) {
-            self.shared.provers.note(client.id.as_str().as_bytes(), source, now);
+            self.shared.provers.note(client.key.borrowed(), source, now);
         }
         notes.verified(&verified);
         Ok(Cleared::Verified(verified))
@@ -132,7 +136,7 @@ impl Proxy {
         &self,
         head: &Head<'_>,
         form: &Form<'_>,
-        endpoint: &Endpoint,
+        (route, tenant): Found<'_>,
         notes: &mut Notes,
     ) -> Result<Entrusted, Refusal> {
         // With our secret beside it, it would be authenticated by two methods.
@@ -143,7 +147,8 @@ impl Proxy {
             return Err(self.unreadable(Unreadable::Malformed, notes));
         }
         let said = form.decoded_client_id();
-        match Entrusted::at(endpoint, &self.shared.snapshot.load(), said.as_deref()) {
+        let snapshot = self.shared.snapshot.load();
+        match Entrusted::at(&route.endpoint, snapshot.tenancy(tenant), said.as_deref()) {
             Ok(entrusted) => {
                 entrusted.client().cells.count(AuthResult::Success);
                 notes.result = Some(AuthResult::Success);
@@ -164,9 +169,9 @@ impl Proxy {
 
     /// A client that is not listed need not have a secret: it may be a public one, or sign an assertion. It must say who
     /// it is, and by nothing that might name somebody else.
-    fn stranger(&self, head: &Head<'_>, form: &Form<'_>) -> Option<Carried> {
+    fn stranger(&self, head: &Head<'_>, form: &Form<'_>, tenant: &str) -> Option<Carried> {
         let id = form.decoded_client_id().filter(|_| head.authorization.is_none())?;
-        Carried::named(self.shared.settings.clients.unknown, &self.shared.snapshot.load(), &id)
+        Carried::named(self.shared.settings.clients.unknown, self.shared.snapshot.load().tenancy(tenant), &id)
     }
 
     /// Counts a request that could not be read in one way.
@@ -178,13 +183,13 @@ impl Proxy {
     /// A failure is answered 401, or 429 after too many of this id from this source.
     pub(super) fn settle(
         &self,
-        id: &[u8],
+        key: BorrowedKey<'_>,
         denied: Denied,
         source: Source,
         now: Timestamp,
         notes: &mut Notes,
     ) -> Refusal {
-        match self.shared.throttle.settle(id, source, now) {
+        match self.shared.throttle.settle(key, source, now) {
             Some(seconds) => self.throttled(denied, Refusal::Throttled(seconds), notes),
             None => {
                 notes.denied = Some(denied);

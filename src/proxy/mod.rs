@@ -106,7 +106,7 @@ impl Proxy {
         self.room(parts.version)?;
         let head = Head::check(parts.version, &parts.headers)?;
         notes.request_id = head.request_id.cloned();
-        let route = shared.routes.find(&parts.method, &parts.uri, notes)?;
+        let (route, tenant) = shared.routes.find(&parts.method, &parts.uri, notes)?;
         let caller = conn.caller(&shared.settings.proxy.trusted_proxies, &parts.headers, head.host);
         notes.peer = caller.address;
         shared.routes.check_host(head.host)?;
@@ -114,7 +114,7 @@ impl Proxy {
         shared.routes.check_host(caller.host())?;
         let query = route.check(parts)?;
         let original = Original {
-            uri: route.upstream_uri(query.as_ref())?,
+            uri: route.upstream_uri(tenant, query.as_ref())?,
             head: &head,
             headers: &parts.headers,
             caller: &caller,
@@ -141,7 +141,7 @@ impl Proxy {
             return Err(self.unreadable(Unreadable::Malformed, notes).into());
         }
         let now = self.now(notes);
-        let cleared = match self.authenticate(&head, &form, &route.endpoint, &caller, now, notes)? {
+        let cleared = match self.authenticate(&head, &form, (route, tenant), &caller, now, notes)? {
             Decision::Cleared(cleared) => cleared,
             Decision::Pending(pending) => {
                 Box::pin(self.prove(conn, *pending, &route.endpoint, caller.address, now, notes)).await?

@@ -33,9 +33,8 @@ impl Proxy {
         notes: &mut Notes,
     ) -> Result<Cleared, Refusal> {
         let shared = &*self.shared;
-        let id = pending.client_id().clone();
-        let id = id.as_str().as_bytes();
-        let admission = match admit(&shared.throttle, &shared.provers, id, source, now) {
+        let key = pending.client_key().clone();
+        let admission = match admit(&shared.throttle, &shared.provers, key.borrowed(), source, now) {
             Ok(admission) => admission,
             Err(seconds) => return Err(self.throttled(pending.refuse(), Refusal::Throttled(seconds), notes)),
         };
@@ -50,7 +49,7 @@ impl Proxy {
         conn.enter(Phase::Upstream);
         match conclude(pending, &found) {
             Verdict::Verified(verified) => self.accept(verified, endpoint, source, now, notes),
-            Verdict::Denied(denied) => Err(self.settle(id, denied, source, now, notes)),
+            Verdict::Denied(denied) => Err(self.settle(key.borrowed(), denied, source, now, notes)),
             Verdict::Ambiguous | Verdict::Slow(_) => Err(Refusal::InvalidClient),
         }
     }

@@ -16,8 +16,8 @@ use crate::attempt::{Exhausted, Moved};
 use crate::domain::clock::{Timestamp, instant};
 use crate::domain::oauth::AuthResult;
 use crate::domain::source::Source;
-use crate::log::Log;
 use crate::log::access::{Line, LineCache};
+use crate::log::{Log, about};
 use crate::metrics::Metrics;
 use crate::net::conn::Conn;
 use crate::registry::Client;
@@ -179,7 +179,7 @@ impl Reporter {
         let error = notes.upstream_error.map(|error| error.to_string());
         let line = Line {
             at,
-            client_id: notes.client.as_ref().map_or("", |client| client.id.as_str()),
+            client: notes.client.as_ref().map(|client| &client.key),
             secret_id: notes.secret_id(),
             result: notes.result,
             status: status.as_u16(),
@@ -201,13 +201,12 @@ impl Reporter {
             (false, _) => "an upstream secret of a client no longer works, another one does",
         };
         let (refused, works) = (moved.from + 1, moved.to + 1);
-        self.log.warn(what, &[("client_id", &client.id), ("refused", &refused), ("works", &works), ("of", &of)]);
+        self.log.warn(what, &about(&client.key, &[("refused", &refused), ("works", &works), ("of", &of)]));
     }
 
     /// Tells that none works, each time the upstream has been asked.
     pub fn upstream_secrets_refused(&self, client: &Client, exhausted: Exhausted, of: usize) {
-        let fields: [(&str, &dyn std::fmt::Display); 3] =
-            [("client_id", &client.id), ("of", &of), ("asked_again_in_seconds", &exhausted.seconds)];
+        let fields = about(&client.key, &[("of", &of), ("asked_again_in_seconds", &exhausted.seconds)]);
         self.log.warn("the upstream refused every upstream secret of a client", &fields);
     }
 

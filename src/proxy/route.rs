@@ -21,14 +21,20 @@ pub struct Routes {
 pub struct Route {
     /// What is configured for it.
     pub endpoint: Endpoint,
-    upstream: Uri,
+    /// What the upstream sees where that does not depend on the tenant.
+    upstream: Option<Uri>,
 }
+
+/// The route of a request, and the tenant that its path names; empty where it names none.
+pub type Found<'r> = (&'r Route, &'r str);
 
 impl Routes {
     /// The routes of a configuration, whose paths were checked when it was read.
     pub fn of(settings: &Settings) -> Self {
         let route = |endpoint: &Endpoint| Route {
-            upstream: endpoint.upstream_path.parse().unwrap_or_default(),
+            upstream: Some(&endpoint.upstream_path)
+                .filter(|path| !path.has_tenant())
+                .and_then(|path| path.as_str().parse().ok()),
             endpoint: endpoint.clone(),
         };
         Self {
@@ -38,15 +44,25 @@ impl Routes {
     }
 
     /// The route of a path, compared byte for byte: nothing is decoded, folded or trimmed.
-    pub fn find(&self, method: &Method, uri: &Uri, notes: &mut Notes) -> Result<&Route, Refusal> {
-        let at = self.routes.iter().position(|route| route.endpoint.path == uri.path());
-        notes.endpoint = at;
-        match at.and_then(|at| self.routes.get(at)) {
-            Some(route) => Ok(route),
+    pub fn find<'r>(&'r self, method: &Method, uri: &'r Uri, notes: &mut Notes) -> Result<Found<'r>, Refusal> {
+        let at = self.position(uri.path());
+        notes.endpoint = at.map(|(at, _)| at);
+        match at.and_then(|(at, tenant)| Some((self.routes.get(at)?, tenant))) {
+            Some(found) => Ok(found),
             // `OPTIONS *` and CONNECT ask for no path.
             None if method != Method::POST && matches!(uri.path(), "*" | "") => Err(Refusal::MethodNotAllowed),
             None => Err(Refusal::NotFound),
         }
+    }
+
+    /// Where the route of a path stands, and the tenant it names. An exact path wins over one with a variable.
+    fn position<'p>(&self, path: &'p str) -> Option<(usize, &'p str)> {
+        let of = |exact: bool| {
+            let routes = self.routes.iter().map(|route| &route.endpoint.path).enumerate();
+            let mut routes = routes.filter(move |(_, template)| template.has_tenant() != exact);
+            routes.find_map(|(at, template)| Some((at, template.tenant_in(path)?)))
+        };
+        of(true).or_else(|| of(false))
     }
 
     /// Refuses a Host that we do not answer for. A port in the header is overlooked where the list has none.
@@ -65,7 +81,7 @@ impl Routes {
 
     /// The path at an index, for labels and logs.
     pub fn name(&self, at: Option<usize>) -> &str {
-        at.and_then(|at| self.routes.get(at)).map_or("other", |route| &route.endpoint.path)
+        at.and_then(|at| self.routes.get(at)).map_or("other", |route| route.endpoint.path.as_str())
     }
 }
 
@@ -86,12 +102,18 @@ impl Route {
         if parts.method == Method::POST || preflight { Ok(query) } else { Err(Refusal::MethodNotAllowed) }
     }
 
-    /// The target that the upstream sees, its query written anew.
-    pub fn upstream_uri(&self, query: Option<&Form<'_>>) -> Result<Uri, Refusal> {
-        let Some(query) = query else { return Ok(self.upstream.clone()) };
-        let mut written = Vec::new();
-        query.write(FormCredentials::None, &mut written);
-        let target = [self.endpoint.upstream_path.as_bytes(), b"?", &written].concat();
+    /// The target that the upstream sees, of the tenant that the caller's path names, its query written anew.
+    pub fn upstream_uri(&self, tenant: &str, query: Option<&Form<'_>>) -> Result<Uri, Refusal> {
+        if let (Some(same), None) = (&self.upstream, query) {
+            return Ok(same.clone());
+        }
+        let mut target = self.endpoint.upstream_path.of(tenant).into_owned().into_bytes();
+        if let Some(query) = query {
+            let mut written = Vec::new();
+            query.write(FormCredentials::None, &mut written);
+            target.push(b'?');
+            target.append(&mut written);
+        }
         PathAndQuery::try_from(target).map(Uri::from).map_err(|_| Refusal::InvalidRequest)
     }
 }
@@ -99,6 +121,32 @@ impl Route {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_exact_path_wins_and_the_upstream_sees_the_same_tenant() {
+        let text = "[upstream]\nurl = \"http://a:1\"\n[clients]\npath = \"c\"\n\
+                    [[endpoint]]\npath = \"/realms/{tenant}/token\"\n\
+                    [[endpoint]]\npath = \"/realms/master/token\"\nupstream_path = \"/m\"\n\
+                    [[endpoint]]\npath = \"/{tenant}/t\"\nupstream_path = \"/x/{tenant}\"\n";
+        let settings = Settings::parse("f", text, &[], std::path::Path::new("")).0.unwrap();
+        let routes = Routes::of(&settings);
+        for (path, expected) in [
+            ("/realms/shop/token", Some((0, "shop", "/realms/shop/token"))),
+            ("/realms/master/token", Some((1, "", "/m"))),
+            ("/a~b/t", Some((2, "a~b", "/x/a~b"))),
+            ("/realms/%6daster/token", None),
+            ("/realms//token", None),
+            ("/realms/../token", None),
+        ] {
+            let found = routes.position(path).map(|(at, tenant)| {
+                let uri = routes.routes[at].upstream_uri(tenant, None).ok().unwrap();
+                (at, tenant, uri.to_string())
+            });
+            assert_eq!(found, expected.map(|(at, tenant, uri)| (at, tenant, uri.to_owned())), "{path}");
+        }
+        let query = Form::parse(b"a=b+c").unwrap();
+        assert_eq!(routes.routes[2].upstream_uri("z", Some(&query)).ok().unwrap(), "/x/z?a=b+c");
+    }
 
     #[test]
     fn a_host_is_allowed_with_or_without_its_port() {

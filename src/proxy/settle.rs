@@ -10,12 +10,12 @@ use http::header::HeaderValue;
 use super::Shared;
 pub use super::sample::Used;
 use crate::domain::clock::Timestamp;
-use crate::domain::ids::{ClientId, SecretId};
+use crate::domain::ids::{ClientKey, SecretId};
 use crate::domain::oauth::AuthResult;
 use crate::domain::source::Source;
 use crate::hash;
-use crate::log::Log;
 use crate::log::access::{Line, LineCache};
+use crate::log::{Field, Log, about};
 use crate::registry::Client;
 use crate::registry::cells::Sighting;
 use crate::verify::{Denied, post_mortem, tombstone};
@@ -91,7 +91,7 @@ impl Settler {
             }
             let line = Line {
                 at: denial.at,
-                client_id: denial.denied.client.as_ref().map_or("", |client| client.id.as_str()),
+                client: denial.denied.client.as_ref().map(|client| &client.key),
                 secret_id: secret.as_ref().map_or("", |id| id.as_str()),
                 result: Some(result),
                 status: denial.status.as_u16(),
@@ -166,7 +166,7 @@ fn withhold(client: &Client, user_agent: &mut Box<str>) {
 
 /// What was told of dead secrets lately: once a minute of each, from each address.
 #[derive(Default)]
-struct Told(HashMap<(ClientId, SecretId, Source), Timestamp>);
+struct Told(HashMap<(ClientKey, SecretId, Source), Timestamp>);
 
 const EVERY: Duration = Duration::from_secs(60);
 /// More pairs within a minute are counted and not told.
@@ -174,19 +174,14 @@ const MOST_TOLD: usize = 4096;
 
 impl Told {
     fn tell(&mut self, what: &str, client: &Client, secret: &SecretId, denial: &Denial, user_agent: &str, log: &Log) {
-        let key = (client.id.clone(), secret.clone(), denial.peer);
+        let key = (client.key.clone(), secret.clone(), denial.peer);
         if self.is_due(key, denial.at) {
-            let fields: [(&str, &dyn std::fmt::Display); 4] = [
-                ("client_id", &client.id),
-                ("secret_id", secret),
-                ("address", &denial.peer),
-                ("user_agent", &user_agent),
-            ];
-            log.warn(what, &fields);
+            let rest: [Field<'_>; 3] = [("secret_id", secret), ("address", &denial.peer), ("user_agent", &user_agent)];
+            log.warn(what, &about(&client.key, &rest));
         }
     }
 
-    fn is_due(&mut self, key: (ClientId, SecretId, Source), now: Timestamp) -> bool {
+    fn is_due(&mut self, key: (ClientKey, SecretId, Source), now: Timestamp) -> bool {
         if self.0.get(&key).is_some_and(|told| now.since(*told) < EVERY) {
             return false;
         }
@@ -204,10 +199,11 @@ impl Told {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::ids::ClientId;
 
     #[test]
     fn a_dead_secret_is_told_once_a_minute_of_each_address_and_what_is_remembered_is_bounded() {
-        let (client, secret) = (ClientId::parse("c").unwrap(), SecretId::parse("s").unwrap());
+        let (client, secret) = (ClientKey::from(ClientId::parse("c").unwrap()), SecretId::parse("s").unwrap());
         let key =
             |host: u32| (client.clone(), secret.clone(), Source::from(std::net::IpAddr::from(host.to_be_bytes())));
         let mut told = Told::default();

@@ -13,8 +13,9 @@ use super::slow::{Held, SlowSlot};
 use super::{Client, Grave, Graveyard, Index, Record, Slot, Slots, Snapshot, UpstreamIdentity};
 use crate::attempt::Standing;
 use crate::config::clients::{ClientEntry, MOST_ACTIVE, Material, SecretEntry, SecretStatus, Spot};
+use crate::config::settings::Endpoint;
 use crate::domain::clock::Timestamp;
-use crate::domain::ids::{ClientId, SecretId};
+use crate::domain::ids::{ClientKey, SecretId, Tenant};
 use crate::domain::secret::{Digest, Secret};
 use crate::extract::percent;
 use crate::hash;
@@ -30,8 +31,8 @@ pub struct Ground<'a> {
     pub previous: Option<&'a Snapshot>,
     /// Whether a client without an upstream secret has its own sent on: with two secrets, one of them will be refused.
     pub forwards: bool,
-    /// The clients of the endpoints where no secret is presented; none where the form says which.
-    pub egress: &'a [Option<ClientId>],
+    /// Where its clients call; none where that does not matter.
+    pub endpoints: &'a [Endpoint],
     /// How long revoked records are remembered.
     pub keep_revoked: Duration,
     /// Now.
@@ -73,21 +74,14 @@ pub fn build(
 ) -> (Option<Snapshot>, Findings) {
     let mut findings = Findings::default();
     let mut names = Names::default();
-    let mut owners: HashMap<Digest, ClientId> = HashMap::new();
+    let mut owners: HashMap<Digest, ClientKey> = HashMap::new();
     let mut clients = Vec::with_capacity(entries.len());
     for entry in entries {
         names.check(&entry, &mut findings);
         let client = client(entry, ground, &mut owners, &mut findings);
         clients.push(Arc::new(client));
     }
-    for id in ground.egress.iter().flatten() {
-        let sends = |client: &&Arc<Client>| client.id == *id && client.upstream.is_some();
-        if !clients.iter().any(|client| sends(&client)) {
-            let why =
-                "an endpoint with auth = \"none\" serves it: give it one, until then each request there is refused";
-            findings.warn(Spot { file: 0, offset: 0 }, format!("client {id:?} has no [client.upstream], and {why}"));
-        }
-    }
+    reachable(&clients, ground.endpoints, &mut findings);
     let snapshot = Snapshot {
         generation: ground.previous.map_or(0, |previous| previous.generation) + 1,
         hash,
@@ -99,23 +93,53 @@ pub fn build(
     (findings.errors.is_empty().then_some(snapshot), findings)
 }
 
-/// Client ids seen so far, as written and form-decoded: two that become equal would be one to some readers.
+/// Tells of clients that nobody can call as, and of endpoints that nobody can use.
+fn reachable(clients: &[Arc<Client>], endpoints: &[Endpoint], findings: &mut Findings) {
+    let mut warn = |message: String| findings.warn(Spot::default(), message);
+    for (endpoint, id) in endpoints.iter().filter_map(|endpoint| Some((endpoint, endpoint.client.as_ref()?))) {
+        let sends = |client: &Arc<Client>| endpoint.entrusts(&client.key) && client.upstream.is_some();
+        if !clients.iter().any(sends) {
+            let why =
+                "an endpoint with auth = \"none\" serves it: give it one, until then each request there is refused";
+            warn(format!("client {id:?} has no [client.upstream], and {why}"));
+        }
+    }
+    let stranded = || clients.iter().filter(|client| !endpoints.iter().any(|endpoint| endpoint.reaches(&client.key)));
+    if let Some(client) = stranded().next().filter(|_| !endpoints.is_empty()) {
+        let (count, key) = (stranded().count(), &client.key);
+        let why = if key.tenant.is_empty() {
+            "have no tenant, and every endpoint's path has {tenant}"
+        } else {
+            "have a tenant, and no endpoint's path has {tenant}"
+        };
+        warn(format!("{count} of the clients, such as {key:?}, {why}: nobody can call as them"));
+    }
+    let of_tenants = endpoints.iter().find(|endpoint| endpoint.path.has_tenant());
+    if let Some(endpoint) = of_tenants.filter(|_| clients.iter().all(|client| client.key.tenant.is_empty()))
+        && !clients.is_empty()
+    {
+        warn(format!("the endpoint {} is for clients with a tenant, and the list has none", endpoint.path));
+    }
+}
+
+/// Client ids of each tenant seen so far, as written and form-decoded: two that become equal would be one to some readers.
 #[derive(Default)]
-struct Names(HashMap<Vec<u8>, ClientId>);
+struct Names(HashMap<(Tenant, Vec<u8>), ClientKey>);
 
 impl Names {
     fn check(&mut self, entry: &ClientEntry, findings: &mut Findings) {
-        let exact = entry.id.as_str().as_bytes().to_vec();
+        let ClientKey { tenant, id } = &entry.key;
+        let exact = id.as_str().as_bytes().to_vec();
         let mut decoded = Vec::new();
         let decodes = percent::decode(&exact, &mut decoded).is_ok() && decoded != exact;
         for name in [Some(exact), decodes.then_some(decoded)].into_iter().flatten() {
-            match self.0.insert(name, entry.id.clone()) {
-                Some(other) if other == entry.id => {
-                    findings.error(entry.spot, format!("client {:?} stands in the list twice: keep one", entry.id));
+            match self.0.insert((tenant.clone(), name), entry.key.clone()) {
+                Some(other) if other == entry.key => {
+                    findings.error(entry.spot, format!("client {:?} stands in the list twice: keep one", entry.key));
                 }
                 Some(other) => {
                     let why = "become equal by form-decoding, so that a caller of one could pass for the other";
-                    findings.error(entry.spot, format!("clients {other:?} and {:?} {why}: rename one", entry.id));
+                    findings.error(entry.spot, format!("clients {other:?} and {:?} {why}: rename one", entry.key));
                 }
                 None => {}
             }
@@ -126,38 +150,38 @@ impl Names {
 fn client(
     entry: ClientEntry,
     ground: &Ground<'_>,
-    owners: &mut HashMap<Digest, ClientId>,
+    owners: &mut HashMap<Digest, ClientKey>,
     findings: &mut Findings,
 ) -> Client {
-    let before = ground.previous.and_then(|previous| previous.client(entry.id.as_str().as_bytes()));
+    let before = ground.previous.and_then(|previous| previous.client(&entry.key));
     let mut records: Vec<Record> = Vec::with_capacity(entry.secrets.len());
     for secret in entry.secrets {
         let spot = secret.spot;
         if let Material::Unusable { why, .. } = &secret.material {
-            findings.warn(spot, format!("client {:?}: secret {} is refused: its hash {why}", entry.id, secret.id));
+            findings.warn(spot, format!("client {:?}: secret {} is refused: its hash {why}", entry.key, secret.id));
         }
-        let record = record(secret, ground, &entry.id, before.map(|client| &**client));
+        let record = record(secret, ground, &entry.key, before.map(|client| &**client));
         let identity = record.identity();
         for earlier in &records {
             if earlier.id == record.id {
-                findings.error(spot, format!("secret {} of client {:?} stands twice: keep one", record.id, entry.id));
+                findings.error(spot, format!("secret {} of client {:?} stands twice: keep one", record.id, entry.key));
             } else if earlier.identity() == identity && identity != Digest::UNKNOWN {
                 let message =
-                    format!("secrets {} and {} of client {:?} are the same secret", earlier.id, record.id, entry.id);
+                    format!("secrets {} and {} of client {:?} are the same secret", earlier.id, record.id, entry.key);
                 findings.error(spot, message);
             }
         }
-        if let Some(grave) = ground.previous.and_then(|previous| previous.revived(&entry.id, &record)) {
+        if let Some(grave) = ground.previous.and_then(|previous| previous.revived(&entry.key, &record)) {
             let message = format!(
                 "secret {} of client {:?} was revoked (as {}) and would come back to life: \
                  leave it revoked and add a new one",
-                record.id, entry.id, grave.secret
+                record.id, entry.key, grave.secret
             );
             findings.error(spot, message);
         }
-        match owners.insert(identity, entry.id.clone()) {
-            Some(other) if other != entry.id && identity != Digest::UNKNOWN => {
-                findings.warn(spot, format!("clients {other:?} and {:?} have the same secret", entry.id));
+        match owners.insert(identity, entry.key.clone()) {
+            Some(other) if other != entry.key && identity != Digest::UNKNOWN => {
+                findings.warn(spot, format!("clients {other:?} and {:?} have the same secret", entry.key));
             }
             _ => {}
         }
@@ -165,23 +189,22 @@ fn client(
     }
     let (slots, slow, active) = slots(&records, ground.now);
     if active > MOST_ACTIVE {
-        let message = format!("client {:?} has {active} active secrets, and 8 is the most: revoke some", entry.id);
+        let message = format!("client {:?} has {active} active secrets, and 8 is the most: revoke some", entry.key);
         findings.error(entry.spot, message);
     } else if active > entry.max_active {
         let message =
-            format!("client {:?} has {active} active secrets, above its limit of {}", entry.id, entry.max_active);
+            format!("client {:?} has {active} active secrets, above its limit of {}", entry.key, entry.max_active);
         findings.warn(entry.spot, message);
     }
-    let needs_none =
-        entry.upstream.is_some() && ground.egress.iter().any(|one| one.as_ref().is_none_or(|id| *id == entry.id));
+    let needs_none = entry.upstream.is_some() && ground.endpoints.iter().any(|one| one.entrusts(&entry.key));
     if entry.enabled && active == 0 && !needs_none {
-        findings.warn(entry.spot, format!("client {:?} has no active secret: it is refused", entry.id));
+        findings.warn(entry.spot, format!("client {:?} has no active secret: it is refused", entry.key));
     }
     if active > 1 && entry.upstream.is_none() && ground.forwards {
         let message = format!(
             "client {:?} has {active} active secrets and no [client.upstream]: both are sent on, and an upstream that \
              knows one refuses the other",
-            entry.id
+            entry.key
         );
         findings.warn(entry.spot, message);
     }
@@ -190,7 +213,7 @@ fn client(
         let secrets: Box<[Secret]> =
             upstream.secret_files.iter().filter_map(of).map(|secret| Secret::new(secret.expose().to_vec())).collect();
         Arc::new(UpstreamIdentity {
-            id: upstream.id.unwrap_or_else(|| entry.id.clone()),
+            id: upstream.id.unwrap_or_else(|| entry.key.id.clone()),
             standing: standing(before.and_then(|client| client.upstream.as_deref()), &secrets),
             secrets,
             method: upstream.method,
@@ -199,7 +222,7 @@ fn client(
     });
     Client {
         cells: before.map_or_else(|| Arc::new(ClientCells::default()), |client| client.cells.clone()),
-        id: entry.id,
+        key: entry.key,
         name: entry.name.into(),
         enabled: entry.enabled,
         max_active: entry.max_active,
@@ -222,7 +245,7 @@ fn standing(before: Option<&UpstreamIdentity>, secrets: &[Secret]) -> Arc<Standi
     )
 }
 
-fn record(entry: SecretEntry, ground: &Ground<'_>, client: &ClientId, before: Option<&Client>) -> Record {
+fn record(entry: SecretEntry, ground: &Ground<'_>, client: &ClientKey, before: Option<&Client>) -> Record {
     let from_file = |path: &PathBuf| ground.files.get(&(entry.spot.file, path.clone()));
     let of = |secret: &Secret| (Held::Fast(hash::of(secret)), secret.hint());
     let (held, hint) = match &entry.material {
@@ -255,9 +278,9 @@ fn record(entry: SecretEntry, ground: &Ground<'_>, client: &ClientId, before: Op
 }
 
 /// What the list in force, or a grave of it, knows of a secret whose file cannot be read.
-fn last_known(client: &ClientId, secret: &SecretId, previous: Option<&Snapshot>) -> Digest {
+fn last_known(client: &ClientKey, secret: &SecretId, previous: Option<&Snapshot>) -> Digest {
     let Some(previous) = previous else { return Digest::UNKNOWN };
-    let records = previous.client(client.as_str().as_bytes()).into_iter().flat_map(|client| &client.records);
+    let records = previous.client(client).into_iter().flat_map(|client| &client.records);
     let graves = previous.graveyard.get(client).into_iter().flatten();
     let of_records = records.filter(|record| record.id == *secret).map(Record::identity);
     let of_graves = graves.filter(|grave| grave.secret == *secret).map(|grave| grave.digest);
@@ -301,7 +324,7 @@ impl Client {
     /// Remembers its revoked records.
     pub(super) fn bury(&self, graves: &mut Graveyard, now: Timestamp) {
         for record in self.records.iter().filter(|record| record.status == SecretStatus::Revoked) {
-            let known = graves.entry(self.id.clone()).or_default();
+            let known = graves.entry(self.key.clone()).or_default();
             if !known.iter().any(|grave| grave.secret == record.id && grave.digest == record.identity()) {
                 known.push(Grave { secret: record.id.clone(), digest: record.identity(), buried: now });
             }
@@ -311,7 +334,7 @@ impl Client {
 
 impl Snapshot {
     /// The grave that a record would rise from.
-    fn revived(&self, client: &ClientId, record: &Record) -> Option<&Grave> {
+    fn revived(&self, client: &ClientKey, record: &Record) -> Option<&Grave> {
         let graves = self.graveyard.get(client).filter(|_| record.status != SecretStatus::Revoked)?;
         let identity = record.identity();
         let same = |grave: &&Grave| grave.digest == identity && identity != Digest::UNKNOWN;

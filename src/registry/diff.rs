@@ -9,6 +9,7 @@ use super::index::Index;
 use super::{Client, Record, Slots, Snapshot};
 use crate::config::clients::SecretStatus;
 use crate::domain::clock::Timestamp;
+use crate::domain::ids::ClientKey;
 
 /// The difference between two lists, by name and never by value.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -17,7 +18,7 @@ pub struct Diff {
     pub clients_added: Vec<String>,
     /// Clients that are gone.
     pub clients_removed: Vec<String>,
-    /// Secrets that are new, as `client/secret`.
+    /// Secrets that are new, as `client/secret` or `tenant/client/secret`.
     pub secrets_added: Vec<String>,
     /// Secrets that are gone, those of removed clients included.
     pub secrets_removed: Vec<String>,
@@ -58,12 +59,12 @@ impl fmt::Display for Diff {
 pub fn diff(old: &Snapshot, new: &Snapshot) -> Diff {
     let mut diff = Diff::default();
     for client in &new.clients {
-        let before = old.client(client.id.as_str().as_bytes());
+        let before = old.client(&client.key);
         if before.is_none() {
-            diff.clients_added.push(client.id.to_string());
+            diff.clients_added.push(name(&client.key));
         }
         for record in &client.records {
-            let name = format!("{}/{}", client.id, record.id);
+            let name = format!("{}/{}", name(&client.key), record.id);
             match before.and_then(|client| client.records.iter().find(|old| old.id == record.id)) {
                 None => diff.secrets_added.push(name),
                 Some(old) if old.status != SecretStatus::Revoked && record.status == SecretStatus::Revoked => {
@@ -75,14 +76,20 @@ pub fn diff(old: &Snapshot, new: &Snapshot) -> Diff {
         }
     }
     for client in &old.clients {
-        let after = new.client(client.id.as_str().as_bytes());
+        let after = new.client(&client.key);
         if after.is_none() {
-            diff.clients_removed.push(client.id.to_string());
+            diff.clients_removed.push(name(&client.key));
         }
         let gone = |record: &&Record| !after.is_some_and(|client| client.records.iter().any(|new| new.id == record.id));
-        diff.secrets_removed.extend(client.records.iter().filter(gone).map(|r| format!("{}/{}", client.id, r.id)));
+        diff.secrets_removed
+            .extend(client.records.iter().filter(gone).map(|r| format!("{}/{}", name(&client.key), r.id)));
     }
     diff
+}
+
+/// `client`, or `tenant/client`.
+fn name(client: &ClientKey) -> String {
+    if client.tenant.is_empty() { client.id.to_string() } else { format!("{}/{}", client.tenant, client.id) }
 }
 
 fn same(a: &Record, b: &Record) -> bool {
@@ -92,7 +99,7 @@ fn same(a: &Record, b: &Record) -> bool {
 
 /// Says so when `new` drops more than `share` of the clients or of the living secrets of `old`.
 pub fn shrinks(old: &Snapshot, new: &Snapshot, share: f64, now: Timestamp) -> Option<String> {
-    let after = |client: &Client| new.client(client.id.as_str().as_bytes());
+    let after = |client: &Client| new.client(&client.key);
     let clients_gone = old.clients.iter().filter(|client| after(client).is_none()).count();
     let mut living = 0;
     let mut secrets_gone = 0;
@@ -119,15 +126,15 @@ fn exceeds(gone: usize, of: usize, share: f64) -> bool {
 
 /// `current` with what `held` says is revoked, and nothing else of it; nothing where that changes nothing.
 pub fn with_revocations(current: &Snapshot, held: &Snapshot, now: Timestamp) -> Option<Snapshot> {
-    let mut revoked: HashMap<&str, Vec<&Record>> = HashMap::new();
+    let mut revoked: HashMap<&ClientKey, Vec<&Record>> = HashMap::new();
     for client in &held.clients {
         let dead = client.records.iter().filter(|record| record.status == SecretStatus::Revoked);
-        revoked.entry(client.id.as_str()).or_default().extend(dead);
+        revoked.entry(&client.key).or_default().extend(dead);
     }
     let mut graveyard = current.graveyard.clone();
     let mut changed = false;
     let clients = current.clients.iter().map(|client| {
-        let dead = revoked.get(client.id.as_str()).map_or(&[][..], Vec::as_slice);
+        let dead = revoked.get(&client.key).map_or(&[][..], Vec::as_slice);
         match client.revoking(|record| dead.iter().any(|r| r.id == record.id || r.identity() == record.identity())) {
             Some(next) => {
                 changed = true;
@@ -157,7 +164,7 @@ impl Client {
             slots: Slots::of(self.slots.iter().filter(alive).cloned()).0,
             slow: self.slow.iter().filter(|slot| is_active(slot.record())).cloned().collect(),
             records,
-            id: self.id.clone(),
+            key: self.key.clone(),
             name: self.name.clone(),
             enabled: self.enabled,
             max_active: self.max_active,

@@ -1,4 +1,5 @@
-//! Clients by id, found with as few cache misses as there can be: the id is never compared, its 128-bit keyed hash is.
+//! Clients by tenant and id, found with as few cache misses as there can be: neither is ever compared, their 128-bit keyed
+//! hash is.
 //!
 //! A list of a million clients does not fit a cache, and each pointer followed costs as much as a hash. Two keyed
 //! SipHashes together are as good as a message authentication code: who does not know the keys, made anew by each
@@ -9,8 +10,9 @@ use std::hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState};
 use std::sync::Arc;
 
 use super::Client;
+use crate::domain::ids::{BorrowedKey, MAX_CLIENT_ID};
 
-/// The clients of one snapshot by the hash of their id.
+/// The clients of one snapshot by the hash of their key.
 #[derive(Clone)]
 pub(super) struct Index {
     keys: Keys,
@@ -21,24 +23,24 @@ pub(super) struct Index {
 struct Keys(RandomState, RandomState);
 
 impl Index {
-    /// An index of the same clients as they stand in a list whose ids are known to differ.
+    /// An index of the same clients as they stand in a list whose keys are known to differ.
     pub(super) fn of(clients: &[Arc<Client>]) -> Self {
         let keys = Keys::default();
-        let hashed = clients.iter().map(|client| (keys.hash(client.id.as_str().as_bytes()), client.clone()));
+        let hashed = clients.iter().map(|client| (keys.hash(client.key.borrowed()), client.clone()));
         Self { clients: hashed.collect(), keys }
     }
 
-    /// The client of that id.
-    pub(super) fn get(&self, id: &[u8]) -> Option<&Arc<Client>> {
+    /// The client of that key.
+    pub(super) fn get(&self, key: BorrowedKey<'_>) -> Option<&Arc<Client>> {
         // Longer than any id can be: not worth hashing.
-        let possible = id.len() <= crate::domain::ids::MAX_CLIENT_ID;
-        possible.then(|| self.clients.get(&self.keys.hash(id))).flatten()
+        let possible = key.id.len() <= MAX_CLIENT_ID;
+        possible.then(|| self.clients.get(&self.keys.hash(key))).flatten()
     }
 }
 
 impl Keys {
-    fn hash(&self, id: &[u8]) -> u128 {
-        u128::from(self.0.hash_one(id)) << 64 | u128::from(self.1.hash_one(id))
+    fn hash(&self, key: BorrowedKey<'_>) -> u128 {
+        u128::from(self.0.hash_one(key)) << 64 | u128::from(self.1.hash_one(key))
     }
 }
 

@@ -21,7 +21,7 @@ use self::slow::{Held, SlowSlot};
 use crate::attempt::Standing;
 use crate::config::clients::{SecretStatus, UpstreamMethod};
 use crate::domain::clock::Timestamp;
-use crate::domain::ids::{ClientId, SecretId};
+use crate::domain::ids::{BorrowedKey, ClientId, ClientKey, SecretId};
 use crate::domain::oauth::{AuthResult, BasicEncoding};
 use crate::domain::secret::{Digest, Secret};
 
@@ -41,8 +41,8 @@ pub struct Snapshot {
 
 /// A client and its secrets.
 pub struct Client {
-    /// Its id.
-    pub id: ClientId,
+    /// Its tenant and its id.
+    pub key: ClientKey,
     /// A name for people.
     pub name: Box<str>,
     /// Whether any secret of it is accepted.
@@ -197,7 +197,7 @@ struct Grave {
     buried: Timestamp,
 }
 
-type Graveyard = HashMap<ClientId, Vec<Grave>>;
+type Graveyard = HashMap<ClientKey, Vec<Grave>>;
 
 /// Fills the places of a client with fewer than eight slots: never accepted, compared all the same.
 pub(crate) static DUMMY: Slot =
@@ -218,19 +218,51 @@ impl Slot {
 }
 
 impl Snapshot {
-    /// The client of that id, compared byte for byte.
-    pub fn client(&self, id: &[u8]) -> Option<&Arc<Client>> {
-        self.index.get(id)
+    /// The client of that key, compared byte for byte.
+    pub fn client(&self, key: &ClientKey) -> Option<&Arc<Client>> {
+        self.index.get(key.borrowed())
+    }
+
+    /// The clients that a request can be of, by the tenant that its path names; empty where it names none.
+    pub const fn tenancy<'s>(&'s self, tenant: &'s str) -> Tenancy<'s> {
+        Tenancy { index: &self.index, tenant }
+    }
+
+    /// Whether any client is a tenant's.
+    pub fn has_tenants(&self) -> bool {
+        self.clients.iter().any(|client| !client.key.tenant.is_empty())
     }
 
     /// The revoked record of a client that `presented` names by its digest, though it may have left the list.
-    pub fn buried(&self, client: &ClientId, presented: impl Fn(&Digest) -> bool) -> Option<&SecretId> {
+    pub fn buried(&self, client: &ClientKey, presented: impl Fn(&Digest) -> bool) -> Option<&SecretId> {
         self.graveyard.get(client)?.iter().find(|grave| presented(&grave.digest)).map(|grave| &grave.secret)
     }
 
     /// How many secrets stand in the list.
     pub fn secrets(&self) -> usize {
         self.clients.iter().map(|client| client.records.len()).sum()
+    }
+}
+
+/// The clients of one tenant: all that a request at its path can name. The others are as unknown there as strangers.
+#[derive(Clone, Copy)]
+pub struct Tenancy<'s> {
+    index: &'s Index,
+    tenant: &'s str,
+}
+
+impl<'s> Tenancy<'s> {
+    /// The client of that id, compared byte for byte.
+    pub fn client(self, id: &[u8]) -> Option<&'s Arc<Client>> {
+        self.index.get(self.key(id))
+    }
+
+    /// What tells a presented id, known or not, from the same one at another tenant.
+    pub const fn key<'k>(self, id: &'k [u8]) -> BorrowedKey<'k>
+    where
+        's: 'k,
+    {
+        BorrowedKey { tenant: self.tenant, id }
     }
 }
 

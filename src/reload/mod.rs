@@ -323,12 +323,11 @@ fn take(
     let entries = std::mem::take(&mut content.entries);
     let now = clock.now();
     let seen = Seen { texts: texts_seen, secrets: content.secrets.clone(), names: content.names().cloned().collect() };
-    let egress: Vec<_> = settings.endpoints.iter().filter(|e| e.is_egress()).map(|e| e.client.clone()).collect();
     let ground = Ground {
         files: &content.files,
         previous,
         forwards: settings.upstream.credential == CredentialMode::Forward,
-        egress: &egress,
+        endpoints: &settings.endpoints,
         keep_revoked: settings.clients.keep_revoked,
         now,
     };

@@ -198,11 +198,11 @@ impl Content {
         for client in &self.entries {
             let own = client.upstream.iter().flat_map(|upstream| &upstream.secret_files);
             wanted.extend(
-                own.map(|path| (client.spot, format!("client {:?}: upstream secret", client.id), path.clone(), false)),
+                own.map(|path| (client.spot, format!("client {:?}: upstream secret", client.key), path.clone(), false)),
             );
             for secret in &client.secrets {
                 if let Material::File(path) = &secret.material {
-                    let what = format!("client {:?}: secret {}", client.id, secret.id);
+                    let what = format!("client {:?}: secret {}", client.key, secret.id);
                     wanted.push((secret.spot, what, path.clone(), secret.status == SecretStatus::Revoked));
                 }
             }

@@ -10,7 +10,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::clock::Timestamp;
-use crate::domain::ids::ClientId;
+use crate::domain::ids::ClientKey;
 use crate::domain::oauth::AuthMethod;
 use crate::domain::source::Source;
 use crate::hash;
@@ -32,9 +32,12 @@ const MOST_COUNT: u64 = 1 << 53;
 pub(super) struct Key([u8; 16]);
 
 impl Key {
-    pub(super) fn of(client: &ClientId, record: &Record) -> Self {
+    pub(super) fn of(client: &ClientKey, record: &Record) -> Self {
         let mut text = b"relatch state 1".to_vec();
-        for part in [client.as_str().as_bytes(), record.id.as_str().as_bytes(), record.identity().bytes()] {
+        let (identity, tenant) = (record.identity(), client.tenant.as_str().as_bytes());
+        let parts = [client.id.as_str().as_bytes(), record.id.as_str().as_bytes(), identity.bytes()];
+        // A fourth part only where there is a tenant: files from before there were any say the same of the others.
+        for part in parts.into_iter().chain(Some(tenant).filter(|tenant| !tenant.is_empty())) {
             text.extend_from_slice(&(part.len() as u64).to_be_bytes());
             text.extend_from_slice(part);
         }
@@ -65,6 +68,8 @@ pub struct State {
 pub(super) struct Entry {
     /// Whose secret it is, for people who read the file.
     pub(super) client: Box<str>,
+    /// And of which tenant; empty for none.
+    pub(super) tenant: Box<str>,
     /// Its id, likewise.
     pub(super) secret: Box<str>,
     /// What is known.
@@ -76,7 +81,7 @@ pub(super) struct Entry {
 impl State {
     /// What is known of a secret of a client; nothing where it was never observed, or its digest was another one.
     /// Times may lie ahead where a clock was set back: see [`Seen::clamped`].
-    pub fn seen(&self, client: &ClientId, record: &Record) -> Option<Seen> {
+    pub fn seen(&self, client: &ClientKey, record: &Record) -> Option<Seen> {
         self.entries.get(&Key::of(client, record)).map(|entry| entry.seen.clone())
     }
 
@@ -163,6 +168,8 @@ struct Line {
     #[serde(default, skip_serializing_if = "str::is_empty")]
     client: Box<str>,
     #[serde(default, skip_serializing_if = "str::is_empty")]
+    tenant: Box<str>,
+    #[serde(default, skip_serializing_if = "str::is_empty")]
     secret: Box<str>,
     since: u64,
     #[serde(default, skip_serializing_if = "is_zero")]
@@ -211,6 +218,7 @@ pub(super) fn write(key: &Key, entry: &Entry, extent: Extent, out: &mut impl Wri
     let line = Line {
         key: key.to_string(),
         client: name(&entry.client),
+        tenant: name(&entry.tenant),
         secret: name(&entry.secret),
         since: seen.tracking_since.millis(),
         used: seen.last_used.map_or(0, Timestamp::millis),
@@ -241,8 +249,8 @@ fn parse(line: &[u8]) -> Option<(Key, Entry)> {
         from: callers(line.from),
         refused: Refusals { count: line.refused.min(MOST_COUNT), from: callers(line.refused_from) },
     };
-    let entry = Entry { client: line.client, secret: line.secret, seen, gone: time(line.gone) };
-    Some((Key::parse(&line.key)?, entry))
+    let Line { key, client, tenant, secret, gone, .. } = line;
+    Some((Key::parse(&key)?, Entry { client, tenant, secret, seen, gone: time(gone) }))
 }
 
 impl Caller {

@@ -58,16 +58,19 @@ impl Memory {
         for (client, record) in records(list).filter(|(_, record)| record.uses.has_news()) {
             // Before the rest of it: what is noted in between is news once more.
             let revision = record.uses.revision();
-            let (key, seen) = (Key::of(&client.id, record), record.uses.seen());
+            let (key, seen) = (Key::of(&client.key, record), record.uses.seen());
             let entry = self.state.entries.entry(key).or_insert_with(|| Entry {
-                client: client.id.as_str().into(),
+                client: client.key.id.as_str().into(),
+                tenant: client.key.tenant.as_str().into(),
                 secret: record.id.as_str().into(),
                 seen: Seen::since(seen.tracking_since),
                 gone: None,
             });
             // A line that stood alone in a damaged file may have been without them.
             if entry.client.is_empty() {
-                (entry.client, entry.secret) = (client.id.as_str().into(), record.id.as_str().into());
+                entry.client = client.key.id.as_str().into();
+                entry.tenant = client.key.tenant.as_str().into();
+                entry.secret = record.id.as_str().into();
             }
             entry.seen.merge(seen);
             self.unsaved.insert(key);
@@ -86,7 +89,7 @@ impl Memory {
     }
 
     fn give(&self, client: &Client, record: &Record) {
-        if let Some(entry) = self.state.entries.get(&Key::of(&client.id, record)) {
+        if let Some(entry) = self.state.entries.get(&Key::of(&client.key, record)) {
             record.uses.restore(entry.seen.clone());
         }
     }
@@ -98,7 +101,7 @@ impl Memory {
             return;
         }
         self.followed = Some((list.generation, now));
-        let listed: HashSet<Key> = records(list).map(|(client, record)| Key::of(&client.id, record)).collect();
+        let listed: HashSet<Key> = records(list).map(|(client, record)| Key::of(&client.key, record)).collect();
         let mut gone = Vec::new();
         for (key, entry) in &mut self.state.entries {
             let since = (!listed.contains(key)).then(|| entry.gone.unwrap_or(now));

@@ -19,7 +19,7 @@ fn list(clients: std::ops::Range<usize>, previous: Option<&Snapshot>) -> Snapsho
     let list = ClientList::parse(Doc { name: "f", text: &text }, Language::Toml, 0).0.unwrap();
     let keep_revoked = Duration::ZERO;
     let ground =
-        Ground { files: &SecretFiles::new(), previous, forwards: false, egress: &[], keep_revoked, now: at(1000) };
+        Ground { files: &SecretFiles::new(), previous, forwards: false, endpoints: &[], keep_revoked, now: at(1000) };
     build(list.clients, &ground, 0, Vec::new()).0.unwrap()
 }
 
@@ -28,7 +28,7 @@ fn at(millis: u64) -> Timestamp {
 }
 
 fn record(list: &Snapshot, number: usize) -> &Record {
-    &list.client(format!("c{number}").as_bytes()).unwrap().records[0]
+    &list.tenancy("").client(format!("c{number}").as_bytes()).unwrap().records[0]
 }
 
 /// A keeper of this list in this folder, not running by itself.
@@ -73,7 +73,7 @@ fn under_many_changes_the_file_stays_within_twice_what_is_live_and_nothing_is_lo
     let list = keeper.start.snapshot.load_full();
     let state = known(&dir);
     for (number, cell) in cells.iter().enumerate() {
-        let client = &list.client(format!("c{number}").as_bytes()).unwrap().id;
+        let client = &list.tenancy("").client(format!("c{number}").as_bytes()).unwrap().key;
         assert_eq!(state.seen(client, record(&list, number)), Some(cell.seen()));
         assert_eq!(cell.uses(), 300);
     }
@@ -117,5 +117,5 @@ fn a_file_that_was_taken_away_is_made_anew_with_everything_in_it() {
     let (stop, stopped) = channel();
     drop(stop);
     keeper.run(&stopped);
-    assert_eq!(known(&dir).seen(&list.clients[2].id, record(&list, 2)).unwrap().uses, 1);
+    assert_eq!(known(&dir).seen(&list.clients[2].key, record(&list, 2)).unwrap().uses, 1);
 }

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use crate::config::settings::Endpoint;
-use crate::registry::{Client, Snapshot, UpstreamIdentity};
+use crate::registry::{Client, Tenancy, UpstreamIdentity};
 
 /// Leave to go out with a client's upstream secret, where none was presented. Only [`Entrusted::at`] gives it.
 pub struct Entrusted {
@@ -27,12 +27,12 @@ pub enum NotEntrusted {
 impl Entrusted {
     /// For a request that presents nothing, at an endpoint of the egress direction. `said` is the form's client_id, which
     /// may, beside an endpoint's own client, be that client's id here or at the upstream.
-    pub fn at(endpoint: &Endpoint, snapshot: &Snapshot, said: Option<&[u8]>) -> Result<Self, NotEntrusted> {
+    pub fn at(endpoint: &Endpoint, listed: Tenancy<'_>, said: Option<&[u8]>) -> Result<Self, NotEntrusted> {
         let named = endpoint.client.as_ref().map(|id| id.as_str().as_bytes());
         let id = named.or(said).filter(|_| endpoint.is_egress()).ok_or(NotEntrusted::Unnamed)?;
-        let client = snapshot.client(id).ok_or(NotEntrusted::Unknown)?;
+        let client = listed.client(id).ok_or(NotEntrusted::Unknown)?;
         let identity = client.upstream.clone().ok_or(NotEntrusted::Unknown)?;
-        let agrees = |said: &[u8]| [&client.id, &identity.id].iter().any(|id| id.as_str().as_bytes() == said);
+        let agrees = |said: &[u8]| [&client.key.id, &identity.id].iter().any(|id| id.as_str().as_bytes() == said);
         if !said.is_none_or(|said| said == id || agrees(said)) {
             return Err(NotEntrusted::Divided);
         }
@@ -56,6 +56,6 @@ impl Entrusted {
 /// Whether an endpoint has anything to do with a client that proved itself: one of the egress direction sends nobody's
 /// secret but those that are the upstream's own.
 pub fn serves(endpoint: &Endpoint, client: &Client) -> bool {
-    let its_own = endpoint.client.as_ref().is_none_or(|id| *id == client.id);
+    let its_own = endpoint.client.as_ref().is_none_or(|id| *id == client.key.id);
     !endpoint.is_egress() || (its_own && client.upstream.is_some())
 }

@@ -9,12 +9,12 @@ use subtle::{Choice, ConditionallySelectable};
 
 use super::{Denied, Verdict, Verified};
 use crate::domain::clock::Timestamp;
-use crate::domain::ids::ClientId;
+use crate::domain::ids::ClientKey;
 use crate::domain::oauth::{AuthMethod, BasicEncoding};
 use crate::domain::secret::{Digest, Secret};
 use crate::extract::Credentials;
 use crate::hash::{self, Keyed};
-use crate::registry::{Client, Snapshot};
+use crate::registry::{Client, Tenancy};
 
 /// A verdict that waits for a computation.
 pub struct Pending {
@@ -56,8 +56,8 @@ impl Pending {
     }
 
     /// Whose secret it is about. However a caller writes the id, guesses count against this one.
-    pub fn client_id(&self) -> &ClientId {
-        &self.work.client.id
+    pub fn client_key(&self) -> &ClientKey {
+        &self.work.client.key
     }
 
     /// Refuses without computing.
@@ -104,11 +104,11 @@ pub fn conclude(pending: Pending, found: &Found) -> Verdict {
 }
 
 /// What must be computed before credentials that match nothing known can be refused.
-pub(super) fn pending(snapshot: &Snapshot, credentials: &Credentials<'_>, denied: Denied, now: Timestamp) -> Verdict {
+pub(super) fn pending(listed: Tenancy<'_>, credentials: &Credentials<'_>, denied: Denied, now: Timestamp) -> Verdict {
     let mut client: Option<&Arc<Client>> = None;
     let mut presented = Vec::new();
     for reading in credentials.readings() {
-        let Some(named) = snapshot.client(reading.id) else { continue };
+        let Some(named) = listed.client(reading.id) else { continue };
         if !named.awaits_proof(now) || reading.secret.is_empty() {
             continue;
         }
@@ -123,10 +123,10 @@ pub(super) fn pending(snapshot: &Snapshot, credentials: &Credentials<'_>, denied
 
 /// Whether the readings name two clients of the list. No list that loads lets them; where one did, a secret that is proven
 /// later could prove the other client.
-pub(super) fn are_divided(snapshot: &Snapshot, credentials: &Credentials<'_>) -> bool {
-    let mut named = credentials.readings().filter_map(|reading| snapshot.client(reading.id));
+pub(super) fn are_divided(listed: Tenancy<'_>, credentials: &Credentials<'_>) -> bool {
+    let mut named = credentials.readings().filter_map(|reading| listed.client(reading.id));
     let first = named.next();
-    named.any(|other| first.is_some_and(|first| first.id != other.id))
+    named.any(|other| first.is_some_and(|first| first.key != other.key))
 }
 
 /// The proven slow records, each looked at in constant time.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::*;
 use crate::admission::{Provers, admit};
 use crate::domain::clock::Timestamp;
+use crate::domain::ids::ClientId;
 use crate::domain::source::Source;
 use crate::throttle::Throttle;
 
@@ -15,7 +16,7 @@ type Began = (String, u32);
 
 /// Says that it runs, then waits to be let go.
 struct Held {
-    client: ClientId,
+    client: ClientKey,
     secret: u32,
     began: mpsc::Sender<(String, u32)>,
     gate: Gate,
@@ -27,7 +28,7 @@ type Gate = Arc<(Mutex<usize>, Condvar)>;
 impl Job for Held {
     type Outcome = u32;
 
-    fn client(&self) -> &ClientId {
+    fn client(&self) -> &ClientKey {
         &self.client
     }
 
@@ -61,8 +62,8 @@ impl Stage {
     fn ask(&self, source: u8, client: &str, secret: u32) -> Result<oneshot::Receiver<u32>, Full> {
         let throttle = Throttle::new(10, Duration::from_secs(60), 4);
         let from = Source::Address(std::net::IpAddr::V4(Ipv4Addr::new(10, 0, 0, source)));
-        let admission = admit(&throttle, &Provers::default(), b"", from, Timestamp::MIN).unwrap();
-        let client = ClientId::parse(client).unwrap();
+        let client = ClientKey::from(ClientId::parse(client).unwrap());
+        let admission = admit(&throttle, &Provers::default(), client.borrowed(), from, Timestamp::MIN).unwrap();
         let (began, gate) = (self.began.0.clone(), self.gate.clone());
         self.pool.submit(&admission, &Arc::new(Held { client, secret, began, gate }))
     }

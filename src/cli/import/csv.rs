@@ -9,8 +9,8 @@ use super::object;
 use super::{Draft, DraftSecret, Intake, Refused, Stored};
 use crate::domain::clock::Timestamp;
 
-const COLUMNS: [&str; 9] =
-    ["client_id", "name", "secret_id", "secret_name", "hash", "secret", "created", "not_before", "expires"];
+const COLUMNS: [&str; 10] =
+    ["client_id", "tenant", "name", "secret_id", "secret_name", "hash", "secret", "created", "not_before", "expires"];
 
 pub(super) fn read(text: &str, intake: &mut Intake) -> anyhow::Result<()> {
     // Lines of another length are told one by one below, and quotes never end the reading of the rest.
@@ -32,8 +32,9 @@ pub(super) fn read(text: &str, intake: &mut Intake) -> anyhow::Result<()> {
             intake.refuse(&format!("line {line}"), &Refused::new("has no client_id"));
             continue;
         }
-        let at = *places.entry(id.to_owned()).or_insert_with(|| {
-            drafts.push(Draft::new(id.to_owned(), String::new()));
+        let tenant = row.cell("tenant").unwrap_or_default();
+        let at = *places.entry((tenant.to_owned(), id.to_owned())).or_insert_with(|| {
+            drafts.push(Draft { tenant: tenant.to_owned(), ..Draft::new(id.to_owned(), String::new()) });
             drafts.len() - 1
         });
         let Some(draft) = drafts.get_mut(at) else { continue };

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use crate::config::clients::MOST_ACTIVE;
 use crate::domain::clock::Timestamp;
-use crate::domain::ids::{ClientId, SecretId};
+use crate::domain::ids::{ClientId, ClientKey, SecretId, Tenant};
 use crate::domain::mint;
 use crate::domain::secret::Secret;
 use crate::hash;
@@ -14,6 +14,8 @@ use crate::hash;
 pub(super) struct Draft {
     /// Its id.
     pub(super) id: String,
+    /// Whose it is there, where the source says it; empty for none.
+    pub(super) tenant: String,
     /// A name for people; empty for none.
     pub(super) name: String,
     /// Whether it may call.
@@ -25,7 +27,7 @@ pub(super) struct Draft {
 impl Draft {
     /// A client that may call and has nothing yet.
     pub(super) const fn new(id: String, name: String) -> Self {
-        Self { id, name, enabled: true, secrets: Vec::new() }
+        Self { id, tenant: String::new(), name, enabled: true, secrets: Vec::new() }
     }
 }
 
@@ -84,7 +86,7 @@ impl Refused {
 
 /// A client as it goes into the list.
 pub(super) struct Client {
-    pub(super) id: ClientId,
+    pub(super) key: ClientKey,
     pub(super) name: String,
     pub(super) enabled: bool,
     /// How many of its secrets are not over yet.
@@ -111,24 +113,32 @@ pub(super) struct Intake {
     pub(super) refused: usize,
     skipped: usize,
     talk: String,
-    seen: HashSet<String>,
+    seen: HashSet<ClientKey>,
     now: Timestamp,
+    /// Whose all of them are to be, whatever the source says.
+    tenant: Option<Tenant>,
 }
 
 impl Intake {
-    /// Nothing yet. `now` decides which secrets are over.
-    pub(super) fn at(now: Timestamp) -> Self {
-        Self { clients: Vec::new(), refused: 0, skipped: 0, talk: String::new(), seen: HashSet::new(), now }
+    /// Nothing yet. `now` decides which secrets are over, `tenant` whose the clients are to be; the source says it where
+    /// nothing is given.
+    pub(super) fn at(now: Timestamp, tenant: Option<Tenant>) -> Self {
+        Self { clients: Vec::new(), refused: 0, skipped: 0, talk: String::new(), seen: HashSet::new(), now, tenant }
     }
 
     /// Takes a client with those of its secrets that are good. One that is left without any stays out, and so does a
-    /// second one of the same id: in an export of several realms that is somebody else, whose secrets must not mix.
+    /// second one of the same id and tenant: that may be somebody else, whose secrets must not mix.
     pub(super) fn client(&mut self, draft: Draft) {
         let who = client(&draft.id);
         let Some(id) = ClientId::parse(&draft.id) else {
             return self.refuse(&who, &Refused::new("its id is empty or longer than 512 bytes"));
         };
-        if !self.seen.insert(draft.id) {
+        let Some(tenant) = self.tenant.clone().or_else(|| Tenant::parse(&draft.tenant)) else {
+            let why = "its realm or tenant has a name that no path can hold as it is: give one with --tenant";
+            return self.refuse(&who, &Refused::new(why));
+        };
+        let key = ClientKey { tenant, id };
+        if !self.seen.insert(key.clone()) {
             return self.refuse(&who, &Refused::new("stands in the file twice: only the first was imported"));
         }
         if draft.secrets.is_empty() {
@@ -144,7 +154,7 @@ impl Intake {
         }
         let Taken { secrets, living, .. } = taken;
         if !secrets.is_empty() {
-            self.clients.push(Client { id, name: draft.name, enabled: draft.enabled, living, secrets });
+            self.clients.push(Client { key, name: draft.name, enabled: draft.enabled, living, secrets });
         }
     }
 

@@ -1,4 +1,4 @@
-//! Keycloak: a realm export, or several in a list. The secret before the current one is kept among the attributes.
+//! Keycloak: a realm export, or several in a list, whose names are those of our tenants. The secret before the current one is kept among the attributes.
 
 use super::object::{self, Object};
 use super::{Draft, DraftSecret, Intake, Refused, Stored, intake};
@@ -10,9 +10,10 @@ pub(super) fn read(text: &str, intake: &mut Intake) -> anyhow::Result<()> {
     let value = object::json(text)?;
     let one = std::slice::from_ref(&value);
     for realm in value.as_array().map_or(one, |realms| realms.as_slice()) {
+        let name = Object::of(realm).map(|realm| realm.label("realm")).unwrap_or_default();
         for value in object::entries(realm, &[&["clients"]])? {
             match Object::of(value) {
-                Some(client) => entry(client, intake),
+                Some(client) => entry(client, &name, intake),
                 None => intake.refuse("an entry", &Refused::new("is no object")),
             }
         }
@@ -20,10 +21,10 @@ pub(super) fn read(text: &str, intake: &mut Intake) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn entry(client: Object<'_>, intake: &mut Intake) {
+fn entry(client: Object<'_>, realm: &str, intake: &mut Intake) {
     let id = client.label("clientId");
     let who = intake::client(&id);
-    let mut draft = Draft::new(id, client.label("name"));
+    let mut draft = Draft { tenant: realm.to_owned(), ..Draft::new(id, client.label("name")) };
     let flags = ["publicClient", "bearerOnly"].map(|key| client.flag(key, false));
     match (client.flag("enabled", true), flags) {
         (Err(why), _) | (_, [Err(why), _] | [_, Err(why)]) => return intake.refuse(&who, &why),

@@ -25,7 +25,9 @@ use clap::ValueEnum;
 use zeroize::Zeroizing;
 
 use self::intake::{Draft, DraftSecret, Intake, Refused, Stored};
+use super::called::tenant;
 use crate::domain::clock::Clock;
+use crate::domain::ids::Tenant;
 
 /// The largest file that is read. A hundred thousand clients are some fifty megabytes; beyond this it is another file.
 const LARGEST: u64 = 512 << 20;
@@ -36,6 +38,11 @@ pub(super) struct Arguments {
     /// The system that the file came from
     #[arg(long, value_name = "FORMAT")]
     from: Format,
+    /// The tenant of all clients; default: the realm that a Keycloak export names, the tenant that a table names, or none
+    ///
+    /// An empty one ("") leaves the realm's name out.
+    #[arg(long, value_name = "TENANT", value_parser = tenant)]
+    tenant: Option<Tenant>,
     /// The file; - for standard input
     file: PathBuf,
 }
@@ -57,14 +64,14 @@ pub(super) enum Format {
     Dex,
     /// Authelia: its configuration, with identity_providers.oidc.clients
     Authelia,
-    /// A table with a line of names: client_id,name,secret_id,secret_name,hash|secret,created,not_before,expires
+    /// A table with a line of names: client_id,tenant,name,secret_id,secret_name,hash|secret,created,not_before,expires
     Csv,
 }
 
 /// Prints the entries of what could be read, and says what could not.
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let text = load(&arguments.file)?;
-    let mut intake = Intake::at(Clock::start().now());
+    let mut intake = Intake::at(Clock::start().now(), arguments.tenant.clone());
     read(arguments.from, &text, &mut intake).with_context(|| arguments.file.display().to_string())?;
     // A list that was cut would go unnoticed otherwise: by then it may be appended.
     let written = std::io::stdout().lock().write_all(write::clients(&intake.clients).as_bytes());

@@ -8,7 +8,7 @@ const OTHER: &str = "$sha256$47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU";
 
 /// What comes out of a file: the list, as it is read again, and what was told.
 fn import(from: Format, text: &str) -> (ClientList, String) {
-    let mut intake = Intake::at(Timestamp::from_millis(1_795_224_600_000));
+    let mut intake = Intake::at(Timestamp::from_millis(1_795_224_600_000), None);
     read(from, text, &mut intake).unwrap_or_else(|error| panic!("{from:?}: {error:#}"));
     let toml = write::clients(&intake.clients);
     let (list, problems) = ClientList::parse(Doc { name: "f", text: &toml }, Language::Toml, 0);
@@ -28,7 +28,7 @@ fn an_id_can_become_nothing_but_that_id() {
         let text = serde_json::json!([{"client_id": id, "client_name": id, "client_secret": HASH}]).to_string();
         let (list, _) = import(Format::Hydra, &text);
         assert_eq!(list.clients.len(), 1, "{id:?}");
-        assert_eq!((list.clients[0].id.as_str(), list.clients[0].name.as_str()), (id, id));
+        assert_eq!((list.clients[0].key.id.as_str(), list.clients[0].name.as_str()), (id, id));
         let text = serde_json::json!([{"client_id": id, "client_secret": "canary"}]).to_string();
         assert_eq!(told(Format::Hydra, &text).lines().count(), 2, "{id:?} breaks the line");
     }
@@ -74,6 +74,25 @@ fn a_second_client_of_one_id_stays_out_save_for_lines_of_a_table() {
 }
 
 #[test]
+fn realms_and_tenants_of_a_table_keep_their_clients_apart() {
+    let keys = |list: &ClientList| list.clients.iter().map(|client| client.key.to_string()).collect::<Vec<_>>();
+    let realm = |name: &str| format!(r#"{{"realm": "{name}", "clients": [{{"clientId": "a", "secret": "{name}"}}]}}"#);
+    let two = format!("[{}, {}]", realm("one"), realm("two"));
+    assert_eq!(keys(&import(Format::Keycloak, &two).0), ["a of tenant one", "a of tenant two"]);
+    let (list, told) = import(Format::Keycloak, &realm("a shop"));
+    assert!(list.clients.is_empty() && told.contains("give one with --tenant"), "{told}");
+    let (list, _) = import(Format::Csv, "client_id,tenant,secret\na,t,one\na,,two\na,t,three\n");
+    assert_eq!(keys(&list), ["a of tenant t", "a"]);
+    assert_eq!(list.clients[0].secrets.len(), 2);
+    for (given, expected) in [("", "a"), ("shop", "a of tenant shop")] {
+        let mut intake = Intake::at(Timestamp::MIN, Tenant::parse(given));
+        read(Format::Keycloak, &two, &mut intake).unwrap();
+        assert_eq!(intake.clients.iter().map(|client| client.key.to_string()).collect::<Vec<_>>(), [expected]);
+        assert!(intake.told().contains("stands in the file twice"), "all of them in one tenant");
+    }
+}
+
+#[test]
 fn a_client_keeps_eight_living_secrets_and_any_number_that_are_over() {
     let lines = |expires: &str| (0..10).map(|at| format!("a,{expires}{at},{expires}\n")).collect::<String>();
     let text = format!("client_id,secret,expires\n{}{}", lines("2020-01-01"), lines(""));
@@ -116,7 +135,7 @@ fn a_file_of_another_shape_is_told_by_its_place_and_never_quoted() {
         (Csv, "client_id,client_id\n", "twice"),
         (Csv, "client_id,name\n", "must name"),
     ] {
-        let error = read(from, text, &mut Intake::at(Timestamp::MIN)).unwrap_err();
+        let error = read(from, text, &mut Intake::at(Timestamp::MIN, None)).unwrap_err();
         let error = format!("{error:#}");
         assert!(error.contains(word) && !error.contains("canary"), "{from:?} {text:?}: {error}");
     }

@@ -6,6 +6,7 @@ use toml_edit::{ArrayOfTables, Datetime, DocumentMut, Item, Table, value};
 use super::intake::{Client, Kept};
 use crate::config::clients::MAX_ACTIVE;
 use crate::domain::clock::Timestamp;
+use crate::domain::ids::ClientKey;
 
 /// The entries, after an empty line: the file they are appended to may end without one.
 pub(super) fn clients(clients: &[Client]) -> String {
@@ -20,7 +21,11 @@ pub(super) fn clients(clients: &[Client]) -> String {
 
 fn client(client: &Client) -> Table {
     let mut table = Table::new();
-    table.insert("id", value(client.id.as_str()));
+    let ClientKey { tenant, id } = &client.key;
+    table.insert("id", value(id.as_str()));
+    if !tenant.is_empty() {
+        table.insert("tenant", value(tenant.as_str()));
+    }
     if !client.name.is_empty() {
         table.insert("name", value(&client.name));
     }

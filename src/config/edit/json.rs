@@ -4,7 +4,7 @@ use serde_json::ser::PrettyFormatter;
 use serde_json::{Map, Value, json};
 
 use super::{Edit, EditError, NewClient, NewSecret, Scalar};
-use crate::domain::ids::{ClientId, SecretId};
+use crate::domain::ids::{ClientKey, SecretId};
 
 pub(super) fn apply(text: &str, edits: &[Edit]) -> Result<String, EditError> {
     let unreadable = |error: &dyn std::fmt::Display| EditError::Unreadable(error.to_string());
@@ -22,14 +22,14 @@ fn make(root: &mut Map<String, Value>, edit: &Edit) -> Result<(), EditError> {
         Edit::AddClient(new) => {
             // `end` stays last.
             let clients = list(root, "client", root.keys().position(|key| key == "end"))?;
-            if position(clients, new.id.as_str()).is_some() {
-                return Err(EditError::ClientExists(new.id.clone()));
+            if client_at(clients, &new.key).is_some() {
+                return Err(EditError::ClientExists(new.key.clone()));
             }
             clients.push(client(new));
         }
         Edit::RemoveClient(id) => {
             let clients = list(root, "client", None)?;
-            let at = position(clients, id.as_str()).ok_or_else(|| EditError::NoClient(id.clone()))?;
+            let at = client_at(clients, id).ok_or_else(|| EditError::NoClient(id.clone()))?;
             clients.remove(at);
         }
         Edit::SetClient { client, key, value } => set(find(root, client)?, key, value.as_ref()),
@@ -62,25 +62,31 @@ fn list<'r>(
     list.ok_or_else(|| EditError::Unreadable(format!("{key} is not a list")))
 }
 
-fn position(entries: &[Value], id: &str) -> Option<usize> {
-    entries.iter().position(|entry| entry.get("id").and_then(Value::as_str) == Some(id))
+fn client_at(clients: &[Value], key: &ClientKey) -> Option<usize> {
+    fn text<'c>(client: &'c Value, name: &str) -> &'c str {
+        client.get(name).and_then(Value::as_str).unwrap_or_default()
+    }
+    clients
+        .iter()
+        .position(|client| text(client, "id") == key.id.as_str() && text(client, "tenant") == key.tenant.as_str())
 }
 
-fn find<'r>(root: &'r mut Map<String, Value>, id: &ClientId) -> Result<&'r mut Map<String, Value>, EditError> {
-    let missing = || EditError::NoClient(id.clone());
+fn find<'r>(root: &'r mut Map<String, Value>, key: &ClientKey) -> Result<&'r mut Map<String, Value>, EditError> {
+    let missing = || EditError::NoClient(key.clone());
     let clients = root.get_mut("client").and_then(Value::as_array_mut).ok_or_else(missing)?;
-    let at = position(clients, id.as_str()).ok_or_else(missing)?;
+    let at = client_at(clients, key).ok_or_else(missing)?;
     clients.get_mut(at).and_then(Value::as_object_mut).ok_or_else(missing)
 }
 
 fn find_secret<'r>(
     root: &'r mut Map<String, Value>,
-    client: &ClientId,
+    client: &ClientKey,
     id: &SecretId,
 ) -> Result<(&'r mut Vec<Value>, usize), EditError> {
     let missing = || EditError::NoSecret(client.clone(), id.clone());
     let secrets = find(root, client)?.get_mut("secret").and_then(Value::as_array_mut).ok_or_else(missing)?;
-    let at = position(secrets, id.as_str()).ok_or_else(missing)?;
+    let named = |entry: &Value| entry.get("id").and_then(Value::as_str) == Some(id.as_str());
+    let at = secrets.iter().position(named).ok_or_else(missing)?;
     Ok((secrets, at))
 }
 

@@ -13,7 +13,7 @@ mod written;
 
 use super::problem::Problems;
 use super::tree::{Doc, Language};
-use crate::domain::ids::{ClientId, SecretId};
+use crate::domain::ids::{ClientKey, SecretId};
 
 /// One change to a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,11 +21,11 @@ pub enum Edit {
     /// A client that is not in the list yet, at its end.
     AddClient(NewClient),
     /// The client and all its secrets go.
-    RemoveClient(ClientId),
+    RemoveClient(ClientKey),
     /// A key of the client gets a value, or goes.
     SetClient {
         /// Which client.
-        client: ClientId,
+        client: ClientKey,
         /// Which key.
         key: &'static str,
         /// Its value; nothing takes the key out.
@@ -34,14 +34,14 @@ pub enum Edit {
     /// A secret that is not in the list yet, after the client's others.
     AddSecret {
         /// Which client.
-        client: ClientId,
+        client: ClientKey,
         /// The secret.
         secret: NewSecret,
     },
     /// Keys of a secret get values, or go.
     SetSecret {
         /// Which client.
-        client: ClientId,
+        client: ClientKey,
         /// Which secret.
         secret: SecretId,
         /// Each key with its value; nothing takes the key out.
@@ -50,7 +50,7 @@ pub enum Edit {
     /// The secret's entry goes.
     RemoveSecret {
         /// Which client.
-        client: ClientId,
+        client: ClientKey,
         /// Which secret.
         secret: SecretId,
     },
@@ -70,8 +70,8 @@ pub enum Scalar {
 /// A client as it is added.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewClient {
-    /// Its id.
-    pub id: ClientId,
+    /// Its tenant and its id.
+    pub key: ClientKey,
     /// A name for people; empty for none.
     pub name: String,
     /// Files with the upstream's secrets; with none there is no `[client.upstream]`.
@@ -107,13 +107,13 @@ pub enum EditError {
     Unreadable(String),
     /// No client of that id stands in this text.
     #[error("client {0:?} is not in this file")]
-    NoClient(ClientId),
+    NoClient(ClientKey),
     /// The client has no secret of that id.
     #[error("client {0:?} has no secret {1}")]
-    NoSecret(ClientId, SecretId),
+    NoSecret(ClientKey, SecretId),
     /// A client of that id stands in it already.
     #[error("client {0:?} is in this file already")]
-    ClientExists(ClientId),
+    ClientExists(ClientKey),
 }
 
 /// The text with the changes made, in order, comments and order kept, and the counts of `[end]` right.
@@ -160,16 +160,18 @@ impl NewSecret {
 impl NewClient {
     /// Its own keys, in the order in which they are written.
     fn keys(&self) -> Vec<(&'static str, Scalar)> {
-        let name = (!self.name.is_empty()).then(|| ("name", Scalar::Text(self.name.clone())));
-        std::iter::once(("id", Scalar::Text(self.id.to_string()))).chain(name).collect()
+        let ClientKey { tenant, id } = &self.key;
+        let keys = [("id", id.as_str()), ("tenant", tenant.as_str()), ("name", &*self.name)];
+        let said = keys.into_iter().filter(|(_, text)| !text.is_empty());
+        said.map(|(key, text)| (key, Scalar::Text(text.to_owned()))).collect()
     }
 }
 
 impl Edit {
     /// The client that it is about.
-    fn client(&self) -> &ClientId {
+    fn client(&self) -> &ClientKey {
         match self {
-            Self::AddClient(new) => &new.id,
+            Self::AddClient(new) => &new.key,
             Self::RemoveClient(client)
             | Self::SetClient { client, .. }
             | Self::AddSecret { client, .. }

@@ -4,12 +4,15 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::config::clients::ClientList;
+use crate::domain::ids::{ClientId, Tenant};
 
 const HASH: &str = "$sha256$47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU";
 const CREATED: &str = "2026-11-21T00:00:00Z";
 
-fn client(id: &str) -> ClientId {
-    ClientId::parse(id).unwrap()
+/// `billing`, or `shop/billing`.
+fn client(name: &str) -> ClientKey {
+    let (tenant, id) = name.split_once('/').unwrap_or(("", name));
+    ClientKey { tenant: Tenant::parse(tenant).unwrap(), id: ClientId::parse(id).unwrap() }
 }
 
 fn secret(id: &str) -> NewSecret {
@@ -30,7 +33,7 @@ fn add(to: &str, id: &str) -> Edit {
 
 fn new_client(id: &str, secrets: &[&str]) -> Edit {
     let secrets = secrets.iter().map(|id| secret(id)).collect();
-    Edit::AddClient(NewClient { id: client(id), name: String::new(), upstream_secret_files: Vec::new(), secrets })
+    Edit::AddClient(NewClient { key: client(id), name: String::new(), upstream_secret_files: Vec::new(), secrets })
 }
 
 fn set(of: &str, id: &str, key: &'static str, value: Option<&str>) -> Edit {
@@ -110,6 +113,27 @@ fn toml_keeps_what_people_wrote() {
         &[gone("a", "t")],
         "[[client]]\nid = 'a'\n\n# s\n[[client.secret]]\nid = 's'\nhash =H\n",
     );
+}
+
+#[test]
+fn the_same_id_in_another_tenant_is_another_client() {
+    let toml = |before: &str, edits: &[Edit], after: &str| check(Language::Toml, before, edits, after);
+    let two = "[[client]]\nid = 'a'\n[[client]]\nid = 'a'\ntenant = 't'\n";
+    toml(two, &[add("t/a", "s")], &format!("{two}\n[[client.secret]]\nid = \"s\"\nhash =H\ncreated =C\n"));
+    toml(two, &[Edit::RemoveClient(client("a"))], "[[client]]\nid = 'a'\ntenant = 't'\n");
+    toml(two, &[Edit::RemoveClient(client("t/a"))], "[[client]]\nid = 'a'\n");
+    toml(two, &[new_client("u/a", &[])], &format!("{two}\n[[client]]\nid = \"a\"\ntenant = \"u\"\n"));
+    toml(
+        "client = [{ id = 'a', tenant = 't' }, { id = 'a', tenant = '' }]\n",
+        &[Edit::RemoveClient(client("a"))],
+        "client = [{ id = 'a', tenant = 't' }]\n",
+    );
+    let json = r#"{"client": [{"id": "a"}, {"id": "a", "tenant": "t"}]}"#;
+    check(Language::Json, json, &[Edit::RemoveClient(client("t/a"))], r#"{"client":[{"id":"a"}]}"#);
+    for (text, language) in [(two, Language::Toml), (json, Language::Json)] {
+        assert_eq!(apply(text, language, &[new_client("t/a", &[])]), Err(EditError::ClientExists(client("t/a"))));
+        assert_eq!(apply(text, language, &[add("u/a", "s")]), Err(EditError::NoClient(client("u/a"))));
+    }
 }
 
 #[test]
@@ -196,7 +220,7 @@ fn what_cannot_be_done_is_told() {
 struct Model {
     clients: Vec<NewClient>,
     /// Keys that were set: client, secret or none, key, value.
-    set: Vec<(ClientId, Option<SecretId>, &'static str, Scalar)>,
+    set: Vec<(ClientKey, Option<SecretId>, &'static str, Scalar)>,
     end: bool,
 }
 
@@ -204,16 +228,16 @@ impl Model {
     fn make(&mut self, edit: &Edit) {
         let set = &mut self.set;
         let clients = &mut self.clients;
-        let mut secrets = |id: &ClientId, change: &dyn Fn(&mut Vec<NewSecret>)| {
-            change(&mut clients.iter_mut().find(|client| client.id == *id).unwrap().secrets);
+        let mut secrets = |id: &ClientKey, change: &dyn Fn(&mut Vec<NewSecret>)| {
+            change(&mut clients.iter_mut().find(|client| client.key == *id).unwrap().secrets);
         };
-        let mut put = |id: &ClientId, secret: Option<&SecretId>, key: &'static str, value: &Option<Scalar>| {
+        let mut put = |id: &ClientKey, secret: Option<&SecretId>, key: &'static str, value: &Option<Scalar>| {
             set.retain(|(c, s, k, _)| (c, s.as_ref(), *k) != (id, secret, key));
             set.extend(value.clone().map(|value| (id.clone(), secret.cloned(), key, value)));
         };
         match edit {
             Edit::AddClient(new) => clients.push(new.clone()),
-            Edit::RemoveClient(id) => clients.retain(|client| client.id != *id),
+            Edit::RemoveClient(id) => clients.retain(|client| client.key != *id),
             Edit::SetClient { client, key, value } => put(client, None, key, value),
             Edit::AddSecret { client: id, secret } => secrets(id, &|all| all.push(secret.clone())),
             Edit::SetSecret { client, secret, set } => {
@@ -223,15 +247,15 @@ impl Model {
         }
     }
 
-    fn values(&self, client: &ClientId, secret: Option<&SecretId>) -> Vec<(&'static str, Scalar)> {
+    fn values(&self, client: &ClientKey, secret: Option<&SecretId>) -> Vec<(&'static str, Scalar)> {
         let mine = self.set.iter().filter(|(c, s, ..)| (c, s.as_ref()) == (client, secret));
         mine.map(|(.., key, value)| (*key, value.clone())).collect()
     }
 
     /// In one of the forms that a person may write, with comments from `notes` whose number names whose they are.
-    fn toml(&self, form: Form, notes: &mut Vec<(ClientId, Option<SecretId>)>) -> String {
+    fn toml(&self, form: Form, notes: &mut Vec<(ClientKey, Option<SecretId>)>) -> String {
         let mut text = "# top\n\n".to_owned();
-        let mut note = |client: &ClientId, secret: Option<&SecretId>| {
+        let mut note = |client: &ClientKey, secret: Option<&SecretId>| {
             notes.push((client.clone(), secret.cloned()));
             if form.notes { format!("# note {};", notes.len() - 1) } else { String::new() }
         };
@@ -242,14 +266,14 @@ impl Model {
         }
         for client in &self.clients {
             let mut own = client.keys();
-            own.extend(self.values(&client.id, None));
+            own.extend(self.values(&client.key, None));
             let own: Vec<_> = own.iter().map(line).collect();
             let secrets: Vec<(&NewSecret, Vec<String>)> = client
                 .secrets
                 .iter()
                 .map(|secret| {
                     let mut keys = secret.keys();
-                    keys.extend(self.values(&client.id, Some(&secret.id)));
+                    keys.extend(self.values(&client.key, Some(&secret.id)));
                     (secret, keys.iter().map(line).collect())
                 })
                 .collect();
@@ -257,24 +281,24 @@ impl Model {
             if form.all_inline {
                 let upstream = upstream.map(|file| format!(", upstream.secret_file = {file:?}")).unwrap_or_default();
                 let inner: Vec<_> = secrets.iter().map(|(_, keys)| format!("{{{}}}", keys.join(", "))).collect();
-                text += &format!("{}\n  {{ {}{upstream}", note(&client.id, None), own.join(", "));
-                text += &format!(", secret = [{}] }}, {}\n", inner.join(", "), note(&client.id, None));
+                text += &format!("{}\n  {{ {}{upstream}", note(&client.key, None), own.join(", "));
+                text += &format!(", secret = [{}] }}, {}\n", inner.join(", "), note(&client.key, None));
                 continue;
             }
-            text += &format!("{gap}{}\n[[client]] {}\n", note(&client.id, None), note(&client.id, None));
+            text += &format!("{gap}{}\n[[client]] {}\n", note(&client.key, None), note(&client.key, None));
             own.iter().for_each(|line| text += &format!("{line}\n"));
             if form.inline && !secrets.is_empty() {
                 text += "secret = [\n";
                 for (secret, keys) in &secrets {
-                    text += &format!("  {}\n", note(&client.id, Some(&secret.id)));
-                    text += &format!("  {{ {} }}, {}\n", keys.join(", "), note(&client.id, Some(&secret.id)));
+                    text += &format!("  {}\n", note(&client.key, Some(&secret.id)));
+                    text += &format!("  {{ {} }}, {}\n", keys.join(", "), note(&client.key, Some(&secret.id)));
                 }
                 text += "]\n";
             }
             upstream.inspect(|file| text += &format!("{gap}[client.upstream] # up\nsecret_file = {file:?}\n"));
             for (secret, keys) in secrets.iter().filter(|_| !form.inline) {
-                text += &format!("{gap}{}\n[[client.secret]]\n", note(&client.id, Some(&secret.id)));
-                keys.iter().for_each(|key| text += &format!("{key} {}\n", note(&client.id, Some(&secret.id))));
+                text += &format!("{gap}{}\n[[client.secret]]\n", note(&client.key, Some(&secret.id)));
+                keys.iter().for_each(|key| text += &format!("{key} {}\n", note(&client.key, Some(&secret.id))));
             }
             text += "\n# free\n\n";
         }
@@ -318,7 +342,7 @@ fn says(text: &str, language: Language) -> Vec<String> {
     let mut said = vec![format!("{:?}", list.end)];
     for client in list.clients {
         let files = client.upstream.map(|upstream| upstream.secret_files);
-        said.push(format!("{} {} {} {files:?}", client.id, client.name, client.enabled));
+        said.push(format!("{} {} {} {files:?}", client.key, client.name, client.enabled));
         said.extend(client.secrets.into_iter().map(|s| {
             format!(
                 "  {} {} {:?} {:?} {:?} {:?} {:?} {:?}",
@@ -332,9 +356,8 @@ fn says(text: &str, language: Language) -> Vec<String> {
 /// Choices that a model and its edits are made of.
 fn choose(dice: &mut impl FnMut(u32) -> u32, model: &Model, count: &mut u32) -> Option<Edit> {
     *count += 1;
-    let text = |dice: &mut dyn FnMut(u32) -> u32| {
-        ["", "Ä \"q\" \\ # x", "plain", "a\tb\nc", "[x]"][dice(5) as usize].to_owned()
-    };
+    let texts = ["", "Ä \"q\" \\ # x", "plain", "a\tb\nc", "[x]"];
+    let text = |dice: &mut dyn FnMut(u32) -> u32| texts[dice(5) as usize].to_owned();
     let fresh = |dice: &mut dyn FnMut(u32) -> u32, count: u32| NewSecret {
         name: text(dice),
         hint: (dice(2) == 0).then(|| "abcd".to_owned()),
@@ -348,20 +371,26 @@ fn choose(dice: &mut impl FnMut(u32) -> u32, model: &Model, count: &mut u32) -> 
     let later = Scalar::Text("2099-01-01T00:00:00Z".to_owned());
     Some(match (dice(8), pick, one) {
         (0 | 1, ..) | (_, None, _) => Edit::AddClient(NewClient {
-            id: client(&format!("c{count}\"{}", text(dice))),
+            // The same id now and then, in another tenant.
+            key: client(&format!(
+                "{}c{}\"{}",
+                ["/", "t/"][*count as usize % 2],
+                *count / 2,
+                texts[*count as usize / 2 % 5]
+            )),
             name: text(dice),
             upstream_secret_files: if dice(2) == 0 { vec!["up # file".to_owned()] } else { Vec::new() },
             secrets: (0..dice(3)).map(|n| fresh(dice, *count * 10 + n)).collect(),
         }),
-        (2, Some(c), _) => Edit::RemoveClient(c.id.clone()),
+        (2, Some(c), _) => Edit::RemoveClient(c.key.clone()),
         (3, Some(c), _) => {
             let value = (dice(2) == 0).then_some(Scalar::Bool(dice(2) == 0));
-            Edit::SetClient { client: c.id.clone(), key: "enabled", value }
+            Edit::SetClient { client: c.key.clone(), key: "enabled", value }
         }
         (4 | 5, Some(c), _) | (_, Some(c), None) => {
-            Edit::AddSecret { client: c.id.clone(), secret: fresh(dice, *count + 1000) }
+            Edit::AddSecret { client: c.key.clone(), secret: fresh(dice, *count + 1000) }
         }
-        (6, Some(c), Some(s)) => Edit::RemoveSecret { client: c.id.clone(), secret: s.id.clone() },
+        (6, Some(c), Some(s)) => Edit::RemoveSecret { client: c.key.clone(), secret: s.id.clone() },
         (_, Some(c), Some(s)) => {
             let status = ["active", "disabled", "revoked"][dice(3) as usize];
             let set = vec![
@@ -369,7 +398,7 @@ fn choose(dice: &mut impl FnMut(u32) -> u32, model: &Model, count: &mut u32) -> 
                 ("expires", (dice(2) == 0).then(|| later.clone())),
                 ("refused_until", (dice(2) == 0).then_some(later)),
             ];
-            Edit::SetSecret { client: c.id.clone(), secret: s.id.clone(), set }
+            Edit::SetSecret { client: c.key.clone(), secret: s.id.clone(), set }
         }
     })
 }

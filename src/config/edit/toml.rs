@@ -9,7 +9,7 @@ use super::commas::Commas;
 use super::splice::{Rank, Splices, above, below, indent, line_end, line_start};
 use super::written::{braces, client_inline, client_tables, pair, written};
 use super::{Edit, EditError, NewClient, NewSecret, Scalar};
-use crate::domain::ids::{ClientId, SecretId};
+use crate::domain::ids::{ClientKey, SecretId};
 
 pub(super) fn apply(text: &str, edits: &[Edit]) -> Result<String, EditError> {
     let edits = one_key_each(edits);
@@ -164,8 +164,8 @@ impl<'t> Page<'t> {
     }
 
     fn add_client(&self, new: &NewClient, added: &mut Vec<String>, splices: &mut Splices<'_>) -> Result<(), EditError> {
-        if self.client(&new.id).is_ok() {
-            return Err(EditError::ClientExists(new.id.clone()));
+        if self.client(&new.key).is_ok() {
+            return Err(EditError::ClientExists(new.key.clone()));
         }
         let eol = splices.eol;
         let end_above = key_of(self.text, self.document.as_table(), "end");
@@ -276,13 +276,19 @@ impl<'t> Page<'t> {
         }
     }
 
-    fn client(&self, id: &ClientId) -> Result<(usize, Entry<'_>), EditError> {
-        position(entries(self.document.get("client")), id.as_str()).ok_or_else(|| EditError::NoClient(id.clone()))
+    fn client(&self, key: &ClientKey) -> Result<(usize, Entry<'_>), EditError> {
+        let its_own = |(_, entry): &(usize, Entry<'_>)| {
+            entry.text("id") == key.id.as_str() && entry.text("tenant") == key.tenant.as_str()
+        };
+        let clients = entries(self.document.get("client"));
+        clients.into_iter().enumerate().find(its_own).ok_or_else(|| EditError::NoClient(key.clone()))
     }
 
-    fn secret(&self, client: &ClientId, id: &SecretId) -> Result<(usize, usize, Entry<'_>), EditError> {
+    fn secret(&self, client: &ClientKey, id: &SecretId) -> Result<(usize, usize, Entry<'_>), EditError> {
         let (index, entry) = self.client(client)?;
-        position(entry.entries("secret"), id.as_str())
+        let mut secrets = entry.entries("secret").into_iter().enumerate();
+        secrets
+            .find(|(_, entry)| entry.text("id") == id.as_str())
             .map(|(secret, entry)| (index, secret, entry))
             .ok_or_else(|| EditError::NoSecret(client.clone(), id.clone()))
     }
@@ -312,6 +318,11 @@ impl<'d> Entry<'d> {
         self.like().get(key)
     }
 
+    /// The text under a key; empty where there is none.
+    fn text(self, key: &str) -> &'d str {
+        self.get(key).and_then(Item::as_str).unwrap_or_default()
+    }
+
     fn entries(self, key: &str) -> Vec<Self> {
         entries(self.get(key))
     }
@@ -325,10 +336,6 @@ fn entries(item: Option<&Item>) -> Vec<Entry<'_>> {
         }
         _ => Vec::new(),
     }
-}
-
-fn position<'d>(entries: Vec<Entry<'d>>, id: &str) -> Option<(usize, Entry<'d>)> {
-    entries.into_iter().enumerate().find(|(_, entry)| entry.get("id").and_then(Item::as_str) == Some(id))
 }
 
 /// Where a key stands with its value, or the first of its dotted ones.

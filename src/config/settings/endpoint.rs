@@ -1,18 +1,19 @@
 //! `[[endpoint]]`: what is served, and whether a secret must be presented there.
 
 use super::Proxy;
-use super::kinds::{EndpointAuth, QueryPolicy};
+use super::kinds::{CredentialMode, EndpointAuth, QueryPolicy};
+use super::path::PathTemplate;
 use super::upstream::{HostPolicy, Upstream};
 use crate::config::reader::{Section, Size};
-use crate::domain::ids::ClientId;
+use crate::domain::ids::{ClientId, ClientKey};
 
-/// One `[[endpoint]]`: an exact path.
+/// One `[[endpoint]]`: an exact path, or that of every tenant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint {
     /// The path that callers use, byte for byte.
-    pub path: String,
-    /// The path that the upstream sees.
-    pub upstream_path: String,
+    pub path: PathTemplate,
+    /// The path that the upstream sees, with the tenant of the caller's.
+    pub upstream_path: PathTemplate,
     /// Whether a client secret must be presented.
     pub auth: EndpointAuth,
     /// With [`EndpointAuth::None`]: the one client that is served; else the form's `client_id` says it.
@@ -36,12 +37,34 @@ impl Endpoint {
         self.auth == EndpointAuth::None
     }
 
+    /// Whether a client is looked for at this path: one of a tenant where the path names a tenant, else one of none.
+    pub fn reaches(&self, client: &ClientKey) -> bool {
+        self.path.has_tenant() != client.tenant.is_empty()
+    }
+
+    /// Whether its requests may go out with the client's upstream secret though they present none.
+    pub fn entrusts(&self, client: &ClientKey) -> bool {
+        self.is_egress() && self.reaches(client) && self.client.as_ref().is_none_or(|id| *id == client.id)
+    }
+
     pub(super) fn read_all(root: &mut Section<'_, '_>, proxy: &Proxy, upstream: Option<&Upstream>) -> Vec<Self> {
         let mut endpoints = root.sections("endpoint", Self::read);
         for (index, endpoint) in endpoints.iter().enumerate() {
-            if endpoints.iter().take(index).any(|earlier| earlier.path == endpoint.path) {
-                root.error("endpoint", format!("two endpoints have the path {}: keep one", endpoint.path));
+            for earlier in endpoints.iter().take(index).filter(|earlier| earlier.path.rivals(&endpoint.path)) {
+                let why = if earlier.path == endpoint.path {
+                    format!("two endpoints have the path {}: keep one", endpoint.path)
+                } else {
+                    format!("one request could be for {} and for {}: keep one", earlier.path, endpoint.path)
+                };
+                root.error("endpoint", why);
             }
+        }
+        let told_apart = |endpoint: &Self| endpoint.path.has_tenant() == endpoint.upstream_path.has_tenant();
+        let asserts = upstream.is_some_and(|upstream| upstream.credential == CredentialMode::Assert);
+        if let Some(endpoint) = endpoints.iter().find(|endpoint| asserts && !told_apart(endpoint)) {
+            let why = "has no {tenant}, and with credential = \"assert\" the upstream is told of the client's id alone: it could \
+                       not tell two tenants' clients apart";
+            root.error("endpoint", format!("upstream_path {} {why}", endpoint.upstream_path));
         }
         if endpoints.iter().any(Self::is_egress) {
             if let Some(open) = proxy.listen.iter().find(|listen| listen.is_open()) {
@@ -58,15 +81,15 @@ impl Endpoint {
             }
         }
         if endpoints.is_empty() {
-            endpoints.push(Self::at(ENDPOINT_PATH));
+            endpoints.extend(PathTemplate::parse(ENDPOINT_PATH).map(Self::at));
         }
         endpoints
     }
 
-    pub(super) fn at(path: &str) -> Self {
+    pub(super) fn at(path: PathTemplate) -> Self {
         Self {
-            path: path.to_owned(),
-            upstream_path: path.to_owned(),
+            upstream_path: path.clone(),
+            path,
             auth: EndpointAuth::Required,
             client: None,
             query: QueryPolicy::Refuse,
@@ -76,14 +99,16 @@ impl Endpoint {
     }
 
     fn read(section: &mut Section<'_, '_>) -> Self {
-        let path: String = section.must("path", "The path that callers use, byte for byte").unwrap_or_default();
-        let upstream_path = section.take("upstream_path", "The path that the upstream sees; default: the same");
-        let upstream_path: String = upstream_path.unwrap_or_else(|| path.clone());
-        for (key, value) in [("path", &path), ("upstream_path", &upstream_path)] {
-            if section.has(key) && !is_path(value) {
-                section
-                    .error(key, "expected an absolute path without query, fragment or variables, such as /oauth/token");
-            }
+        let written: Option<String> =
+            section.must("path", "The path that callers use, byte for byte; may have {tenant}");
+        let path = template(section, "path", written.as_deref());
+        let written: Option<String> =
+            section.take("upstream_path", "The path that the upstream sees; default: the same, of the same tenant");
+        let upstream_path = template(section, "upstream_path", written.as_deref());
+        let upstream_path = upstream_path.unwrap_or_else(|| path.clone().unwrap_or_default());
+        let path = path.unwrap_or_default();
+        if upstream_path.has_tenant() && !path.has_tenant() {
+            section.error("upstream_path", "has {tenant}, and path does not: nothing says whose");
         }
         let auth_doc = "required: a client secret; optional: passes without; none: relatch puts one in";
         let read = Self {
@@ -102,6 +127,7 @@ impl Endpoint {
     }
 }
 
-fn is_path(text: &str) -> bool {
-    text.starts_with('/') && text.bytes().all(|b| b.is_ascii_graphic() && !b"?#{}\\\"<>".contains(&b))
+/// A path that stands in the file; what is wrong with it is told.
+fn template(section: &Section<'_, '_>, key: &str, written: Option<&str>) -> Option<PathTemplate> {
+    PathTemplate::parse(written?).map_err(|why| section.error(key, why)).ok()
 }

@@ -4,6 +4,7 @@ pub mod endpoint;
 pub mod kinds;
 mod later;
 pub mod operation;
+pub mod path;
 pub mod proxy;
 pub mod tls;
 pub mod upstream;
@@ -361,7 +362,7 @@ mod tests {
     #[test]
     fn two_keys_are_a_complete_set_up() {
         let settings = parse(LEAST, &[]).0.unwrap();
-        assert_eq!(settings.endpoints, [Endpoint::at("/oauth/token")]);
+        assert_eq!(settings.endpoints, [Endpoint::at(path::PathTemplate::parse("/oauth/token").unwrap())]);
         assert_eq!(settings.clients.path, Path::new("/etc/relatch/clients.toml"));
         assert_eq!(settings.proxy.listen, [proxy::LISTEN]);
     }
@@ -417,6 +418,38 @@ mod tests {
         assert!(errors.iter().any(|e| e.contains("proxy.proxy_protocol: goes with trusted_proxies")), "{errors:?}");
         let text = format!("{LEAST}[proxy]\nproxy_protocol = true\ntrusted_proxies = [\"10.0.0.0/8\", \"unix\"]\n");
         assert!(parse(&text, &[]).0.unwrap().proxy.proxy_protocol);
+    }
+
+    #[test]
+    fn a_path_of_tenants_is_read_and_its_slips_are_told_where_they_stand() {
+        let realms = "path = \"/realms/{tenant}/token\"\n";
+        let settings = parse(&format!("{LEAST}[[endpoint]]\n{realms}"), &[]).0.unwrap();
+        assert_eq!(settings.endpoints[0].upstream_path.as_str(), "/realms/{tenant}/token");
+        let fixed = "path = \"/realms/master/token\"\n";
+        assert!(parse(&format!("{LEAST}[[endpoint]]\n{fixed}[[endpoint]]\n{realms}"), &[]).1.is_empty());
+        for (endpoints, expected) in [
+            ("[[endpoint]]\npath = \"/a{tenant}\"\n", "relatch.toml:6:1: endpoint[0].path: has {tenant} beside"),
+            ("[[endpoint]]\npath = \"/{realm}\"\n", "relatch.toml:6:1: endpoint[0].path: has a brace"),
+            (
+                "[[endpoint]]\npath = \"/t\"\nupstream_path = \"/{tenant}\"\n",
+                "relatch.toml:7:1: endpoint[0].upstream_path: has {tenant}, and path does not",
+            ),
+            (
+                "[[endpoint]]\npath = \"/{tenant}/t\"\n[[endpoint]]\npath = \"/{tenant}/t\"\n",
+                "endpoint: two endpoints have the path /{tenant}/t",
+            ),
+            (
+                "[[endpoint]]\npath = \"/{tenant}/t\"\n[[endpoint]]\npath = \"/a/{tenant}\"\n",
+                "endpoint: one request could be for /{tenant}/t and for /a/{tenant}",
+            ),
+        ] {
+            let errors = parse(&format!("{LEAST}{endpoints}"), &[]).1;
+            assert!(errors.len() == 1 && errors[0].contains(expected), "{endpoints}: {errors:?}");
+        }
+        let assert = LEAST.replace("[clients]", "credential = \"assert\"\n[clients]");
+        let flat = format!("{assert}[[endpoint]]\n{realms}upstream_path = \"/token\"\n");
+        assert!(parse(&flat, &[]).1.iter().any(|e| e.contains("could not tell two tenants' clients apart")));
+        assert!(parse(&flat.replace("assert", "forward"), &[]).1.is_empty());
     }
 
     #[test]

@@ -12,7 +12,7 @@ fn build_on(text: &str, previous: Option<&Snapshot>) -> (Option<Snapshot>, Findi
     let list = list.unwrap_or_else(|| panic!("{problems:?}\n{text}"));
     let files = SecretFiles::new();
     let keep_revoked = Duration::from_secs(86400);
-    let ground = Ground { files: &files, previous, forwards: true, egress: &[], keep_revoked, now: NOW };
+    let ground = Ground { files: &files, previous, forwards: true, endpoints: &[], keep_revoked, now: NOW };
     build(list.clients, &ground, 7, Vec::new())
 }
 
@@ -147,14 +147,94 @@ fn what_is_known_of_upstream_secrets_holds_while_their_list_is_the_same() {
         let list = ClientList::parse(Doc { name: "f", text }, Language::Toml, 0).0.unwrap();
         let files = SecretFiles::from([((0, PathBuf::from("f")), Secret::new(secret.as_bytes().to_vec()))]);
         let ground =
-            Ground { files: &files, previous, forwards: true, egress: &[], keep_revoked: Duration::ZERO, now: NOW };
+            Ground { files: &files, previous, forwards: true, endpoints: &[], keep_revoked: Duration::ZERO, now: NOW };
         build(list.clients, &ground, 7, Vec::new()).0.unwrap()
     };
-    let standing = |list: &Snapshot| list.client(b"a").unwrap().upstream.as_ref().unwrap().standing.clone();
+    let standing = |list: &Snapshot| list.tenancy("").client(b"a").unwrap().upstream.as_ref().unwrap().standing.clone();
     let first = load("one", None);
     let refused = standing(&first).begin(1, NOW).unwrap();
     standing(&first).exhausted(refused, NOW);
     let same = load("one", Some(&first));
     assert!(standing(&same).begin(1, NOW).is_err(), "refused, and known to be");
     assert!(standing(&load("two", Some(&same))).begin(1, NOW).is_ok(), "another secret is asked at once");
+}
+
+/// The same client, of a tenant.
+fn of(tenant: &str, client: &str) -> String {
+    client.replacen("[[client]]\n", &format!("[[client]]\ntenant = \"{tenant}\"\n"), 1)
+}
+
+#[test]
+fn what_is_known_of_a_client_is_not_known_of_its_like_in_another_tenant() {
+    let a = client("a", &[("s1", "one", ""), ("s2", "two", "")]);
+    let first = good(&format!("{a}{}", of("t", &client("a", &[("s1", "one", REVOKED), ("s2", "three", "")]))), None);
+    let client_of = |list: &Snapshot, tenant: &str| list.tenancy(tenant).client(b"a").unwrap().clone();
+    assert_eq!(client_of(&first, "").key.to_string(), "a");
+    assert_eq!(client_of(&first, "t").key.to_string(), "a of tenant t");
+    assert!(first.tenancy("u").client(b"a").is_none() && first.has_tenants());
+    client_of(&first, "t").records[1].uses.note(NOW);
+    // The one that was revoked in the tenant lives on without it, and comes back nowhere else.
+    let second = good(&format!("{}{a}", of("t", &client("a", &[("s2", "three", "")]))), Some(&first));
+    let uses = |tenant| client_of(&second, tenant).records.iter().map(|r| r.uses.uses()).collect::<Vec<_>>();
+    assert_eq!((uses(""), uses("t")), (vec![0, 0], vec![1]));
+    assert_eq!(diff(&first, &second).to_string(), "1 secrets removed: t/a/s1");
+    let (revived, findings) = build_on(&of("t", &client("a", &[("s1", "one", "")])), Some(&second));
+    assert!(revived.is_none() && findings.errors[0].1.contains("\"a\" of tenant \"t\""), "{findings:?}");
+    let moved = good(&of("u", &client("a", &[("s1", "one", "")])), Some(&second));
+    assert_eq!(diff(&second, &moved).clients_added, ["u/a"]);
+    // What a held list revokes is revoked in its tenant.
+    let held = good(&of("t", &client("a", &[("s2", "three", REVOKED)])), Some(&second));
+    let next = with_revocations(&second, &held, NOW).unwrap();
+    assert_eq!(diff(&second, &next).to_string(), "1 secrets revoked: t/a/s2");
+}
+
+#[test]
+fn ids_must_differ_within_their_tenant() {
+    let (a, b) = (client("a b", &[]), client("a%20b", &[]));
+    good(&format!("{a}{}{}", of("t", &b), of("u", &a)), None);
+    for text in [format!("{}{}", of("t", &a), of("t", &a)), format!("{}{}", of("t", &a), of("t", &b))] {
+        let (snapshot, findings) = build_on(&text, None);
+        assert!(snapshot.is_none() && findings.errors[0].1.contains("of tenant \"t\""), "{text}: {findings:?}");
+    }
+    let same = format!("{}{}", client("a", &[("s", "one", "")]), of("t", &client("a", &[("s", "one", "")])));
+    let warnings = build_on(&same, None).1.warnings;
+    assert!(warnings.iter().any(|(_, w)| w.contains("\"a\" and \"a\" of tenant \"t\" have the same")), "{warnings:?}");
+}
+
+#[test]
+fn a_list_that_fits_no_endpoint_is_told() {
+    use crate::config::settings::Settings;
+    let plain = client("a", &[("s1", "one", "")]);
+    let tenants = of("t", &plain);
+    let (fixed, realms) = ("[[endpoint]]\npath = \"/t\"\n", "[[endpoint]]\npath = \"/r/{tenant}/t\"\n");
+    for (endpoints, list, words) in [
+        (fixed.to_owned(), plain.clone(), &[][..]),
+        (realms.to_owned(), tenants.clone(), &[]),
+        ([fixed, realms].concat(), [&*plain, &tenants].concat(), &[]),
+        (realms.to_owned(), String::new(), &[]),
+        (fixed.to_owned(), [&*plain, &tenants].concat(), &["have a tenant, and no endpoint's"]),
+        (
+            realms.to_owned(),
+            plain.clone(),
+            &["have no tenant, and every endpoint's", "/r/{tenant}/t is for clients with"],
+        ),
+        ([fixed, realms].concat(), plain.clone(), &["/r/{tenant}/t is for clients with a tenant"]),
+        (
+            format!("{fixed}{realms}auth = \"none\"\nclient = \"a\"\n"),
+            plain.clone(),
+            &["no [client.upstream]", "is for"],
+        ),
+    ] {
+        let text = format!("[upstream]\nurl = \"http://a:1\"\n[clients]\npath = \"c\"\n{endpoints}");
+        let settings = Settings::parse("f", &text, &[], std::path::Path::new("")).0.unwrap();
+        let parsed = ClientList::parse(Doc { name: "f", text: &list }, Language::Toml, 0).0.unwrap();
+        let (files, keep_revoked) = (SecretFiles::new(), Duration::ZERO);
+        let endpoints = &*settings.endpoints;
+        let ground = Ground { files: &files, previous: None, forwards: false, endpoints, keep_revoked, now: NOW };
+        let told = build(parsed.clients, &ground, 7, Vec::new()).1.warnings;
+        let told: Vec<_> =
+            told.into_iter().map(|(_, why)| why).filter(|why| !why.contains("the same secret")).collect();
+        assert_eq!(told.len(), words.len(), "{text}{list}: {told:?}");
+        assert!(words.iter().all(|word| told.iter().any(|why| why.contains(word))), "{text}{list}: {told:?}");
+    }
 }

@@ -22,12 +22,12 @@ fn secret(client: &str, id: &str) -> Edit {
         not_before: None,
         expires: None,
     };
-    Edit::AddSecret { client: ClientId::parse(client).unwrap(), secret }
+    Edit::AddSecret { client: ClientId::parse(client).unwrap().into(), secret }
 }
 
 fn client(id: &str) -> Edit {
-    let id = ClientId::parse(id).unwrap();
-    Edit::AddClient(NewClient { id, name: String::new(), upstream_secret_files: Vec::new(), secrets: Vec::new() })
+    let key = ClientId::parse(id).unwrap().into();
+    Edit::AddClient(NewClient { key, name: String::new(), upstream_secret_files: Vec::new(), secrets: Vec::new() })
 }
 
 fn add(list: &Path, id: &str) -> Result<Written<()>, WriteFailure<Infallible>> {

@@ -25,7 +25,7 @@ fn entry(uses: u64, callers: &[(u8, u64)]) -> Entry {
     let from: Vec<Sighting> = callers.iter().map(caller).collect();
     let refused = Refusals { count: uses / 2, from: from.iter().take(1).cloned().collect() };
     let seen = Seen { last_used: Some(at(1000 + uses)), uses, from, refused, ..Seen::since(at(500)) };
-    Entry { client: "billing \"\n{".into(), secret: "sec_1".into(), seen, gone: None }
+    Entry { client: "billing \"\n{".into(), tenant: "shop".into(), secret: "sec_1".into(), seen, gone: None }
 }
 
 fn line(key: u8, entry: &Entry, extent: Extent) -> Vec<u8> {
@@ -42,6 +42,34 @@ fn a_line_reads_back() {
     assert_eq!(state(&bytes).entries[&Key([1; 16])], entry);
     let short = line(1, &entry, Extent::Short);
     assert!(short.len() < 150 && short.len() * 2 < bytes.len(), "{} of {}", short.len(), bytes.len());
+}
+
+#[test]
+fn a_client_of_no_tenant_is_known_from_files_of_before_there_were_any() {
+    use crate::config::clients::ClientList;
+    use crate::config::tree::{Doc, Language};
+    use crate::registry::build::{Ground, SecretFiles, build};
+    let one = |rest: &str| format!("[[client]]\nid = \"c1\"\n{rest}[[client.secret]]\nid = \"s\"\nsecret = \"v\"\n");
+    let text = one("") + &one("tenant = \"t\"\n");
+    let list = ClientList::parse(Doc { name: "f", text: &text }, Language::Toml, 0).0.unwrap();
+    let ground = Ground {
+        files: &SecretFiles::new(),
+        previous: None,
+        forwards: false,
+        endpoints: &[],
+        keep_revoked: std::time::Duration::ZERO,
+        now: Timestamp::MIN,
+    };
+    let list = build(list.clients, &ground, 0, Vec::new()).0.unwrap();
+    let key = |at: usize| Key::of(&list.clients[at].key, &list.clients[at].records[0]).to_string();
+    // As the first version of the format has it.
+    assert_eq!(key(0), "SX95nlQmPoygBA7056rtFQ");
+    assert_ne!(key(1), key(0));
+    let json = format!("{{\"key\":\"{}\",\"client\":\"c1\",\"secret\":\"s\",\"since\":5,\"uses\":3}}", key(0));
+    let line = format!("relatch-state 1\n{:08x} {json}\n", crc32fast::hash(json.as_bytes()));
+    let state = state(line.as_bytes());
+    assert_eq!(state.seen(&list.clients[0].key, &list.clients[0].records[0]).unwrap().uses, 3);
+    assert!(state.seen(&list.clients[1].key, &list.clients[1].records[0]).is_none());
 }
 
 #[test]

@@ -5,6 +5,7 @@ use crate::config::settings::kinds::BasicDecoding;
 use crate::domain::oauth::AuthResult;
 use crate::extract::form::Form;
 use crate::extract::{Presented as P, Scratch, extract};
+use crate::registry::Snapshot;
 use crate::verify::tests::{NOW, snapshot, snapshot_after};
 use crate::verify::{post_mortem, verify};
 
@@ -25,7 +26,7 @@ fn decide(snapshot: &Snapshot, secret: &str, now: Timestamp) -> Verdict {
     let form = Form::parse(body.as_bytes()).unwrap();
     let mut scratch = Scratch::default();
     let P::Secret(credentials) = extract(None, &form, BasicDecoding::Both, &mut scratch).unwrap() else { panic!() };
-    verify(snapshot, &credentials, now)
+    verify(snapshot.tenancy(""), &credentials, now)
 }
 
 /// What comes of it at once: the record, the reason, or that it must be computed.

@@ -10,6 +10,8 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use super::{Home, ask, list, told};
+use crate::support::PATIENCE;
+use crate::support::http::{Method, Wire, token_request};
 use crate::support::sidecar::Sidecar;
 use crate::support::upstream::Upstream;
 use crate::support::{poll, process};
@@ -68,6 +70,40 @@ fn use_on_another_instance_is_seen_and_what_cannot_be_seen_is_unknown() {
     server.stop();
     let why = of(&secrets(&config), "old")["use_unknown"].to_string();
     assert!(why.contains("cannot be asked"), "{why}");
+    here.finish(&upstream);
+}
+
+#[test]
+#[ignore = "needs prometheus: make test"]
+fn use_in_one_tenant_on_another_instance_is_not_use_in_the_other() {
+    let (homes, upstream) = ([Home::new(), Home::new()], Upstream::start());
+    let tenant = |name: &str| list(&[("old", OLD, "")]).replacen("id =", &format!("tenant = \"{name}\"\nid ="), 1);
+    let list = tenant("shop") + &tenant("bank");
+    let guard = |home: &Home| {
+        let guard = home.guard(&list).config("endpoint = [{ path = \"/{tenant}/token\" }]");
+        guard.upstream(&upstream).start()
+    };
+    let [here, there] = homes.each_ref().map(guard);
+    let server = Server::start(&[here.telemetry(), there.telemetry()]);
+    let config = server.config(&here.dir().join("clients.toml"));
+    let request = String::from_utf8(token_request(Method::Basic, "c1", OLD, "")).unwrap();
+    let mut wire = Wire::connect(there.proxy());
+    wire.send(request.replacen("/token", "/shop/token", 1).as_bytes());
+    assert_eq!(wire.read_reply(false, PATIENCE).reply().status, 200);
+    let uses = |arguments: &[&str]| {
+        let listed = relatch(&config, &[&["secret", "list", "-o", "json"], arguments].concat());
+        let secrets: Vec<Value> = serde_json::from_slice(&listed.stdout).unwrap();
+        secrets.iter().map(|secret| (secret["tenant"].clone(), secret["use_count"].clone())).collect::<Vec<_>>()
+    };
+    let known = [("shop".into(), 1.into()), ("bank".into(), 0.into())];
+    let seen = poll(SOON, || {
+        std::thread::sleep(Duration::from_millis(200));
+        (uses(&[]) == known).then_some(())
+    });
+    assert!(seen.is_some(), "{:?}\n{}", uses(&[]), server.log());
+    // Asked about one client alone, too.
+    assert_eq!(uses(&["c1", "--tenant", "shop"]), known[..1]);
+    assert_eq!(uses(&["c1", "--tenant", "bank"]), known[1..]);
     here.finish(&upstream);
 }
 

@@ -1,0 +1,69 @@
+//! Which client, and which of its secrets, a path of the admin API names: ids in the path, the tenant in the query.
+
+use axum::extract::{FromRequestParts, Path, Query};
+use http::request::Parts;
+use serde::Deserialize;
+
+use super::answer::Fault;
+use super::wish::client_key;
+use crate::domain::ids::{ClientKey, SecretId};
+use crate::domain::spoken::named;
+
+/// The client of `/clients/{id}`, of the tenant that `?tenant=` names.
+pub(super) struct Named(pub(super) ClientKey);
+
+/// The secret of `/clients/{id}/secrets/{secret}`.
+pub(super) struct NamedSecret(pub(super) ClientKey, pub(super) SecretId);
+
+/// `?tenant=`: absent, or empty, for a client of none.
+#[derive(Deserialize)]
+pub(super) struct OfTenant {
+    pub(super) tenant: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Ids {
+    id: String,
+    #[serde(default)]
+    secret: String,
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Named {
+    type Rejection = Fault;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Fault> {
+        Ok(Self(read(parts, state).await?.0))
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for NamedSecret {
+    type Rejection = Fault;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Fault> {
+        let (client, secret) = read(parts, state).await?;
+        let secret = secret_id(&client, &secret)?;
+        Ok(Self(client, secret))
+    }
+}
+
+async fn read<S: Send + Sync>(parts: &mut Parts, state: &S) -> Result<(ClientKey, String), Fault> {
+    let Path(Ids { id, secret }) = Path::from_request_parts(parts, state).await.map_err(|_| unreadable("the path"))?;
+    let Query(OfTenant { tenant }) =
+        Query::from_request_parts(parts, state).await.map_err(|_| unreadable("the query"))?;
+    Ok((client_key(&tenant.unwrap_or_default(), &id)?, secret))
+}
+
+fn unreadable(what: &str) -> Fault {
+    Fault::invalid(format!("{what} cannot be read\n  Nothing was changed."))
+}
+
+fn secret_id(client: &ClientKey, text: &str) -> Result<SecretId, Fault> {
+    SecretId::parse(text).ok_or_else(|| {
+        // What was typed may be the secret itself: it is not quoted.
+        Fault::not_found(format!(
+            "that is no secret id: those are 1 to 64 of [a-z0-9_]\n  Nothing was changed. \
+             `relatch secret list {}` shows them.",
+            named(client)
+        ))
+    })
+}
