@@ -29,7 +29,8 @@ fn no_server_reads_another_request_client_credential_or_count_than_relatch_authe
         let expected = walk(stages, &mut Recorder::start());
         (expected, each.map(|one| one.join().unwrap_or_else(|why| std::panic::resume_unwind(why))))
     });
-    let mut faults = Vec::new();
+    let mut faults: Vec<String> =
+        expected.iter().filter_map(|one| report("recording upstream", one, &one.faults)).collect();
     for (server, observed) in SERVERS.iter().zip(&observed) {
         assert_eq!(expected.len(), observed.len(), "{}", server.name);
         for (expected, observed) in expected.iter().zip(observed) {
@@ -58,6 +59,11 @@ fn compare(server: &str, expected: &Observed<'_>, observed: &Observed<'_>) -> Op
     } else {
         faults.push(format!("read {} requests, written were {}", observed.readings.len(), expected.readings.len()));
     }
+    report(server, observed, &faults)
+}
+
+/// The faults of a case, if there are any, and what was read.
+fn report(server: &str, observed: &Observed<'_>, faults: &[String]) -> Option<String> {
     if faults.is_empty() {
         return None;
     }

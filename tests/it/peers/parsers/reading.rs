@@ -21,37 +21,41 @@ pub(super) struct Reading {
     body: String,
     /// The pairs of the body as the server's own parser has them, by name. Some have none.
     form: Option<Vec<(String, String)>>,
+    /// What no upstream should be sent.
+    flaws: Vec<String>,
 }
 
 impl Reading {
     /// What the recording upstream saw.
-    #[track_caller]
-    pub(super) fn of(seen: &Seen) -> Self {
-        let form =
-            seen.form().iter().map(|(name, value)| (latin1(name.as_bytes()), latin1(value.as_bytes()))).collect();
+    pub(super) fn of(seen: &Seen, extra_headers: &[String]) -> Self {
         Self {
             method: seen.method.clone(),
             target: seen.target.clone(),
             headers: joined(seen.headers.iter().cloned()),
             body: latin1(&seen.body),
-            form: Some(by_name(form)),
+            form: form::pairs(&seen.body).map(|pairs| by_name(pairs.into_iter().map(coded).collect())),
+            flaws: leak::sender(seen, extra_headers),
         }
     }
 
     /// A line of a server's journal, every text in it in hex.
     #[track_caller]
-    pub(super) fn told(line: &str) -> Self {
+    pub(super) fn told(line: &str, extra_headers: &[String]) -> Self {
         let told: Value = serde_json::from_str(line).unwrap_or_else(|why| panic!("{why}: {line}"));
         let text = |value: &Value| unhex(value.as_str().unwrap_or_else(|| panic!("no text in {line}")));
         let pairs = |list: &Vec<Value>| list.iter().map(|pair| (text(&pair[0]), text(&pair[1]))).collect();
         let headers: Vec<_> = told["headers"].as_array().map(pairs).unwrap_or_default();
-        Self {
+        let mut reading = Self {
             method: text(&told["method"]),
             target: text(&told["target"]),
             headers: joined(headers),
             body: text(&told["body"]),
             form: told["form"].as_array().map(pairs).map(by_name),
-        }
+            flaws: Vec::new(),
+        };
+        let strays = reading.headers.keys().filter(|name| !leak::listed(&reading.method, name, extra_headers));
+        reading.flaws = strays.map(|name| format!("header {name} is on no list")).collect();
+        reading
     }
 
     /// The request's id.
@@ -97,10 +101,9 @@ impl Reading {
         found
     }
 
-    /// What else than the allowed headers it has.
-    pub(super) fn strays(&self, extra_headers: &[String]) -> Vec<String> {
-        let names = self.headers.keys().filter(|name| !leak::listed(&self.method, name, extra_headers));
-        names.map(|name| format!("header {name} is on no list")).collect()
+    /// What no upstream should be sent.
+    pub(super) fn flaws(&self) -> &[String] {
+        &self.flaws
     }
 
     /// What is wrong with whom it is from, where relatch authenticated `client`.
@@ -154,7 +157,6 @@ impl Reading {
     /// Id and secret in the form; where the server has no parser for it, read by ours.
     fn post(&self) -> (Option<String>, Option<String>) {
         let ours = || form::pairs(self.body.as_bytes()).unwrap_or_default();
-        let coded = |(name, value): (String, String)| (latin1(name.as_bytes()), latin1(value.as_bytes()));
         let pairs = self.form.clone().unwrap_or_else(|| ours().into_iter().map(coded).collect());
         let value = |wanted| pairs.iter().find(|(name, _)| name == wanted).map(|(_, value)| value.clone());
         (value("client_id"), value("client_secret"))
@@ -204,6 +206,10 @@ fn decoded((id, secret): &(String, String)) -> (String, String) {
 
 fn both((id, secret): (Option<String>, Option<String>)) -> Option<(String, String)> {
     Some((id?, secret?))
+}
+
+fn coded((name, value): (String, String)) -> (String, String) {
+    (latin1(name.as_bytes()), latin1(value.as_bytes()))
 }
 
 fn latin1(bytes: &[u8]) -> String {

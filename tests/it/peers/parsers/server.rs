@@ -112,12 +112,12 @@ impl Behind for Server {
         self.url.clone()
     }
 
-    fn read(&mut self) -> Vec<Reading> {
+    fn read(&mut self, extra_headers: &[String]) -> Vec<Reading> {
         let mut fresh = std::mem::take(&mut self.pending);
         self.journal.read_to_string(&mut fresh).unwrap();
         let whole = fresh.rfind('\n').map_or(0, |end| end + 1);
         self.pending = fresh.split_off(whole);
-        fresh.lines().map(Reading::told).collect()
+        fresh.lines().map(|line| Reading::told(line, extra_headers)).collect()
     }
 }
 

@@ -18,8 +18,8 @@ pub(super) trait Behind {
     /// Where it is.
     fn url(&self) -> String;
 
-    /// Every request that it read since the last look, in order.
-    fn read(&mut self) -> Vec<Reading>;
+    /// Every request that it read since the last look, in order. `extra_headers` may stand in one as well.
+    fn read(&mut self, extra_headers: &[String]) -> Vec<Reading>;
 }
 
 /// The recording upstream of the corpus.
@@ -39,10 +39,10 @@ impl Behind for Recorder {
         self.upstream.url()
     }
 
-    fn read(&mut self) -> Vec<Reading> {
+    fn read(&mut self, extra_headers: &[String]) -> Vec<Reading> {
         let seen = self.upstream.since(self.mark);
         self.mark += seen.len();
-        seen.iter().map(|seen| Reading::of(seen)).collect()
+        seen.iter().map(|seen| Reading::of(seen, extra_headers)).collect()
     }
 }
 
@@ -134,7 +134,7 @@ impl Stage<'_> {
             let follow_id = format!("after-{}", sample.id());
             let heard = sample.send(relatch.proxy(), &probe, &follow_id);
             let (behind_it, readings): (Vec<_>, Vec<_>) =
-                behind.read().into_iter().partition(|reading| reading.request_id() == follow_id);
+                behind.read(relatch.extra_headers()).into_iter().partition(|reading| reading.request_id() == follow_id);
             let mut faults: Vec<String> = heard.fault.into_iter().collect();
             if behind_it.len() != 1 {
                 faults.push(format!("the good request behind it was read {} times", behind_it.len()));
@@ -145,12 +145,16 @@ impl Stage<'_> {
             last = follow_id;
         }
         relatch.access_line(&last);
+        if let Some(one) = observed.last_mut() {
+            let late = behind.read(relatch.extra_headers()).into_iter();
+            one.faults.extend(late.map(|reading| format!("read after the end: {reading}")));
+        }
         let clients = authenticated(&relatch);
         let url = behind.url();
         let authority = url.split_once("://").map_or("", |(_, authority)| authority);
         for (one, sample) in observed.iter_mut().zip(&self.samples) {
             for reading in &mut one.readings {
-                one.faults.extend(reading.strays(relatch.extra_headers()));
+                one.faults.extend_from_slice(reading.flaws());
                 for client in clients.get(reading.request_id()).into_iter().flatten() {
                     one.faults.extend(reading.not_from(client, self.passed()));
                 }

@@ -8,7 +8,7 @@ const variable = (pair) => 'http_' + pair[0].toLowerCase().replace(/-/g, '_');
 // Text that is not UTF-8 loses bytes on its way into a string, but not into a buffer. A variable has the first line of its name alone.
 function headers(r) {
     const alone = (pair) => r.rawHeadersIn.filter((other) => variable(other) === variable(pair)).length === 1;
-    const value = (pair) => pair[1] !== '' && alone(pair) ? r.rawVariables[variable(pair)] : pair[1];
+    const value = (pair) => (alone(pair) && r.rawVariables[variable(pair)]) || pair[1];
     return r.rawHeadersIn.map((pair) => [hex(pair[0]), hex(value(pair))]);
 }
 
