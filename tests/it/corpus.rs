@@ -14,12 +14,24 @@ mod judge;
 mod kind;
 pub(crate) mod live;
 pub(crate) mod request;
+pub(crate) mod sample;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use case::{Case, Cases};
 use live::Live;
+
+/// The files of cases.
+const FILES: [&str; 7] = [
+    "a-parameters.toml",
+    "b-basic.toml",
+    "c-framing.toml",
+    "d-path-method.toml",
+    "e-egress.toml",
+    "j-json.toml",
+    "p-parsers.toml",
+];
 
 /// How a request goes over the wire.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,14 +87,17 @@ fn j_json_has_one_reading_or_is_refused() {
     run("j-json.toml");
 }
 
+#[test]
+fn p_what_parsers_disagree_about_has_one_reading_or_is_refused() {
+    run("p-parsers.toml");
+}
+
 /// Runs every case of one file and reports all that failed.
 #[track_caller]
 fn run(file: &str) {
     let cases = read(file);
-    let only = std::env::var("CORPUS_ONLY").unwrap_or_default();
-    let chosen = |case: &&Case| only.is_empty() || only.split(',').any(|prefix| case.id.starts_with(prefix));
     let mut by_setup: BTreeMap<&str, Vec<&Case>> = BTreeMap::new();
-    for case in cases.iter().filter(chosen) {
+    for case in cases.iter().filter(|case| chosen(case)) {
         by_setup.entry(&case.setup).or_default().push(case);
     }
     let setups = live::setups();
@@ -115,6 +130,12 @@ fn read(file: &str) -> Vec<Case> {
     cases.case
 }
 
+/// Whether this case is to run.
+fn chosen(case: &Case) -> bool {
+    let only = std::env::var("CORPUS_ONLY").unwrap_or_default();
+    only.is_empty() || only.split(',').any(|prefix| case.id.starts_with(prefix))
+}
+
 /// Where the data is.
 fn corpus_dir() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/corpus")
@@ -124,9 +145,7 @@ fn corpus_dir() -> PathBuf {
 #[test]
 fn every_case_is_well_formed() {
     let setups = live::setups();
-    for file in
-        ["a-parameters.toml", "b-basic.toml", "c-framing.toml", "d-path-method.toml", "e-egress.toml", "j-json.toml"]
-    {
+    for file in FILES {
         let cases = read(file);
         for case in &cases {
             assert!(setups.contains_key(&case.setup), "{}: set-up {}", case.id, case.setup);

@@ -70,6 +70,7 @@ curl curl
 nginx nginx
 libnginx-mod-http-js /usr/lib/nginx/modules/ngx_http_js_module.so
 haproxy haproxy
+apache2-bin apache2
 wrk wrk
 valgrind valgrind
 gcc gcc

@@ -24,7 +24,7 @@ pub(super) fn run(case: &Case, shape: Shape, live: &mut Live) -> Option<String> 
     let memory = live.sidecar.resident_kib();
     let steps = request::steps(case, shape);
     let follow_id = format!("after-{}", case.id);
-    let plan = plan(case, &steps, &follow_id, live);
+    let plan = plan(case, &steps, &follow_id, &live.probe);
     let mut transcript = match request::translated(case).filter(|_| shape == Shape::Streams) {
         Some(request) => ask(live.front(), request, &plan),
         None => converse(live.front(), &plan),
@@ -69,7 +69,8 @@ fn kinds(case: &Case, words: &Words) -> Vec<Kind> {
     words.list().into_iter().map(parse).collect()
 }
 
-fn plan<'a>(case: &'a Case, steps: &'a [Step], follow_id: &'a str, live: &'a Live) -> Plan<'a> {
+/// What to send for a case and what to wait for; `probe` is whose good request follows.
+pub(super) fn plan<'a>(case: &'a Case, steps: &'a [Step], follow_id: &'a str, probe: &'a (String, String)) -> Plan<'a> {
     let mut answers = vec![kinds(case, &case.expect.answer); case.times];
     answers.extend(case.expect.then.iter().map(|words| kinds(case, words)));
     Plan {
@@ -80,7 +81,7 @@ fn plan<'a>(case: &'a Case, steps: &'a [Step], follow_id: &'a str, live: &'a Liv
         close: case.expect.close,
         within: case.expect.within_ms.map(Duration::from_millis),
         follow_id,
-        follow: (&live.probe.0, &live.probe.1),
+        follow: (&probe.0, &probe.1),
     }
 }
 
@@ -126,10 +127,15 @@ fn answers(case: &Case, shape: Shape, transcript: &Transcript, live: &mut Live) 
 }
 
 fn deliveries(case: &Case, transcript: &Transcript, seen: &[Seen]) -> Option<String> {
-    let passes = transcript.kinds.iter().map(|kind| kind.deliveries()).sum();
-    let allowed = case.expect.upstream.clone().unwrap_or_else(|| vec![passes]);
+    let allowed = allowed_deliveries(case, transcript);
     let wrong = !allowed.contains(&seen.len());
     wrong.then(|| format!("{} requests upstream, allowed are {allowed:?}", seen.len()))
+}
+
+/// How many requests the upstream may see.
+pub(super) fn allowed_deliveries(case: &Case, transcript: &Transcript) -> Vec<usize> {
+    let passes = transcript.kinds.iter().map(|kind| kind.deliveries()).sum();
+    case.expect.upstream.clone().unwrap_or_else(|| vec![passes])
 }
 
 /// One request at the upstream, beyond the promises that hold for all of them.

@@ -8,6 +8,7 @@ use serde::Deserialize;
 
 use super::corpus_dir;
 use crate::support::http::{Method, Outcome, Reply, Wire, token_request};
+use crate::support::setup::Setup;
 use crate::support::sidecar::Sidecar;
 use crate::support::tls::Ca;
 use crate::support::tunnel::{self, Tunnel};
@@ -60,6 +61,33 @@ pub(crate) fn setups() -> BTreeMap<String, Named> {
     wire.iter().map(|(name, own)| resolve(name, own)).collect()
 }
 
+impl Named {
+    /// What to start, but for its upstream.
+    pub(crate) fn setup(&self) -> Setup {
+        let mut setup = Sidecar::guard().clients_text(self.clients());
+        for layer in &self.layers {
+            setup = setup.config(layer);
+        }
+        for (file, content) in &self.files {
+            setup = setup.file(file, content);
+        }
+        for canary in &self.canaries {
+            setup = setup.canary(canary);
+        }
+        setup
+    }
+
+    /// The client list.
+    pub(crate) fn clients(&self) -> &str {
+        self.clients.as_deref().unwrap_or_default()
+    }
+
+    /// Id and secret that always work.
+    pub(crate) fn probe(&self) -> (String, String) {
+        self.probe.clone().expect("a set-up has a probe")
+    }
+}
+
 /// A running set-up with its upstream.
 pub(crate) struct Live {
     pub(crate) sidecar: Sidecar,
@@ -80,18 +108,8 @@ impl Live {
     pub(crate) fn start(name: &str, setups: &BTreeMap<String, Named>, secured: bool) -> Self {
         let named = setups.get(name).unwrap_or_else(|| panic!("no set-up {name}"));
         let upstream = Upstream::start();
-        let mut setup = Sidecar::guard().upstream(&upstream);
-        for layer in &named.layers {
-            setup = setup.config(layer);
-        }
-        setup = setup.clients_text(named.clients.as_deref().unwrap_or_default());
-        for (file, content) in &named.files {
-            setup = setup.file(file, content);
-        }
-        for canary in &named.canaries {
-            setup = setup.canary(canary);
-        }
-        let probe = named.probe.clone().expect("a set-up has a probe");
+        let mut setup = named.setup().upstream(&upstream);
+        let probe = named.probe();
         let (mark, fragments, log_mark) = (0, 0, 0);
         let answers = HashMap::new();
         let ca = Ca::new();
@@ -141,13 +159,7 @@ impl Live {
 
     /// A good request on a connection of its own.
     pub(crate) fn ask(&self, request_id: &str) -> Result<Reply, String> {
-        let (id, secret) = &self.probe;
-        let mut wire = Wire::connect(self.front());
-        wire.send(&token_request(Method::Basic, id, secret, request_id));
-        match wire.read_reply(false, Duration::from_secs(6)) {
-            Outcome::Reply(reply) if reply.status == 200 => Ok(reply),
-            other => Err(format!("a good request afterwards got {other:?}")),
-        }
+        ask(self.front(), &self.probe, request_id)
     }
 
     /// The standing promises over everything that happened.
@@ -160,5 +172,15 @@ impl Live {
             broken.extend(leak::silence(&self.sidecar));
         }
         broken
+    }
+}
+
+/// A good request with this id and secret, on a connection of its own.
+pub(super) fn ask(proxy: SocketAddr, (id, secret): &(String, String), request_id: &str) -> Result<Reply, String> {
+    let mut wire = Wire::connect(proxy);
+    wire.send(&token_request(Method::Basic, id, secret, request_id));
+    match wire.read_reply(false, Duration::from_secs(6)) {
+        Outcome::Reply(reply) if reply.status == 200 => Ok(reply),
+        other => Err(format!("a good request afterwards got {other:?}")),
     }
 }
