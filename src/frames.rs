@@ -74,6 +74,8 @@ fn skip(bytes: &mut &[u8], count: &mut usize) {
     *bytes = bytes.get(skipped..).unwrap_or_default();
 }
 
+/// DATA below this, and not the end of it, is a crumb.
+const CRUMB: usize = 64;
 /// Flags of RFC 9113 section 6: the same bit ends a stream and acknowledges.
 const END_STREAM_OR_ACK: u8 = 0x1;
 
@@ -82,6 +84,8 @@ const fn cost(kind: u8, flags: u8, length: usize) -> u32 {
     match kind {
         // DATA without data.
         0x0 if length == 0 && !ends_or_acknowledges => 2,
+        // A form fits into one frame, or a few: crumbs of it are work.
+        0x0 if length < CRUMB && !ends_or_acknowledges => 1,
         // DATA and HEADERS are what we are here for.
         0x0 | 0x1 => 0,
         // RST_STREAM: what it takes back was work.
@@ -120,6 +124,8 @@ mod tests {
             ("SETTINGS, acknowledged", frame(0x4, 1, 0), 1000),
             ("empty DATA", frame(0x0, 0, 0), 100),
             ("empty DATA that ends", frame(0x0, 1, 0), 1000),
+            ("crumbs of DATA", frame(0x0, 0, 1), 200),
+            ("a crumb that ends", frame(0x0, 1, 1), 1000),
             ("DATA", frame(0x0, 0, 100), 1000),
             ("HEADERS", frame(0x1, 4, 40), 1000),
             ("CONTINUATION", frame(0x9, 0, 5), 200),

@@ -26,6 +26,7 @@ mod egress;
 mod fallback;
 mod harness;
 mod house;
+mod http2;
 mod import;
 mod kill;
 mod mutants;

@@ -1,4 +1,4 @@
-//! The caller's side of HTTP/2, twice: by a library, for requests as they should be, and frame by frame.
+//! The caller's side of HTTP/2 by a library, for requests as they should be; frame by frame it is in `raw_frames`.
 
 use std::net::SocketAddr;
 use std::time::Duration;

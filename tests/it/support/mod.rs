@@ -14,6 +14,7 @@ pub(crate) mod leak;
 pub(crate) mod metrics;
 pub(crate) mod process;
 pub(crate) mod quick;
+pub(crate) mod raw_frames;
 pub(crate) mod setup;
 pub(crate) mod sidecar;
 pub(crate) mod tls;
