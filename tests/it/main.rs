@@ -36,6 +36,7 @@ mod pieces;
 mod readme;
 mod reload;
 mod rotations;
+mod secured;
 mod shutdown;
 mod slow;
 mod sockets;
