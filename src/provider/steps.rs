@@ -181,7 +181,7 @@ impl Asking {
     fn again(&mut self, wanted: Option<Duration>, elapsed: Duration, why: Why) -> Next {
         let wait = wanted.unwrap_or_else(|| pause(self.tries));
         self.tries += 1;
-        if elapsed + wait > self.patience { Next::Stop(why) } else { Next::Again(wait) }
+        if elapsed.saturating_add(wait) > self.patience { Next::Stop(why) } else { Next::Again(wait) }
     }
 }
 
