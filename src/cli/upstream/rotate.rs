@@ -32,6 +32,9 @@ pub(in crate::cli) struct Arguments {
     /// Put the new secret into a new file of mode 0600 and change nothing else, for a store of secrets of your own
     #[arg(long, value_name = "FILE", conflicts_with = "retire")]
     out: Option<PathBuf>,
+    /// Rotate even if no secret that is here is taken now
+    #[arg(long)]
+    force: bool,
     /// Take the old secrets away at the provider once the new one is taken (Okta, Hydra)
     #[arg(long)]
     retire: bool,
@@ -48,6 +51,7 @@ pub(super) fn run(globals: &Globals, arguments: &Arguments) -> anyhow::Result<Ex
     let run = Run {
         globals,
         patience: far.patience()?,
+        force: arguments.force,
         end: FarEnd::open(far, &site)?,
         endpoint: TokenEndpoint::of(far, &site)?,
         site: &site,
@@ -75,6 +79,7 @@ pub(super) fn run(globals: &Globals, arguments: &Arguments) -> anyhow::Result<Ex
 struct Run<'a> {
     globals: &'a Globals,
     patience: Duration,
+    force: bool,
     end: FarEnd,
     endpoint: TokenEndpoint,
     site: &'a Site,
@@ -130,14 +135,13 @@ impl Run<'_> {
         let shown = shown.unwrap_or_default();
         let ids: Vec<String> = shown.iter().filter_map(|one| one.id.clone()).collect();
         match begin(self.end.provider, shown, &self.site.known, before.as_deref()) {
-            Begin::Make => self.ask(record, ids),
+            Begin::Make => self.ask(record, &ids),
             Begin::Take(made) => {
                 self.talk(&format!(
                     "{} has a secret that is not here: taking it. No other was asked for.\n",
                     self.end.provider.name()
                 ));
-                let before = before.unwrap_or_default();
-                self.note(record, before)?;
+                self.note(record, &before.unwrap_or_default())?;
                 self.kept(record, made)
             }
             Begin::Hidden(id) => Err(self.hidden(&id, "an interrupted run had a secret made, and nobody has it")),
@@ -145,7 +149,7 @@ impl Run<'_> {
         }
     }
 
-    fn ask(&self, record: &mut Record, before: Vec<String>) -> anyhow::Result<FarSecret> {
+    fn ask(&self, record: &mut Record, before: &[String]) -> anyhow::Result<FarSecret> {
         self.look_at_the_old()?;
         if self.end.provider.ends_the_old() {
             self.talk(&format!(
@@ -156,8 +160,8 @@ impl Run<'_> {
             ));
             confirm(self.globals, "Rotate it now?")?;
         }
-        self.note(record, before.clone())?;
-        match self.end.make(&self.site.known, &before) {
+        self.note(record, before)?;
+        match self.end.make(&self.site.known, before) {
             Ok(made) => self.kept(record, made),
             Err(stopped) => {
                 if matches!(stopped.why, Why::Refused | Why::Busy | Why::Unreachable) {
@@ -168,8 +172,8 @@ impl Run<'_> {
         }
     }
 
-    fn note(&self, record: &mut Record, before: Vec<String>) -> anyhow::Result<()> {
-        let note = Note { provider: self.end.provider, app: self.end.app.clone(), before };
+    fn note(&self, record: &mut Record, before: &[String]) -> anyhow::Result<()> {
+        let note = Note { provider: self.end.provider, app: self.end.app.clone(), before: before.to_vec() };
         record.asking(&note).map_err(|error| failed(&format!("{}: {error}", record.path().display())))
     }
 
@@ -207,8 +211,17 @@ impl Run<'_> {
             );
             return Err(Failure::new(REFUSED, message).into());
         }
-        self.talk(&format!("note: {} refuses the present secret ({})\n", self.endpoint.name(), seen.words));
-        Ok(())
+        if self.force || self.site.known.iter().skip(1).any(|secret| takes(secret).said == Said::Accepted) {
+            self.talk(&format!("note: {} refuses the secret of {file} ({})\n", self.endpoint.name(), seen.words));
+            return Ok(());
+        }
+        let message = format!(
+            "{} takes no secret that is here ({}), so it would say nothing of a new one: is it the right place?\n  Nothing was \
+             changed. --token-url names another; --force rotates all the same.",
+            self.endpoint.name(),
+            seen.words
+        );
+        Err(Failure::new(REFUSED, message).into())
     }
 
     /// Puts the files into force in the running instance, where there is one.
