@@ -12,7 +12,7 @@ use crate::domain::secret::Secret;
 use crate::management::base::Base;
 use crate::management::link::Link;
 use crate::management::{Api, Told};
-use crate::provider::steps::{Asking, Came, Next, Why, found};
+use crate::provider::steps::{Asking, Came, Found, Next, Why, found};
 use crate::provider::{Ask, FarSecret, Provider};
 use crate::source::file;
 
@@ -111,10 +111,10 @@ impl FarEnd {
                 talk(&format!("{}: {told}; looking what became of it\n", self.name()));
                 let found = match self.show() {
                     Ok(Some(shown)) => found(self.provider, shown, known, before),
-                    Ok(None) | Err(_) => crate::provider::steps::Found::Unknown,
+                    Ok(None) | Err(_) => Found::Unknown,
                 };
                 next = asking.looked(&found, began.elapsed());
-                if let crate::provider::steps::Found::New(secret) = found {
+                if let Found::New(secret) = found {
                     got = Some(secret);
                 }
             }

@@ -3,6 +3,7 @@
 //! ([`keep`]), the provider ([`far`]), the token endpoint that proves it ([`check`]), and the two verbs.
 
 mod check;
+mod ended;
 mod far;
 mod keep;
 mod retire;

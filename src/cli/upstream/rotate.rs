@@ -7,7 +7,7 @@ use std::time::Duration;
 use http::Method;
 
 use super::check::TokenEndpoint;
-use super::far::{FarEnd, Stopped};
+use super::far::FarEnd;
 use super::keep::Keep;
 use super::site::Site;
 use super::{Far, failed, retire, usage};
@@ -17,8 +17,8 @@ use crate::cli::door::Door;
 use crate::cli::{Failure, Globals, Output, confirm, harmless, say, talk};
 use crate::domain::clock::instant;
 use crate::domain::secret::Secret;
+use crate::provider::FarSecret;
 use crate::provider::steps::{Begin, Checked, Why, begin, checked};
-use crate::provider::{FarSecret, Provider};
 use crate::source::write::rotation::{Note, Record, Stage};
 
 /// What to rotate, and where to keep it.
@@ -76,14 +76,15 @@ pub(super) fn run(globals: &Globals, arguments: &Arguments) -> anyhow::Result<Ex
     Ok(ExitCode::SUCCESS)
 }
 
-struct Run<'a> {
+/// One rotation.
+pub(super) struct Run<'a> {
     globals: &'a Globals,
     patience: Duration,
     force: bool,
-    end: FarEnd,
-    endpoint: TokenEndpoint,
-    site: &'a Site,
-    keep: Keep,
+    pub(super) end: FarEnd,
+    pub(super) endpoint: TokenEndpoint,
+    pub(super) site: &'a Site,
+    pub(super) keep: Keep,
 }
 
 impl Run<'_> {
@@ -258,81 +259,6 @@ impl Run<'_> {
             );
             Failure::new(FAILED, message).into()
         })
-    }
-
-    fn hidden(&self, id: &str, what: &str) -> anyhow::Error {
-        let message = format!(
-            "{}: {what}: {id}\n  The files were not changed, and the old secret works. Deactivate and delete {id} there, then \
-             run the same command again.",
-            self.end.name()
-        );
-        Failure::new(REFUSED, message).into()
-    }
-
-    /// As many as there can be: which ones, as far as it is told.
-    fn full(&self, all: &[FarSecret]) -> anyhow::Error {
-        let known = |one: &FarSecret| {
-            let held = one.secret.as_ref()?;
-            let digest = crate::hash::sha256(held.expose());
-            let at = self.site.known.iter().position(|s| crate::hash::sha256(s.expose()).matches(&digest).into());
-            Some(
-                at.and_then(|at| self.site.files.get(at))
-                    .map_or("is not here".to_owned(), |file| format!("is that of {}", file.display())),
-            )
-        };
-        let line = |one: &FarSecret| {
-            let status = if one.active { "active" } else { "inactive" };
-            let whose = known(one).map(|whose| format!(", {whose}")).unwrap_or_default();
-            let made = one.created.as_deref().unwrap_or("?");
-            format!("    {} ({status}, made {made}{whose})", one.id.as_deref().unwrap_or("?"))
-        };
-        let oldest = all.iter().min_by(|a, b| (a.active, &a.created).cmp(&(b.active, &b.created)));
-        let message = format!(
-            "{} keeps {} secrets, and there are as many:\n{}\n  Nothing was changed. Remove the one that nobody uses, most \
-             likely {}: `relatch upstream retire {}` does once the newest is in use.",
-            self.end.name(),
-            all.len(),
-            all.iter().map(line).collect::<Vec<_>>().join("\n"),
-            oldest.and_then(|one| one.id.as_deref()).unwrap_or("?"),
-            self.site.client
-        );
-        Failure::new(REFUSED, message).into()
-    }
-
-    /// What happened, what was not changed, and what to do: by what is known of the far end.
-    fn stopped(&self, Stopped { why, words }: Stopped) -> anyhow::Error {
-        let (name, file) = (self.end.name(), self.keep.first(self.site).display());
-        match why {
-            Why::Refused => {
-                let right =
-                    if self.end.provider == Provider::Auth0 { " The token needs update:client_keys." } else { "" };
-                failed(&format!("{name} refuses to make a secret: {words}.{right}"))
-            }
-            Why::Busy => failed(&format!("{name} is busy for longer than --patience: {words}")),
-            Why::Unreachable => failed(&format!("{name}: {words}")),
-            Why::Unchanged => failed(&format!("{name}: {words}; it shows no new secret. The same command tries again")),
-            Why::Hidden(id) => self.hidden(&id, &format!("{words}; it made a secret, and does not tell it")),
-            Why::Unknown => {
-                let old = self.site.known.first().map(|old| self.endpoint.ask(old));
-                let now = match old.map(|seen| seen.said) {
-                    Some(Said::Accepted) => "The old one is taken now.",
-                    Some(Said::Refused) => "The old one is REFUSED now.",
-                    _ => "Whether the old one is still taken is not known.",
-                };
-                let next = if self.end.provider.ends_the_old() {
-                    format!(
-                        "It was not asked for again, which would end it once more. The same command, with a token that has \
-                         read:client_keys, fetches the new one; or put the one that the dashboard shows into {file}."
-                    )
-                } else {
-                    "The same command asks for another one, and the old ones go on working.".to_owned()
-                };
-                let message = format!(
-                    "{name}: {words}; it may have made a secret that nobody has\n  Nothing was changed here. {now} {next}"
-                );
-                Failure::new(FAILED, message).into()
-            }
-        }
     }
 
     /// Where the secret is and what comes next; of the secret its last characters.

@@ -27,6 +27,13 @@ impl Place {
         assert_eq!(self.held(), [FIRST, STALE].map(str::to_owned));
     }
 
+    /// A rotation that may not come to its end.
+    fn begin(&self) -> Process {
+        let arguments = self.arguments("rotate", &[]);
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        Process::start(self.dir.path(), &arguments, &[])
+    }
+
     fn record(&self) -> bool {
         self.path(".new.secret.relatch-rotation").exists()
     }
@@ -210,10 +217,8 @@ fn a_run_that_is_killed_at_any_moment_is_finished_by_the_next_and_the_old_secret
     for kind in [Kind::Auth0, Kind::Okta, Kind::Hydra] {
         let place = Place::two(kind);
         for round in 0..12 {
-            let arguments = place.arguments("rotate", &[]);
-            let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
             let before = place.taken();
-            let mut process = Process::start(place.dir.path(), &arguments, &[]);
+            let mut process = place.begin();
             std::thread::sleep(std::time::Duration::from_millis(15 * round));
             process.signal(Signal::KILL);
             assert!(process.wait_exit(PATIENCE).is_some());
@@ -235,11 +240,35 @@ fn a_run_that_is_killed_at_any_moment_is_finished_by_the_next_and_the_old_secret
 }
 
 #[test]
+fn a_run_that_is_killed_between_the_answer_and_the_files_has_kept_the_secret() {
+    for kind in [Kind::Auth0, Kind::Okta, Kind::Hydra] {
+        let place = Place::two(kind).untold().fault(&[Fault::Busy(1)]);
+        let mut process = place.begin();
+        assert!(poll(PATIENCE, || process.err().contains("asking again").then_some(())).is_some(), "{}", process.err());
+        // Somebody else changes the folder: the files wait for it, the secret does not.
+        let folder = std::fs::File::open(place.dir.path()).unwrap();
+        assert!(poll(PATIENCE, || folder.try_lock().ok()).is_some());
+        let record = ".new.secret.relatch-rotation";
+        assert!(
+            poll(PATIENCE, || place.read(record).contains("far-made").then_some(())).is_some(),
+            "{}",
+            process.err()
+        );
+        process.signal(Signal::KILL);
+        assert!(process.wait_exit(PATIENCE).is_some());
+        place.untouched();
+        drop(folder);
+        let ran = place.done("rotate", &[]);
+        assert!(ran.err.contains("An interrupted run got a new secret"), "{ran:?}");
+        assert_eq!((place.held(), place.makes()), ([place.newest(), FIRST.to_owned()], 1), "{kind:?}");
+        assert!(!place.read(record).contains("far-made"), "only its digest stays");
+    }
+}
+
+#[test]
 fn a_second_run_at_the_same_time_is_refused() {
     let place = Place::two(Kind::Hydra).fault(&[Fault::Busy(2)]);
-    let arguments = place.arguments("rotate", &[]);
-    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let first = Process::start(place.dir.path(), &arguments, &[]);
+    let first = place.begin();
     let asked = poll(PATIENCE, || first.err().contains("asking again").then_some(()));
     assert!(asked.is_some(), "{}", first.err());
     place.ends("rotate", &[], 1, &["another run"]);
