@@ -70,7 +70,7 @@ fn mentions_an_error(body: &[u8]) -> bool {
 }
 
 /// The `error` of an OAuth error answer (RFC 6749 section 5.2), in JSON or, as GitHub has it, in a form.
-fn error_of(body: &[u8]) -> Option<String> {
+pub fn error_of(body: &[u8]) -> Option<String> {
     #[derive(serde::Deserialize)]
     struct Answer {
         error: String,

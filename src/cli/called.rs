@@ -6,7 +6,7 @@ use super::door::{encoded, path};
 use crate::admin::object::{ClientObject, SecretObject};
 use crate::admin::rotate::RotationObject;
 use crate::admin::wish::Whose;
-use crate::domain::ids::Tenant;
+use crate::domain::ids::{ClientKey, Tenant};
 use crate::domain::spoken::argument;
 
 /// The tenant of the clients that are meant.
@@ -48,6 +48,11 @@ pub(super) struct Called {
 }
 
 impl Called {
+    /// Whether this is its key.
+    pub(super) fn is(&self, key: &ClientKey) -> bool {
+        key.tenant.as_str() == self.tenant && key.id.as_str() == self.id
+    }
+
     /// Its path in the admin API, or that of something of it.
     pub(super) fn path(&self, rest: &[&str]) -> String {
         let segments: Vec<&str> = ["clients", &self.id].into_iter().chain(rest.iter().copied()).collect();

@@ -26,6 +26,7 @@ use crate::admin::routes::{Caller, Page, router};
 use crate::config::problem::Problems;
 use crate::config::settings::Settings;
 use crate::domain::clock::Clock;
+pub(super) use crate::domain::segment::encoded;
 use crate::domain::spoken::plural;
 
 /// The way to the list.
@@ -238,13 +239,4 @@ fn read_settings(path: &Path) -> anyhow::Result<Settings> {
 /// A path of the admin API, its segments percent-encoded.
 pub(super) fn path(segments: &[&str]) -> String {
     segments.iter().fold("/api/v1".to_owned(), |path, segment| format!("{path}/{}", encoded(segment)))
-}
-
-/// Percent-encoded, as a segment of a path or a value of a query.
-pub(super) fn encoded(text: &str) -> String {
-    let byte = |byte: u8| match byte {
-        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => char::from(byte).to_string(),
-        _ => format!("%{byte:02X}"),
-    };
-    text.bytes().map(byte).collect()
 }

@@ -23,6 +23,7 @@ mod shown_once;
 mod status;
 mod table;
 mod taking_away;
+mod upstream;
 
 use std::io::{IsTerminal, Write};
 use std::net::SocketAddr;
@@ -111,6 +112,9 @@ enum Command {
     Secret(secret::Command),
     /// Give clients a new secret; the old ones go on working until they are revoked
     Rotate(rotate::Arguments),
+    /// The secret that a token server elsewhere knows us by: rotate it there, retire the old one
+    #[command(subcommand)]
+    Upstream(upstream::Command),
     /// Turn another system's client list into entries for clients.toml
     Import(import::Arguments),
     /// What is in force, and what wants something done
@@ -185,6 +189,7 @@ pub fn main() -> anyhow::Result<Next> {
         Command::Client(command) => client::run(&globals, command)?,
         Command::Secret(command) => secret::run(&globals, command)?,
         Command::Rotate(arguments) => rotate::run(&globals, &arguments)?,
+        Command::Upstream(command) => upstream::run(&globals, &command)?,
         Command::Import(arguments) => import::run(&arguments)?,
         Command::Status => status::run(&globals)?,
         Command::Reload(arguments) => reload::run(&globals, &arguments)?,

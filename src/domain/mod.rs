@@ -8,6 +8,7 @@ pub mod ids;
 pub mod mint;
 pub mod oauth;
 pub mod secret;
+pub mod segment;
 pub mod source;
 pub mod spoken;
 pub mod strength;

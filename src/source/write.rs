@@ -6,6 +6,8 @@
 
 mod folder;
 mod replace;
+pub mod rotation;
+pub mod secret;
 #[cfg(test)]
 mod tests;
 
@@ -207,7 +209,7 @@ fn write<E>(list: &Path, folder: &Path, files: &[ListFile], edits: &[FileEdits])
         if prepared.is_empty() {
             folder::sweep(folder);
         }
-        prepared.push(Prepared::write(target, &text)?);
+        prepared.push(Prepared::write(target, text.as_bytes())?);
     }
     if let Some(overtaken) = prepared.iter().find(|one| !one.target().unchanged()) {
         return Ok(Done::Overtaken(overtaken.target().path().to_owned()));

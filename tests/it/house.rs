@@ -16,18 +16,19 @@ const FLOORS: [&[&str]; 5] = [
         "head",
         "lifecycle",
         "preamble",
+        "provider",
         "registry",
         "rewrite",
         "throttle",
         "verify",
     ],
-    &["fleet", "log", "metrics", "net", "reload", "source", "tls", "upstream", "usage", "work"],
+    &["fleet", "log", "management", "metrics", "net", "reload", "source", "tls", "upstream", "usage", "work"],
     &["admin", "cli", "demo", "proxy", "telemetry"],
     &["app", "main", "lib"],
 ];
 
 /// What lib.rs's map says.
-const SIDEWAYS: [(&str, &[&str]); 14] = [
+const SIDEWAYS: [(&str, &[&str]); 16] = [
     ("config", &["hash"]),
     ("extract", &["config"]),
     ("registry", &["attempt", "config", "extract", "hash"]),
@@ -35,11 +36,13 @@ const SIDEWAYS: [(&str, &[&str]); 14] = [
     ("admission", &["throttle"]),
     ("lifecycle", &["config", "registry"]),
     ("rewrite", &["config", "extract", "forwarded", "head", "registry", "verify"]),
+    ("provider", &["attempt", "hash"]),
     ("net", &["metrics", "tls"]),
     ("upstream", &["metrics", "net", "tls"]),
     ("reload", &["source", "log", "metrics"]),
     ("usage", &["log"]),
     ("fleet", &["metrics"]),
+    ("management", &["tls"]),
     ("telemetry", &["proxy"]),
     ("cli", &["admin", "demo"]),
 ];

@@ -33,6 +33,7 @@ mod mutants;
 mod once;
 mod peers;
 mod pieces;
+mod provider;
 mod readme;
 mod reload;
 mod rotations;

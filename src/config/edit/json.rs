@@ -33,6 +33,12 @@ fn make(root: &mut Map<String, Value>, edit: &Edit) -> Result<(), EditError> {
             clients.remove(at);
         }
         Edit::SetClient { client, key, value } => set(find(root, client)?, key, value.as_ref()),
+        Edit::SetUpstreamFiles { client, files } => {
+            let upstream = find(root, client)?.get_mut("upstream").and_then(Value::as_object_mut);
+            let upstream = upstream.ok_or_else(|| EditError::NoUpstream(client.clone()))?;
+            set(upstream, "secret_file", None);
+            set(upstream, "secret_files", Some(&Scalar::List(files.clone())));
+        }
         Edit::AddSecret { client, secret: new } => list(find(root, client)?, "secret", None)?.push(secret(new)),
         Edit::SetSecret { client, secret, set: keys } => {
             let (secrets, at) = find_secret(root, client, secret)?;
@@ -102,6 +108,7 @@ fn scalar(value: &Scalar) -> Value {
         Scalar::Text(text) => json!(text),
         Scalar::Bool(bool) => json!(bool),
         Scalar::Number(number) => json!(number),
+        Scalar::List(texts) => json!(texts),
     }
 }
 

@@ -31,6 +31,13 @@ pub enum Edit {
         /// Its value; nothing takes the key out.
         value: Option<Scalar>,
     },
+    /// The client's upstream secrets stand in these files, the first to be tried first.
+    SetUpstreamFiles {
+        /// Which client.
+        client: ClientKey,
+        /// As the list names them.
+        files: Vec<String>,
+    },
     /// A secret that is not in the list yet, after the client's others.
     AddSecret {
         /// Which client.
@@ -65,6 +72,8 @@ pub enum Scalar {
     Bool(bool),
     /// A whole number.
     Number(i64),
+    /// Texts.
+    List(Vec<String>),
 }
 
 /// A client as it is added.
@@ -108,6 +117,9 @@ pub enum EditError {
     /// No client of that id stands in this text.
     #[error("client {0:?} is not in this file")]
     NoClient(ClientKey),
+    /// The client has no upstream secret in a file.
+    #[error("client {0:?} has no [client.upstream] with secret_file or secret_files")]
+    NoUpstream(ClientKey),
     /// The client has no secret of that id.
     #[error("client {0:?} has no secret {1}")]
     NoSecret(ClientKey, SecretId),
@@ -174,6 +186,7 @@ impl Edit {
             Self::AddClient(new) => &new.key,
             Self::RemoveClient(client)
             | Self::SetClient { client, .. }
+            | Self::SetUpstreamFiles { client, .. }
             | Self::AddSecret { client, .. }
             | Self::SetSecret { client, .. }
             | Self::RemoveSecret { client, .. } => client,

@@ -178,6 +178,36 @@ fn toml_in_braces_keeps_its_layout() {
 }
 
 #[test]
+fn the_upstreams_files_change_where_they_stand() {
+    let two = [Edit::SetUpstreamFiles { client: client("a"), files: vec!["new".to_owned(), "o\"ld".to_owned()] }];
+    for (before, after) in [
+        (
+            "[client.upstream] # up\nsecret_file = 'f' # f\n",
+            "[client.upstream] # up\nsecret_files = [\"new\", \"o\\\"ld\"] # f\n",
+        ),
+        (
+            "[client.upstream]\nsecret_files = [\n  'f', # f\n]\nid = 'b'\n",
+            "[client.upstream]\nsecret_files = [\"new\", \"o\\\"ld\"]\nid = 'b'\n",
+        ),
+        (
+            "upstream.id = 'b'\nupstream.secret_file = 'f'\n",
+            "upstream.id = 'b'\nupstream.secret_files = [\"new\", \"o\\\"ld\"]\n",
+        ),
+        (
+            "upstream = { secret_file = 'f', id = 'b' }\n",
+            "upstream = { secret_files = [\"new\", \"o\\\"ld\"], id = 'b' }\n",
+        ),
+    ] {
+        let edited = apply(&format!("[[client]]\nid = 'a'\n{before}"), Language::Toml, &two);
+        assert_eq!(edited.unwrap(), format!("[[client]]\nid = 'a'\n{after}"));
+    }
+    let edited = apply(r#"{"client":[{"id":"a","upstream":{"id":"b","secret_file":"f"}}]}"#, Language::Json, &two);
+    assert_eq!(edited.unwrap(), r#"{"client":[{"id":"a","upstream":{"id":"b","secret_files":["new","o\"ld"]}}]}"#);
+    let refused = apply("[[client]]\nid = 'a'\n", Language::Toml, &two);
+    assert_eq!(refused, Err(EditError::NoUpstream(client("a"))));
+}
+
+#[test]
 fn json_keeps_its_indentation() {
     let json = |before: &str, edits: &[Edit], after: &str| check(Language::Json, before, edits, after);
     json("{}", &[new_client("x", &[])], "{\n  \"client\": [\n    {\n      \"id\": \"x\"\n    }\n  ]\n}");
@@ -239,6 +269,10 @@ impl Model {
             Edit::AddClient(new) => clients.push(new.clone()),
             Edit::RemoveClient(id) => clients.retain(|client| client.key != *id),
             Edit::SetClient { client, key, value } => put(client, None, key, value),
+            Edit::SetUpstreamFiles { client, files } => {
+                let client = clients.iter_mut().find(|one| one.key == *client).unwrap();
+                client.upstream_secret_files = files.clone();
+            }
             Edit::AddSecret { client: id, secret } => secrets(id, &|all| all.push(secret.clone())),
             Edit::SetSecret { client, secret, set } => {
                 set.iter().for_each(|(key, value)| put(client, Some(secret), key, value));
@@ -277,9 +311,13 @@ impl Model {
                     (secret, keys.iter().map(line).collect())
                 })
                 .collect();
-            let upstream = client.upstream_secret_files.first();
+            let upstream = match client.upstream_secret_files.as_slice() {
+                [] => None,
+                [one] => Some(format!("secret_file = {one:?}")),
+                several => Some(format!("secret_files = {several:?}")),
+            };
             if form.all_inline {
-                let upstream = upstream.map(|file| format!(", upstream.secret_file = {file:?}")).unwrap_or_default();
+                let upstream = upstream.map(|files| format!(", upstream.{files}")).unwrap_or_default();
                 let inner: Vec<_> = secrets.iter().map(|(_, keys)| format!("{{{}}}", keys.join(", "))).collect();
                 text += &format!("{}\n  {{ {}{upstream}", note(&client.key, None), own.join(", "));
                 text += &format!(", secret = [{}] }}, {}\n", inner.join(", "), note(&client.key, None));
@@ -295,7 +333,7 @@ impl Model {
                 }
                 text += "]\n";
             }
-            upstream.inspect(|file| text += &format!("{gap}[client.upstream] # up\nsecret_file = {file:?}\n"));
+            upstream.inspect(|files| text += &format!("{gap}[client.upstream] # up\n{files}\n"));
             for (secret, keys) in secrets.iter().filter(|_| !form.inline) {
                 text += &format!("{gap}{}\n[[client.secret]]\n", note(&client.key, Some(&secret.id)));
                 keys.iter().for_each(|key| text += &format!("{key} {}\n", note(&client.key, Some(&secret.id))));
@@ -321,6 +359,7 @@ fn json(value: &Scalar) -> String {
         Scalar::Text(text) => serde_json::json!(text).to_string(),
         Scalar::Bool(bool) => bool.to_string(),
         Scalar::Number(number) => number.to_string(),
+        Scalar::List(texts) => serde_json::json!(texts).to_string(),
     }
 }
 
@@ -387,6 +426,10 @@ fn choose(dice: &mut impl FnMut(u32) -> u32, model: &Model, count: &mut u32) -> 
             let value = (dice(2) == 0).then_some(Scalar::Bool(dice(2) == 0));
             Edit::SetClient { client: c.key.clone(), key: "enabled", value }
         }
+        (4, Some(c), _) if !c.upstream_secret_files.is_empty() => Edit::SetUpstreamFiles {
+            client: c.key.clone(),
+            files: (0..=dice(2)).map(|number| format!("up {number}")).collect(),
+        },
         (4 | 5, Some(c), _) | (_, Some(c), None) => {
             Edit::AddSecret { client: c.key.clone(), secret: fresh(dice, *count + 1000) }
         }

@@ -138,6 +138,7 @@ impl<'t> Page<'t> {
                 Edit::SetClient { client, key, value } => {
                     self.set(self.client(client)?.1, key, value.as_ref(), &mut splices);
                 }
+                Edit::SetUpstreamFiles { client, files } => self.set_upstream_files(client, files, &mut splices)?,
                 Edit::AddSecret { client, secret } => self.add_secret(self.client(client)?, secret, &mut splices),
                 Edit::SetSecret { client, secret, set } => {
                     let entry = self.secret(client, secret)?.2;
@@ -213,6 +214,25 @@ impl<'t> Page<'t> {
         splices.paste_entry(at, Rank::Secret, &entry, apart);
     }
 
+    /// The files take the place of the one or the several that stand there.
+    fn set_upstream_files(
+        &self,
+        client: &ClientKey,
+        files: &[String],
+        splices: &mut Splices<'_>,
+    ) -> Result<(), EditError> {
+        let upstream = match self.client(client)?.1.get("upstream") {
+            Some(Item::Table(table)) => Entry::Table(table),
+            Some(Item::Value(Value::InlineTable(table))) => Entry::Inline(table),
+            _ => return Err(EditError::NoUpstream(client.clone())),
+        };
+        let key = ["secret_files", "secret_file"].into_iter().find_map(|key| upstream.like().get_key_value(key));
+        let spot = key.and_then(|(key, item)| Some(key.span()?.start..item.span()?.end));
+        let spot = spot.ok_or_else(|| EditError::NoUpstream(client.clone()))?;
+        splices.replace(spot, pair("secret_files", &Scalar::List(files.to_vec())));
+        Ok(())
+    }
+
     /// Sets or takes out one key of an entry.
     fn set(&self, entry: Entry<'_>, key: &str, value: Option<&Scalar>, splices: &mut Splices<'_>) {
         let spot = entry.get(key).and_then(Item::span);
@@ -265,7 +285,7 @@ impl<'t> Page<'t> {
                     let gone = self.client(id).map_or(0, |(_, entry)| secrets_of(&entry));
                     (clients, secrets) = (clients.saturating_sub(1), secrets.saturating_sub(gone));
                 }
-                Edit::SetClient { .. } | Edit::SetSecret { .. } => {}
+                Edit::SetClient { .. } | Edit::SetUpstreamFiles { .. } | Edit::SetSecret { .. } => {}
             }
         }
         for (key, number) in [("clients", clients), ("secrets", secrets)] {

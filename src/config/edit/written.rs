@@ -28,10 +28,7 @@ fn upstream_key(new: &NewClient) -> Option<String> {
     match new.upstream_secret_files.as_slice() {
         [] => None,
         [one] => Some(format!("secret_file = {}", quoted(one))),
-        several => {
-            let several: Vec<_> = several.iter().map(|file| quoted(file)).collect();
-            Some(format!("secret_files = [{}]", several.join(", ")))
-        }
+        several => Some(pair("secret_files", &Scalar::List(several.to_vec()))),
     }
 }
 
@@ -48,6 +45,7 @@ pub(super) fn written(value: &Scalar) -> String {
         Scalar::Text(text) => quoted(text),
         Scalar::Bool(bool) => bool.to_string(),
         Scalar::Number(number) => number.to_string(),
+        Scalar::List(texts) => format!("[{}]", texts.iter().map(|text| quoted(text)).collect::<Vec<_>>().join(", ")),
     }
 }
 

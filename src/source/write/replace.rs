@@ -120,13 +120,13 @@ impl Drop for Temporary {
 }
 
 impl Prepared {
-    /// Writes the text beside its target.
-    pub(super) fn write<E>(target: Target, text: &str) -> Result<Self, WriteFailure<E>> {
+    /// Writes the bytes beside its target.
+    pub(super) fn write<E>(target: Target, bytes: &[u8]) -> Result<Self, WriteFailure<E>> {
         let (file, temporary) = create(&target.folder).map_err(|error| refused(&target.path, &error))?;
         let temporary = Temporary(Some(temporary));
         own(&file, &target)?;
-        fill(&file, &target, text.as_bytes()).map_err(|error| refused(&target.path, &error))?;
-        Ok(Self { target, temporary, digest: Sha256::digest(text.as_bytes()).into() })
+        fill(&file, &target, bytes).map_err(|error| refused(&target.path, &error))?;
+        Ok(Self { target, temporary, digest: Sha256::digest(bytes).into() })
     }
 
     /// What it is to replace.
