@@ -3,6 +3,7 @@
 mod admin;
 mod notices;
 mod planes;
+mod renew;
 mod signals;
 
 use std::sync::Arc;
@@ -61,7 +62,7 @@ impl App {
     }
 
     async fn serve(self, metrics: Arc<Metrics>, log: Log) -> anyhow::Result<()> {
-        let Launch { settings, loaded, clock, warnings, origin, announce } = self.0;
+        let Launch { settings, remotes, loaded, clock, warnings, origin, announce } = self.0;
         for warning in &warnings {
             log.warn("configuration", &[("warning", warning)]);
         }
@@ -91,7 +92,10 @@ impl App {
             clock: clock.clone(),
             settings: settings.clone(),
         });
-        let (planes, threads) = planes::start(&shared, &log)?;
+        let renewable: Vec<_> = remotes.renewable().collect();
+        let (planes, threads) = planes::start(&shared, remotes, &log)?;
+        let every = settings.clients.poll_interval;
+        tokio::task::spawn_local(renew::follow(renewable, every, clock.clone(), log.clone()));
 
         let triggers = match &origin {
             Some(_) => {

@@ -15,7 +15,8 @@ use crate::net::worker::{self, Order, Start};
 use crate::proxy::report::Reporter;
 use crate::proxy::settle::{Batch, Settler};
 use crate::proxy::{Proxy, Shared};
-use crate::upstream::pool::Pool;
+use crate::upstream::pool::{Pool, Pools};
+use crate::upstream::remote::Remotes;
 
 /// Batches that may wait for the control thread.
 const BATCHES: usize = 256;
@@ -35,11 +36,14 @@ pub(super) struct Planes {
 }
 
 /// Starts the threads, and the task that finds out why credentials were refused.
-pub(super) fn start(shared: &Arc<Shared>, log: &Log) -> anyhow::Result<(Planes, Vec<JoinHandle<()>>)> {
+pub(super) fn start(
+    shared: &Arc<Shared>,
+    remotes: Remotes,
+    log: &Log,
+) -> anyhow::Result<(Planes, Vec<JoinHandle<()>>)> {
     let (settle, batches) = mpsc::channel(BATCHES);
     tokio::task::spawn_local(settle_all(batches, shared.clone(), log.clone()));
-    let settings = &shared.settings;
-    let upstream = Arc::new(settings.upstream.clone());
+    let (settings, remotes) = (&shared.settings, Arc::new(remotes));
     let proxy = &settings.proxy;
     let entry = Arc::new(Entry {
         proxy_protocol: proxy.proxy_protocol.then(|| proxy.trusted_proxies.clone()),
@@ -69,7 +73,7 @@ pub(super) fn start(shared: &Arc<Shared>, log: &Log) -> anyhow::Result<(Planes, 
         };
         planes.lanes.push(Lane { connections, load: load.clone() });
         planes.orders.push(orders);
-        let (shared, log, upstream, settle) = (shared.clone(), log.clone(), upstream.clone(), planes.settle.clone());
+        let (shared, log, remotes, settle) = (shared.clone(), log.clone(), remotes.clone(), planes.settle.clone());
         let run = move || {
             let aftermath = move |batch| {
                 settle.try_send(Settle::Batch(batch)).map_err(|error| match error.into_inner() {
@@ -78,9 +82,12 @@ pub(super) fn start(shared: &Arc<Shared>, log: &Log) -> anyhow::Result<(Planes, 
                 })
             };
             let failed = worker::run(start, |deadlines| {
-                let pool = Pool::new(upstream, shared.metrics.clone(), Rc::clone(deadlines));
+                let pool = |remote: &_| {
+                    Pool::new(Arc::clone(remote), shared.metrics.clone(), log.clone(), Rc::clone(deadlines))
+                };
+                let pools = Pools::new(&remotes, pool);
                 let reporter = Reporter::new(shared.clone(), log.clone(), Box::new(aftermath));
-                Proxy::new(shared, pool, reporter, load)
+                Proxy::new(shared, pools, reporter, load)
             });
             if let Err(error) = failed {
                 log.error("a data-plane thread could not start", &[("error", &error)]);

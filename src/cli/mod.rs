@@ -38,6 +38,7 @@ use crate::config::settings::proxy::Listen;
 use crate::domain::clock::Clock;
 use crate::domain::mint;
 use crate::reload::Loaded;
+use crate::upstream::remote::Remotes;
 
 /// Rotate OAuth client secrets without downtime.
 ///
@@ -135,6 +136,8 @@ pub enum Next {
 pub struct Launch {
     /// What is fixed.
     pub settings: Settings,
+    /// The token servers, and what secures the links to them.
+    pub remotes: Remotes,
     /// The first list.
     pub loaded: Loaded,
     /// The time of windows.

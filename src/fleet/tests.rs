@@ -43,7 +43,7 @@ fn serve(status: &'static str, answers: Answers) -> (SocketAddr, Arc<Mutex<Vec<S
 
 fn prometheus(address: SocketAddr) -> Prometheus {
     let (host, port, authority) = (address.ip().to_string(), address.port(), address.to_string());
-    Prometheus { target: Target { host, port, authority }, window: WINDOW }
+    Prometheus { target: Target { https: false, host, port, authority }, window: WINDOW }
 }
 
 fn wait<T>(question: impl Future<Output = T>) -> T {

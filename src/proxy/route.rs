@@ -11,10 +11,9 @@ use crate::config::settings::{Endpoint, Settings};
 use crate::domain::oauth::Refusal;
 use crate::extract::form::{Form, FormCredentials};
 
-/// The paths we serve, and the Hosts we answer for.
+/// The paths we serve.
 pub struct Routes {
     routes: Vec<Route>,
-    allowed_hosts: Vec<String>,
 }
 
 /// One endpoint.
@@ -22,6 +21,7 @@ pub struct Route {
     /// What is configured for it.
     pub endpoint: Endpoint,
     upstream: Uri,
+    allowed_hosts: Vec<String>,
 }
 
 impl Routes {
@@ -29,12 +29,13 @@ impl Routes {
     pub fn of(settings: &Settings) -> Self {
         let route = |endpoint: &Endpoint| Route {
             upstream: endpoint.upstream_path.parse().unwrap_or_default(),
+            allowed_hosts: settings
+                .all_upstreams()
+                .nth(endpoint.upstream)
+                .map_or_else(Vec::new, |upstream| upstream.allowed_hosts.clone()),
             endpoint: endpoint.clone(),
         };
-        Self {
-            routes: settings.endpoints.iter().map(route).collect(),
-            allowed_hosts: settings.upstream.allowed_hosts.clone(),
-        }
+        Self { routes: settings.endpoints.iter().map(route).collect() }
     }
 
     /// The route of a path, compared byte for byte: nothing is decoded, folded or trimmed.
@@ -49,6 +50,13 @@ impl Routes {
         }
     }
 
+    /// The path at an index, for labels and logs.
+    pub fn name(&self, at: Option<usize>) -> &str {
+        at.and_then(|at| self.routes.get(at)).map_or("other", |route| &route.endpoint.path)
+    }
+}
+
+impl Route {
     /// Refuses a Host that we do not answer for. A port in the header is overlooked where the list has none.
     pub fn check_host(&self, host: Option<&HeaderValue>) -> Result<(), Refusal> {
         if self.allowed_hosts.is_empty() {
@@ -63,13 +71,6 @@ impl Routes {
         if self.allowed_hosts.iter().any(allowed) { Ok(()) } else { Err(Refusal::Misdirected) }
     }
 
-    /// The path at an index, for labels and logs.
-    pub fn name(&self, at: Option<usize>) -> &str {
-        at.and_then(|at| self.routes.get(at)).map_or("other", |route| &route.endpoint.path)
-    }
-}
-
-impl Route {
     /// Refuses a query where none is expected, and any method but POST; endpoints that browsers call take a preflight.
     /// Gives the query, where there is one that may pass.
     pub fn check<'p>(&self, parts: &'p Parts) -> Result<Option<Form<'p>>, Refusal> {
@@ -102,8 +103,9 @@ mod tests {
 
     #[test]
     fn a_host_is_allowed_with_or_without_its_port() {
-        let routes = |hosts: &[&str]| Routes {
-            routes: Vec::new(),
+        let route = |hosts: &[&str]| Route {
+            endpoint: Endpoint::at("/token"),
+            upstream: Uri::default(),
             allowed_hosts: hosts.iter().map(|h| (*h).to_owned()).collect(),
         };
         for (allowed, host, ok) in [
@@ -116,7 +118,7 @@ mod tests {
             (&["[::1]"], "[::1]:80", true),
         ] {
             assert_eq!(
-                routes(allowed).check_host(Some(&HeaderValue::from_static(host))).is_ok(),
+                route(allowed).check_host(Some(&HeaderValue::from_static(host))).is_ok(),
                 ok,
                 "{allowed:?} {host}"
             );

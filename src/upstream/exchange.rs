@@ -16,12 +16,13 @@ use http_body::{Body, Frame, SizeHint};
 use http_body_util::Full;
 use hyper::body::Incoming;
 
-use super::UpstreamError;
 use super::connection::Live;
 use super::pool::Pool;
+use super::{Unreached, UpstreamError};
 use crate::domain::clock::instant;
 use crate::net::conn::Conn;
 use crate::rewrite::Outbound;
+use crate::tls::fault;
 
 /// An answer: its head, and its body as far as it is here.
 pub struct Answer {
@@ -73,8 +74,7 @@ pub async fn exchange(pool: &Rc<Pool>, conn: &Rc<Conn>, outbound: Outbound) -> R
             Err(mut error) => match error.take_message() {
                 // Not a byte of it was written: another connection may have it.
                 Some(untouched) if !fresh => request = untouched,
-                Some(_) => return Err(UpstreamError::Closed),
-                None => return Err(kind(error.error())),
+                _ => return Err(kind(error.error(), pool)),
             },
         }
     }
@@ -181,8 +181,15 @@ const HOP_BY_HOP: [HeaderName; 9] = [
     HeaderName::from_static("proxy-authentication-info"),
 ];
 
-fn kind(error: &hyper::Error) -> UpstreamError {
-    if error.is_parse() || error.is_parse_too_large() { UpstreamError::Protocol } else { UpstreamError::Closed }
+fn kind(error: &hyper::Error, pool: &Pool) -> UpstreamError {
+    if error.is_parse() || error.is_parse_too_large() {
+        return UpstreamError::Protocol;
+    }
+    // With TLS 1.3 a server says only after the handshake that it does not take our certificate.
+    match std::error::Error::source(error).and_then(|source| source.downcast_ref()) {
+        Some(alert) if fault::of(alert).is_some() => pool.refused(Unreached::tls(alert)),
+        _ => UpstreamError::Closed,
+    }
 }
 
 impl Coming {
@@ -216,7 +223,7 @@ impl Coming {
             },
             Poll::Ready(Some(Err(error))) => {
                 self.live = None;
-                Poll::Ready(Some(Err(kind(&error))))
+                Poll::Ready(Some(Err(kind(&error, &self.pool))))
             }
             Poll::Ready(None) => {
                 self.give_back();

@@ -5,11 +5,14 @@
 
 pub mod connection;
 pub mod exchange;
+pub mod link;
 pub mod pool;
+pub mod remote;
 
 use hyper::StatusCode;
 
 use crate::metrics::UpstreamErrors;
+use crate::tls::fault;
 
 /// Why there is no (whole) answer. `sent` says whether any byte of the request may have been acted on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -17,6 +20,9 @@ pub enum UpstreamError {
     /// No connection: nothing was sent.
     #[error("cannot connect to the upstream")]
     Connect,
+    /// No secure link, or the upstream refused ours.
+    #[error("no TLS with the upstream")]
+    Tls,
     /// No connection in time: nothing was sent.
     #[error("no connection to the upstream in time")]
     ConnectTimeout,
@@ -44,6 +50,7 @@ impl UpstreamError {
         match self {
             Self::ConnectTimeout | Self::Timeout => StatusCode::GATEWAY_TIMEOUT,
             Self::Connect
+            | Self::Tls
             | Self::Closed
             | Self::Protocol
             | Self::CredentialsRejected(_)
@@ -55,11 +62,25 @@ impl UpstreamError {
     pub fn count(self, counters: &UpstreamErrors) {
         match self {
             Self::Connect => &counters.connect,
+            Self::Tls => &counters.tls,
             Self::ConnectTimeout | Self::Timeout => &counters.timeout,
             Self::Closed => &counters.closed,
             Self::Protocol => &counters.protocol,
             Self::CredentialsRejected(_) | Self::CredentialsResting(_) => &counters.credentials_rejected,
         }
         .inc();
+    }
+}
+
+/// Why a connection was not made: the kind of it, and what a person needs to know.
+pub(crate) struct Unreached {
+    error: UpstreamError,
+    why: String,
+}
+
+impl Unreached {
+    /// For want of TLS.
+    fn tls(error: &std::io::Error) -> Self {
+        Self { error: UpstreamError::Tls, why: fault::told(error) }
     }
 }

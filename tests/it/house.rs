@@ -35,10 +35,10 @@ const SIDEWAYS: [(&str, &[&str]); 14] = [
     ("lifecycle", &["config", "registry"]),
     ("rewrite", &["config", "extract", "forwarded", "head", "registry", "verify"]),
     ("net", &["metrics", "tls"]),
-    ("upstream", &["metrics", "net", "tls"]),
+    ("upstream", &["log", "metrics", "net", "tls"]),
     ("reload", &["source", "log", "metrics"]),
     ("usage", &["log"]),
-    ("fleet", &["metrics"]),
+    ("fleet", &["metrics", "tls"]),
     ("telemetry", &["proxy"]),
     ("cli", &["admin", "demo"]),
 ];

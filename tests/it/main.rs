@@ -40,4 +40,5 @@ mod slow;
 mod sockets;
 mod storm;
 mod support;
+mod upstream;
 mod usage;

@@ -3,7 +3,7 @@
 use super::Proxy;
 use super::kinds::{EndpointAuth, QueryPolicy};
 use super::upstream::{HostPolicy, Upstream};
-use crate::config::reader::{Section, Size};
+use crate::config::reader::{Section, Size, nearest};
 use crate::domain::ids::ClientId;
 
 /// One `[[endpoint]]`: an exact path.
@@ -13,6 +13,8 @@ pub struct Endpoint {
     pub path: String,
     /// The path that the upstream sees.
     pub upstream_path: String,
+    /// Which upstream: 0 is `[upstream]`, the others follow in the order of their tables.
+    pub upstream: usize,
     /// Whether a client secret must be presented.
     pub auth: EndpointAuth,
     /// With [`EndpointAuth::None`]: the one client that is served; else the form's `client_id` says it.
@@ -36,8 +38,20 @@ impl Endpoint {
         self.auth == EndpointAuth::None
     }
 
-    pub(super) fn read_all(root: &mut Section<'_, '_>, proxy: &Proxy, upstream: Option<&Upstream>) -> Vec<Self> {
-        let mut endpoints = root.sections("endpoint", Self::read);
+    pub(super) fn read_all(
+        root: &mut Section<'_, '_>,
+        proxy: &Proxy,
+        upstream: &Option<Upstream>,
+        named: &[Option<Upstream>],
+    ) -> Vec<Self> {
+        let names: Vec<_> = named.iter().map(|one| one.as_ref().map_or("", |one| &one.name)).collect();
+        let mut endpoints = root.sections("endpoint", |section| Self::read(section, &names));
+        for (at, name) in names.iter().enumerate().filter(|(_, name)| !name.is_empty()) {
+            if !endpoints.iter().any(|endpoint| endpoint.upstream == at + 1) {
+                let why = format!("[upstreams.{name}] is used by no [[endpoint]]: write upstream = \"{name}\" there");
+                root.warn("upstreams", why);
+            }
+        }
         for (index, endpoint) in endpoints.iter().enumerate() {
             if endpoints.iter().take(index).any(|earlier| earlier.path == endpoint.path) {
                 root.error("endpoint", format!("two endpoints have the path {}: keep one", endpoint.path));
@@ -51,10 +65,14 @@ impl Endpoint {
                 );
                 root.error("endpoint", why);
             }
-            if upstream.is_some_and(|upstream| upstream.host == HostPolicy::Preserve) {
+            let preserves = |endpoint: &&Self| {
+                let its = std::iter::once(upstream).chain(named).nth(endpoint.upstream);
+                its.and_then(Option::as_ref).is_some_and(|upstream| upstream.host == HostPolicy::Preserve)
+            };
+            if let Some(endpoint) = endpoints.iter().filter(|endpoint| endpoint.is_egress()).find(preserves) {
                 let why = "host = \"preserve\" sends on the Host by which an application calls relatch, and with auth = \
                            \"none\" a token server elsewhere expects its own: write host = \"upstream\"";
-                root.warn("upstream", why);
+                root.warn(if endpoint.upstream == 0 { "upstream" } else { "upstreams" }, why);
             }
         }
         if endpoints.is_empty() {
@@ -63,10 +81,12 @@ impl Endpoint {
         endpoints
     }
 
-    pub(super) fn at(path: &str) -> Self {
+    /// One of that path, everything else default.
+    pub(crate) fn at(path: &str) -> Self {
         Self {
             path: path.to_owned(),
             upstream_path: path.to_owned(),
+            upstream: 0,
             auth: EndpointAuth::Required,
             client: None,
             query: QueryPolicy::Refuse,
@@ -75,7 +95,7 @@ impl Endpoint {
         }
     }
 
-    fn read(section: &mut Section<'_, '_>) -> Self {
+    fn read(section: &mut Section<'_, '_>, upstreams: &[&str]) -> Self {
         let path: String = section.must("path", "The path that callers use, byte for byte").unwrap_or_default();
         let upstream_path = section.take("upstream_path", "The path that the upstream sees; default: the same");
         let upstream_path: String = upstream_path.unwrap_or_else(|| path.clone());
@@ -85,6 +105,8 @@ impl Endpoint {
                     .error(key, "expected an absolute path without query, fragment or variables, such as /oauth/token");
             }
         }
+        let upstream = section.take("upstream", "Which [upstreams.NAME]; default: [upstream]");
+        let upstream = upstream.map_or(0, |name: String| Self::find(&name, upstreams, section));
         let auth_doc = "required: a client secret; optional: passes without; none: relatch puts one in";
         let read = Self {
             auth: section.or("auth", auth_doc, EndpointAuth::Required),
@@ -94,11 +116,25 @@ impl Endpoint {
             json: section.or("json", "true: JSON is taken too, and sent on as a form", false),
             path,
             upstream_path,
+            upstream,
         };
         if read.client.is_some() && !read.is_egress() {
             section.error("client", "goes with auth = \"none\" only: elsewhere the caller proves who it is");
         }
         read
+    }
+
+    /// The number of the upstream of that name.
+    fn find(name: &str, upstreams: &[&str], section: &Section<'_, '_>) -> usize {
+        if let Some(at) = upstreams.iter().position(|known| *known == name) {
+            return at + 1;
+        }
+        let why = match nearest(name, upstreams.iter().copied()) {
+            Some(known) => format!("there is no [upstreams.{name}]: did you mean {known}?"),
+            None => format!("there is no [upstreams.{name}]: add one, with its url"),
+        };
+        section.error("upstream", why);
+        0
     }
 }
 

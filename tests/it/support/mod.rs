@@ -15,6 +15,7 @@ pub(crate) mod process;
 pub(crate) mod quick;
 pub(crate) mod setup;
 pub(crate) mod sidecar;
+pub(crate) mod tls;
 pub(crate) mod toml_text;
 pub(crate) mod upstream;
 
