@@ -16,6 +16,7 @@ use super::remote::Remote;
 use super::{Unreached, UpstreamError};
 use crate::config::settings::address::Address;
 use crate::net::socket::Socket;
+use crate::tls::H2;
 
 /// A connected stream.
 pub enum Link {
@@ -45,6 +46,16 @@ impl Link {
         let Some((config, name)) = remote.tls() else { return Ok(Self::Plain(socket)) };
         let secured = TlsConnector::from(config).connect(name, socket).await;
         Ok(Self::Tls(Box::new(secured.map_err(|error| Unreached::tls(&error))?)))
+    }
+
+    /// Whether it is over TLS.
+    pub(super) const fn is_secured(&self) -> bool {
+        matches!(self, Self::Tls(_))
+    }
+
+    /// Whether both ends agreed on HTTP/2.
+    pub(super) fn chose_http2(&self) -> bool {
+        matches!(self, Self::Tls(stream) if stream.get_ref().1.alpn_protocol() == Some(H2))
     }
 }
 

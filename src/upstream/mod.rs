@@ -1,4 +1,4 @@
-//! The real token endpoint: connections of this thread's own, and one exchange at a time on each.
+//! The real token endpoint: connections of this thread's own, and one exchange at a time on each; with HTTP/2, many.
 //!
 //! The pool is local to its data-plane thread and an exchange is driven by the task of the request itself, so that a
 //! request costs no lock, no other task and no wake-up of another thread.
@@ -6,6 +6,7 @@
 pub mod connection;
 pub mod exchange;
 pub mod link;
+mod multiplex;
 pub mod pool;
 pub mod remote;
 

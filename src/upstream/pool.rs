@@ -13,6 +13,7 @@ use tokio::sync::Semaphore;
 
 use super::connection::Live;
 use super::link::Link;
+use super::multiplex::{self, Trunks};
 use super::remote::{Remote, Remotes};
 use super::{Unreached, UpstreamError};
 use crate::config::settings::upstream::{IdleTimeout, SILENT_IDLE, Upstream};
@@ -52,6 +53,8 @@ pub struct Pool {
     log: Log,
     deadlines: Rc<Deadlines>,
     idle: RefCell<Vec<Idle>>,
+    /// With HTTP/2: the connections that carry many requests.
+    pub(super) trunks: Trunks,
     /// How long a connection may lie idle: as configured, or as the upstream announces.
     idle_time: Cell<Duration>,
     /// Names that are being looked up, at most.
@@ -72,7 +75,7 @@ impl Pool {
         };
         let (idle, idle_time) = (RefCell::default(), Cell::new(idle_time));
         let lookups = Arc::new(Semaphore::new(RESOLVERS));
-        Rc::new(Self { remote, metrics, log, deadlines, idle, idle_time, lookups })
+        Rc::new(Self { remote, metrics, log, deadlines, idle, trunks: Trunks::default(), idle_time, lookups })
     }
 
     /// Takes an idle connection that is still open.
@@ -87,10 +90,20 @@ impl Pool {
         }
     }
 
-    /// Makes a connection, in time or not at all, and tells why not.
+    /// Makes a connection for one request at a time.
     pub(super) async fn connect(&self) -> Result<Box<Live>, UpstreamError> {
+        self.alone(self.link().await?).await
+    }
+
+    /// Over this link.
+    pub(super) async fn alone(&self, link: Link) -> Result<Box<Live>, UpstreamError> {
+        Live::over(link).await.map_err(|unreached| self.refused(unreached))
+    }
+
+    /// Makes a link, in time or not at all, and tells why not.
+    pub(super) async fn link(&self) -> Result<Link, UpstreamError> {
         // On the heap: every request would carry the room that a handshake takes.
-        let connecting = Box::pin(async { Live::over(Link::open(&self.remote, &self.lookups).await?).await });
+        let connecting = Box::pin(Link::open(&self.remote, &self.lookups));
         let limit = self.remote.settings.connect_timeout;
         let connected = tokio::time::timeout(limit, connecting).await.unwrap_or_else(|_| {
             let why = format!("nothing came of it within connect_timeout ({} ms)", limit.as_millis());
@@ -133,11 +146,24 @@ impl Pool {
         let cold = idle.iter().take_while(|idle| self.is_cold(idle.since)).count();
         idle.drain(..cold);
         self.metrics.upstream_idle.sub(i64::try_from(before - idle.len()).unwrap_or(0));
+        let limit = match self.rules().idle_timeout {
+            IdleTimeout::Auto => multiplex::IDLE,
+            IdleTimeout::After(time) => time,
+        };
+        self.trunks.sweep(|since| self.age(since) >= limit);
     }
 
     fn is_cold(&self, since: u64) -> bool {
-        let age = TICK * u32::try_from(self.deadlines.now().saturating_sub(since)).unwrap_or(u32::MAX);
-        age >= self.idle_time.get()
+        self.age(since) >= self.idle_time.get()
+    }
+
+    fn age(&self, since: u64) -> Duration {
+        TICK * u32::try_from(self.deadlines.now().saturating_sub(since)).unwrap_or(u32::MAX)
+    }
+
+    /// What ticks on this thread.
+    pub(super) const fn deadlines(&self) -> &Rc<Deadlines> {
+        &self.deadlines
     }
 
     /// What the upstream gets to see, and how long it may take.

@@ -12,10 +12,10 @@ use crate::config::settings::Settings;
 use crate::config::settings::upstream::Upstream;
 use crate::domain::clock::instant;
 use crate::log::Log;
-use crate::tls::HTTP_11;
 use crate::tls::client::{ClientSide, link};
 use crate::tls::hot::Renewable;
 use crate::tls::material::Unusable;
+use crate::tls::{H2, HTTP_11};
 
 /// One token server.
 pub struct Remote {
@@ -63,7 +63,8 @@ impl Remotes {
 impl Remote {
     /// Reads what its link needs.
     fn load(settings: &Upstream) -> Result<Arc<Self>, Unusable> {
-        let side = settings.tls.as_ref().map(|tls| link(tls, &[HTTP_11])).transpose()?;
+        let protocols: &[&[u8]] = if settings.http2 { &[H2, HTTP_11] } else { &[HTTP_11] };
+        let side = settings.tls.as_ref().map(|tls| link(tls, protocols)).transpose()?;
         let named = settings.tls.as_ref().and_then(|tls| tls.server_name.clone());
         let name = named.or_else(|| settings.target.server_name());
         let tls = side.map(Arc::new).zip(name);
