@@ -5,6 +5,7 @@ mod frames;
 mod http2;
 mod scripted;
 mod several;
+mod storm;
 mod tls;
 
 use crate::support::http::form_post;

@@ -60,7 +60,7 @@ fn a_server_that_chooses_http_1_1_is_spoken_to_so() {
 fn one_that_is_full_gets_no_more_and_the_others_wait() {
     let (upstream, setup) = scripted(H2);
     upstream.allow_streams(2);
-    upstream.script(|_, _, _| [vec![Step::Pause(Duration::from_millis(5))], well(H2)].concat());
+    upstream.script(|_, _, _| [vec![Step::Pause(Duration::from_millis(50))], well(H2)].concat());
     let sidecar = setup.start();
     // The first tells how many there may be.
     assert_eq!(ask(&sidecar, "first").status, 200);

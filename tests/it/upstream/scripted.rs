@@ -36,6 +36,13 @@ pub(super) enum Step {
     Stall,
 }
 
+impl Step {
+    /// Whether it says which request was the last.
+    fn goes_away(&self) -> bool {
+        matches!(self, Self::Frames(all) if all.iter().any(|frame| frame.kind == frames::GOAWAY))
+    }
+}
+
 /// How it is spoken to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Protocol {
@@ -212,7 +219,7 @@ fn serve_h2(shared: &Shared, stream: &mut Stream, connection: usize) {
     if stream.write_all(&settings.bytes(0)).is_err() {
         return;
     }
-    let mut bodies = HashMap::<u32, Vec<u8>>::new();
+    let (mut bodies, mut highest, mut last) = (HashMap::<u32, Vec<u8>>::new(), 0, u32::MAX);
     while let Some((frame, on)) = Frame::read(stream) {
         match frame.kind {
             frames::SETTINGS if frame.flags & frames::ACK == 0 => {
@@ -222,6 +229,8 @@ fn serve_h2(shared: &Shared, stream: &mut Stream, connection: usize) {
                 _ = stream.write_all(&Frame::new(frames::PING, frames::ACK, frame.payload).bytes(0));
             }
             frames::RST_STREAM => _ = shared.resets.fetch_add(1, Ordering::Relaxed),
+            // What comes after the last one that a GOAWAY named is not acted on (RFC 9113 section 6.8).
+            frames::HEADERS | frames::DATA if on > last => {}
             frames::HEADERS | frames::DATA => {
                 let body = bodies.entry(on).or_default();
                 if frame.kind == frames::DATA {
@@ -231,7 +240,16 @@ fn serve_h2(shared: &Shared, stream: &mut Stream, connection: usize) {
                     continue;
                 }
                 let id = id_of(&bodies.remove(&on).unwrap_or_default());
-                for step in arrived(shared, &id, connection) {
+                let mut steps = arrived(shared, &id, connection);
+                // It cannot say that this was the last that it took when it took a later one.
+                let goes_away = steps.iter().any(Step::goes_away);
+                if on < highest && goes_away {
+                    steps = well(Protocol::H2);
+                } else if goes_away {
+                    last = on;
+                }
+                highest = highest.max(on);
+                for step in steps {
                     if matches!(step, Step::Stall) {
                         break;
                     }

@@ -23,6 +23,7 @@ fn each_endpoint_has_the_upstream_that_it_names_with_its_rules() {
     third.answer(Answer::Silence);
     let config = format!(
         r#"
+        proxy.workers = 1
         upstream.allowed_hosts = ["proxy.test"]
         endpoint = [
             {{ path = "/token" }},
