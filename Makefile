@@ -29,3 +29,4 @@ bench: peers
 
 soak: test
 	MUTANTS=20000 $(CARGO) test --release --locked --test it mutants
+	FAULTS=1000000 LEAVERS=10000 $(CARGO) test --release --locked --test it upstream::

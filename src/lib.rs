@@ -24,8 +24,8 @@
 //! Sideways on floor 1: `config -> hash`, `extract -> config`, `registry -> attempt, config, extract, hash`,
 //! `verify -> config, extract, hash, registry`, `admission -> throttle`, `lifecycle -> config, registry`,
 //! `rewrite -> config, extract, forwarded, head, registry, verify`, `provider -> attempt, hash`.
-//! On floor 2: `net -> metrics, tls`, `upstream -> metrics, net, tls`, `reload -> source, log, metrics`,
-//! `usage -> log`, `fleet -> metrics`, `management -> tls`.
+//! On floor 2: `net -> metrics, tls`, `upstream -> log, metrics, net, tls`, `reload -> source, log, metrics`,
+//! `usage -> log`, `fleet -> metrics, tls`, `management -> tls`.
 //! On floor 3: `telemetry -> proxy`, `cli -> admin, demo`.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing))]
 

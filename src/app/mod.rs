@@ -62,7 +62,7 @@ impl App {
     }
 
     async fn serve(self, metrics: Arc<Metrics>, log: Log) -> anyhow::Result<()> {
-        let Launch { settings, loaded, links, clock, warnings, origin, announce } = self.0;
+        let Launch { settings, remotes, loaded, links, clock, warnings, origin, announce } = self.0;
         for warning in &warnings {
             log.warn("configuration", &[("warning", warning)]);
         }
@@ -92,7 +92,8 @@ impl App {
             clock: clock.clone(),
             settings: settings.clone(),
         });
-        let (planes, threads) = planes::start(&shared, links.proxy.as_ref(), &log)?;
+        let certificates: Vec<_> = links.all.into_iter().chain(remotes.renewable()).collect();
+        let (planes, threads) = planes::start(&shared, remotes, links.proxy.as_ref(), &log)?;
 
         let triggers = match &origin {
             Some(_) => {
@@ -138,7 +139,7 @@ impl App {
         };
         tokio::task::spawn_local(notices::follow(shared.snapshot.clone(), clock.clone(), log.clone()));
         tokio::task::spawn_local(certificates::follow(
-            links.all,
+            certificates,
             metrics.certificates.clone(),
             clock.clone(),
             log.clone(),

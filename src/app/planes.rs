@@ -16,7 +16,8 @@ use crate::proxy::report::Reporter;
 use crate::proxy::settle::{Batch, Settler};
 use crate::proxy::{Proxy, Shared};
 use crate::tls::server::ServerSide;
-use crate::upstream::pool::Pool;
+use crate::upstream::pool::{Pool, Pools};
+use crate::upstream::remote::Remotes;
 
 /// Batches that may wait for the control thread.
 const BATCHES: usize = 256;
@@ -38,13 +39,13 @@ pub(super) struct Planes {
 /// Starts the threads, and the task that finds out why credentials were refused.
 pub(super) fn start(
     shared: &Arc<Shared>,
+    remotes: Remotes,
     tls: Option<&Arc<ServerSide>>,
     log: &Log,
 ) -> anyhow::Result<(Planes, Vec<JoinHandle<()>>)> {
     let (settle, batches) = mpsc::channel(BATCHES);
     tokio::task::spawn_local(settle_all(batches, shared.clone(), log.clone()));
-    let settings = &shared.settings;
-    let upstream = Arc::new(settings.upstream.clone());
+    let (settings, remotes) = (&shared.settings, Arc::new(remotes));
     let proxy = &settings.proxy;
     let entry = Arc::new(Entry {
         proxy_protocol: proxy.proxy_protocol.then(|| proxy.trusted_proxies.clone()),
@@ -77,7 +78,7 @@ pub(super) fn start(
         };
         planes.lanes.push(Lane { connections, load: load.clone() });
         planes.orders.push(orders);
-        let (shared, log, upstream, settle) = (shared.clone(), log.clone(), upstream.clone(), planes.settle.clone());
+        let (shared, log, remotes, settle) = (shared.clone(), log.clone(), remotes.clone(), planes.settle.clone());
         let run = move || {
             let aftermath = move |batch| {
                 settle.try_send(Settle::Batch(batch)).map_err(|error| match error.into_inner() {
@@ -86,9 +87,12 @@ pub(super) fn start(
                 })
             };
             let failed = worker::run(start, |deadlines| {
-                let pool = Pool::new(upstream, shared.metrics.clone(), Rc::clone(deadlines));
+                let pool = |remote: &_| {
+                    Pool::new(Arc::clone(remote), shared.metrics.clone(), log.clone(), Rc::clone(deadlines))
+                };
+                let pools = Pools::new(&remotes, pool);
                 let reporter = Reporter::new(shared.clone(), log.clone(), Box::new(aftermath));
-                Proxy::new(shared, pool, reporter, load)
+                Proxy::new(shared, pools, reporter, load)
             });
             if let Err(error) = failed {
                 log.error("a data-plane thread could not start", &[("error", &error)]);

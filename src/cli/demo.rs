@@ -1,5 +1,6 @@
 //! `relatch demo`: prints what there is to try, and runs until Ctrl-C.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use super::{Bound, Launch, Next, setup};
@@ -19,6 +20,10 @@ pub fn run() -> anyhow::Result<Next> {
         Ok(settings) => settings,
         Err(errors) => return Ok(Next::Exit(setup::refuse(&errors))),
     };
+    let remotes = match setup::remotes(&settings, Path::new("demo")) {
+        Ok(remotes) => remotes,
+        Err(errors) => return Ok(Next::Exit(setup::refuse(&errors))),
+    };
     let clock = Arc::new(Clock::start());
     let snapshot = demo::snapshot(&clients, &clock)?;
     let loaded = Loaded { snapshot, warnings: Vec::new(), seen: Seen::default() };
@@ -28,6 +33,7 @@ pub fn run() -> anyhow::Result<Next> {
         let _closed = super::say(&banner(bound, &path, &clients));
     });
     Ok(Next::Serve(Box::new(Launch {
+        remotes,
         settings,
         loaded,
         links: Links::default(),

@@ -41,6 +41,7 @@ use crate::domain::clock::Clock;
 use crate::domain::mint;
 use crate::reload::Loaded;
 use crate::tls::links::Links;
+use crate::upstream::remote::Remotes;
 
 /// Rotate OAuth client secrets without downtime.
 ///
@@ -141,6 +142,8 @@ pub enum Next {
 pub struct Launch {
     /// What is fixed.
     pub settings: Settings,
+    /// The token servers, and what secures the links to them.
+    pub remotes: Remotes,
     /// The first list.
     pub loaded: Loaded,
     /// What its connections are secured with.

@@ -28,7 +28,7 @@ pub fn run(path: &Path, arguments: &Arguments) -> anyhow::Result<Next> {
             .flatten()
             .collect();
     let clock = Arc::new(Clock::start());
-    let Ready { settings, loaded, warnings, text, links } = match setup::ready(path, &flags, &clock) {
+    let Ready { settings, remotes, loaded, warnings, text, links } = match setup::ready(path, &flags, &clock) {
         Ok(ready) => ready,
         Err((errors, warnings)) => {
             setup::warn(&warnings);
@@ -36,5 +36,5 @@ pub fn run(path: &Path, arguments: &Arguments) -> anyhow::Result<Next> {
         }
     };
     let origin = Some(Origin { path: path.to_owned(), keys: Settings::keys(&text).unwrap_or_default() });
-    Ok(Next::Serve(Box::new(Launch { settings, loaded, links, clock, warnings, origin, announce: None })))
+    Ok(Next::Serve(Box::new(Launch { settings, remotes, loaded, links, clock, warnings, origin, announce: None })))
 }

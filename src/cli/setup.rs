@@ -11,10 +11,13 @@ use crate::domain::clock::Clock;
 use crate::domain::spoken::plural;
 use crate::reload::{self, Loaded};
 use crate::tls::links::Links;
+use crate::tls::material::Unusable;
+use crate::upstream::remote::Remotes;
 
 /// Everything that a start needs.
 pub(super) struct Ready {
     pub(super) settings: Settings,
+    pub(super) remotes: Remotes,
     pub(super) loaded: Loaded,
     pub(super) warnings: Vec<Problem>,
     pub(super) text: String,
@@ -31,14 +34,24 @@ pub(super) fn ready(
     let mut problems = problems;
     let links = settings.as_ref().map(|settings| Links::read(settings, &mut problems)).unwrap_or_default();
     let Problems { mut errors, warnings } = problems;
-    match settings.map(|settings| (reload::load(&settings, clock), settings)) {
-        Some((Ok(loaded), settings)) if errors.is_empty() => Ok(Ready { settings, loaded, warnings, text, links }),
-        Some((Err(more), _)) => {
-            errors.extend(more.0);
+    let Some(settings) = settings else { return Err((ConfigErrors(errors), warnings)) };
+    let remotes = remotes(&settings, path).map_err(|found| errors.extend(found.0));
+    match (reload::load(&settings, clock), remotes) {
+        (Ok(loaded), Ok(remotes)) if errors.is_empty() => {
+            Ok(Ready { settings, remotes, loaded, warnings, text, links })
+        }
+        (loaded, _) => {
+            errors.extend(loaded.err().into_iter().flat_map(|more| more.0));
             Err((ConfigErrors(errors), warnings))
         }
-        _ => Err((ConfigErrors(errors), warnings)),
     }
+}
+
+/// What the links to the token servers need.
+pub(super) fn remotes(settings: &Settings, path: &Path) -> Result<Remotes, ConfigErrors> {
+    let place = || Place::whole(path.display().to_string());
+    let problem = |(key, why): (String, Unusable)| Problem { place: place(), key, message: why.to_string() };
+    Remotes::load(settings).map_err(|unusable| ConfigErrors(unusable.into_iter().map(problem).collect()))
 }
 
 /// The settings of a file, with the environment over it. `flags` win over both.

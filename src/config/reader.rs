@@ -176,6 +176,29 @@ impl<'r, 't> Section<'r, 't> {
         items.iter().enumerate().map(read_item).collect()
     }
 
+    /// Reads each table of a table whose keys are names that the operator chose.
+    pub fn named<T>(&mut self, key: &'static str, mut read: impl FnMut(&mut Self, &str) -> T) -> Vec<T> {
+        if self.schema.is_some() {
+            let mut item = Section::empty(self.reading, String::new(), 0, Some(Map::new()));
+            read(&mut item, "");
+            let schema = item.finish();
+            self.describe(key, || json!({"type": "object", "additionalProperties": schema}));
+        }
+        let Some(node) = self.find(key) else { return Vec::new() };
+        let Value::Table(entries) = &node.value else {
+            self.error_at(node, key, format!("expected a table of tables ([{key}.NAME]), found {}", node.value.kind()));
+            return Vec::new();
+        };
+        let path = self.join(key);
+        let read_item = |(name, _, item): &'r (String, std::ops::Range<usize>, Node)| {
+            let mut inner = Section::at(self.reading, format!("{path}.{name}"), item, None);
+            let value = read(&mut inner, name);
+            inner.finish();
+            value
+        };
+        entries.iter().map(read_item).collect()
+    }
+
     /// Reports a problem with a key of this table.
     pub fn error(&self, key: &str, message: impl Into<String>) {
         let place = self.place(key, self.offset(key));
@@ -191,9 +214,8 @@ impl<'r, 't> Section<'r, 't> {
     /// Reports the keys that nobody took, and gives the schema of the table if one was written.
     pub fn finish(&mut self) -> Json {
         for (name, span, _) in self.entries.iter().filter(|(name, ..)| !self.known.contains(&name.as_str())) {
-            let nearest = self.known.iter().map(|known| (strsim::jaro_winkler(known, name), known));
-            let message = match nearest.max_by(|a, b| a.0.total_cmp(&b.0)) {
-                Some((score, known)) if score > 0.75 => format!("unknown key: did you mean {known}?"),
+            let message = match nearest(name, self.known.iter().copied()) {
+                Some(known) => format!("unknown key: did you mean {known}?"),
                 _ if self.known.is_empty() => "unknown key".to_owned(),
                 _ => format!("unknown key: known here are {}", self.known.join(", ")),
             };
@@ -244,6 +266,12 @@ impl<'r, 't> Section<'r, 't> {
         let place = self.place(key, node.span.start);
         self.reading.problems.borrow_mut().error(place, self.join(key), message);
     }
+}
+
+/// The one of these that was probably meant, where one is near.
+pub fn nearest<'k>(name: &str, known: impl Iterator<Item = &'k str>) -> Option<&'k str> {
+    let near = known.map(|known| (strsim::jaro_winkler(known, name), known)).filter(|(score, _)| *score > 0.75);
+    near.max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, known)| known)
 }
 
 fn with_doc(mut schema: Json, doc: &str) -> Json {

@@ -9,8 +9,8 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use self::query::{Labelled, ask};
+use crate::config::settings::address::Target;
 use crate::config::settings::operation::{Fleet, Instances};
-use crate::config::settings::upstream::Target;
 use crate::domain::clock::Timestamp;
 use crate::domain::ids::{ClientKey, SecretId};
 use crate::metrics::secrets::escape;

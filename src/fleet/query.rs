@@ -10,11 +10,16 @@ use http_body_util::{BodyExt, Empty, Limited};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use serde::Deserialize;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
 
-use crate::config::settings::upstream::Target;
+use crate::config::settings::address::Target;
+use crate::config::settings::tls::ClientTls;
 use crate::domain::ids::{ClientId, ClientKey, SecretId, Tenant};
 use crate::extract::percent;
+use crate::tls::HTTP_11;
+use crate::tls::client::link;
 
 /// For a whole question. Somebody waits for it.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -52,8 +57,19 @@ pub(super) async fn ask(target: &Target, expression: &str) -> Result<Vec<Labelle
 }
 
 async fn exchange(target: &Target, expression: &str) -> Result<(StatusCode, Bytes), String> {
-    let cannot = |error: &dyn std::error::Error| format!("cannot be asked: {error}");
     let stream = TcpStream::connect((target.host.as_str(), target.port)).await.map_err(|e| cannot(&e))?;
+    let Some(name) = target.server_name() else { return converse(stream, target, expression).await };
+    let side = link(&ClientTls::default(), &[HTTP_11]).map_err(|e| cannot(&e))?;
+    // On the heap: a handshake is large, and few have one.
+    let secured = Box::pin(TlsConnector::from(side.config()).connect(name, stream)).await.map_err(|e| cannot(&e))?;
+    Box::pin(converse(secured, target, expression)).await
+}
+
+async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: S,
+    target: &Target,
+    expression: &str,
+) -> Result<(StatusCode, Bytes), String> {
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(|e| cannot(&e))?;
     let mut path = b"/api/v1/query?query=".to_vec();
     percent::encode(expression.as_bytes(), &mut path);
@@ -73,6 +89,10 @@ async fn exchange(target: &Target, expression: &str) -> Result<(StatusCode, Byte
     // Driven together: whoever asks may have no place for a task of its own.
     let (answer, _how_the_connection_ended) = tokio::join!(asking, connection);
     answer
+}
+
+fn cannot(error: &dyn std::error::Error) -> String {
+    format!("cannot be asked: {error}")
 }
 
 #[derive(Deserialize)]

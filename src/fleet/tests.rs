@@ -44,7 +44,7 @@ fn serve(status: &'static str, answers: Answers) -> (SocketAddr, Arc<Mutex<Vec<S
 
 fn prometheus(address: SocketAddr) -> Prometheus {
     let (host, port, authority) = (address.ip().to_string(), address.port(), address.to_string());
-    Prometheus { target: Target { host, port, authority }, window: WINDOW, tenants: false }
+    Prometheus { target: Target { https: false, host, port, authority }, window: WINDOW, tenants: false }
 }
 
 fn wait<T>(question: impl Future<Output = T>) -> T {

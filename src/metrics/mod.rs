@@ -61,6 +61,8 @@ pub struct Metrics {
 pub struct UpstreamErrors {
     /// No connection.
     pub connect: IntCounter,
+    /// A connection, and no secure link.
+    pub tls: IntCounter,
     /// No whole answer in time.
     pub timeout: IntCounter,
     /// The connection broke before the answer was whole.
@@ -163,6 +165,7 @@ impl Metrics {
             )?,
             upstream_errors: UpstreamErrors {
                 connect: upstream_errors.with_label_values(&["connect"]),
+                tls: upstream_errors.with_label_values(&["tls"]),
                 timeout: upstream_errors.with_label_values(&["timeout"]),
                 closed: upstream_errors.with_label_values(&["closed"]),
                 protocol: upstream_errors.with_label_values(&["protocol"]),

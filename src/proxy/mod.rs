@@ -47,7 +47,7 @@ use crate::registry::Snapshot;
 use crate::rewrite::{Original, preflight};
 use crate::throttle::Throttle;
 use crate::upstream::exchange::{Answer, exchange};
-use crate::upstream::pool::Pool;
+use crate::upstream::pool::Pools;
 use crate::verify::slow::Work;
 use crate::work;
 
@@ -74,7 +74,7 @@ pub struct Shared {
 /// The proxy of one data-plane thread.
 pub struct Proxy {
     shared: Arc<Shared>,
-    pool: Rc<Pool>,
+    pools: Pools,
     reporter: Reporter,
     load: Arc<Load>,
     draining: Cell<bool>,
@@ -90,8 +90,8 @@ enum Body {
 
 impl Proxy {
     /// A proxy with its own connections and buffers.
-    pub fn new(shared: Arc<Shared>, pool: Rc<Pool>, reporter: Reporter, load: Arc<Load>) -> Rc<Self> {
-        Rc::new(Self { shared, pool, reporter, load, draining: Cell::new(false) })
+    pub fn new(shared: Arc<Shared>, pools: Pools, reporter: Reporter, load: Arc<Load>) -> Rc<Self> {
+        Rc::new(Self { shared, pools, reporter, load, draining: Cell::new(false) })
     }
 
     /// Steps 2 to 9, told as they happen to `notes`.
@@ -107,11 +107,12 @@ impl Proxy {
         let head = Head::check(parts.version, &parts.headers)?;
         notes.request_id = head.request_id.cloned();
         let (route, tenant) = shared.routes.find(&parts.method, &parts.uri, notes)?;
+        let pool = self.pools.of(route.endpoint.upstream);
         let caller = conn.caller(&shared.settings.proxy.trusted_proxies, &parts.headers, head.host);
         notes.peer = caller.address;
-        shared.routes.check_host(head.host)?;
+        route.check_host(head.host)?;
         // A believed proxy may tell of another one, of which the upstream is told.
-        shared.routes.check_host(caller.host())?;
+        route.check_host(caller.host())?;
         let query = route.check(parts)?;
         let original = Original {
             uri: route.upstream_uri(tenant, query.as_ref())?,
@@ -122,14 +123,14 @@ impl Proxy {
             cors: route.endpoint.auth == EndpointAuth::Optional,
         };
         if parts.method == Method::OPTIONS {
-            conn.enter(Phase::Upstream);
-            let outbound = preflight(&original, &shared.settings.upstream);
-            return Ok(exchange(&self.pool, conn, outbound).await?);
+            pool.begin(conn);
+            let outbound = preflight(&original, pool.rules());
+            return Ok(exchange(pool, conn, outbound).await?);
         }
 
         let body = read::body(body, conn, route.endpoint.max_body).await?;
         notes.body_is_read = true;
-        conn.enter(Phase::Upstream);
+        pool.begin(conn);
         let body = if route.endpoint.json && head.is_json() {
             Body::OfJson(json::to_form(&body).map_err(|unreadable| self.unreadable(unreadable, notes))?)
         } else {
@@ -151,8 +152,8 @@ impl Proxy {
             self.reporter.sample(verified, caller.address, &parts.headers, now);
         }
         match cleared.identity() {
-            Some(whose) => self.send_replaced(conn, &original, &form, cleared.passage(), whose, now).await,
-            None => self.send(conn, &original, &form, cleared.passage()).await,
+            Some(whose) => self.send_replaced((pool, conn), &original, &form, cleared.passage(), whose, now).await,
+            None => send::once(pool, conn, &original, &form, cleared.passage()).await,
         }
     }
 
@@ -206,7 +207,7 @@ impl Service for Proxy {
     }
 
     fn tick(&self) {
-        self.pool.sweep();
+        self.pools.sweep();
         self.reporter.tick();
     }
 

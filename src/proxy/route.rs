@@ -11,10 +11,9 @@ use crate::config::settings::{Endpoint, Settings};
 use crate::domain::oauth::Refusal;
 use crate::extract::form::{Form, FormCredentials};
 
-/// The paths we serve, and the Hosts we answer for.
+/// The paths we serve.
 pub struct Routes {
     routes: Vec<Route>,
-    allowed_hosts: Vec<String>,
 }
 
 /// One endpoint.
@@ -23,6 +22,7 @@ pub struct Route {
     pub endpoint: Endpoint,
     /// What the upstream sees where that does not depend on the tenant.
     upstream: Option<Uri>,
+    allowed_hosts: Vec<String>,
 }
 
 /// The route of a request, and the tenant that its path names; empty where it names none.
@@ -35,12 +35,13 @@ impl Routes {
             upstream: Some(&endpoint.upstream_path)
                 .filter(|path| !path.has_tenant())
                 .and_then(|path| path.as_str().parse().ok()),
+            allowed_hosts: settings
+                .all_upstreams()
+                .nth(endpoint.upstream)
+                .map_or_else(Vec::new, |upstream| upstream.allowed_hosts.clone()),
             endpoint: endpoint.clone(),
         };
-        Self {
-            routes: settings.endpoints.iter().map(route).collect(),
-            allowed_hosts: settings.upstream.allowed_hosts.clone(),
-        }
+        Self { routes: settings.endpoints.iter().map(route).collect() }
     }
 
     /// The route of a path, compared byte for byte: nothing is decoded, folded or trimmed.
@@ -65,6 +66,13 @@ impl Routes {
         of(true).or_else(|| of(false))
     }
 
+    /// The path at an index, for labels and logs.
+    pub fn name(&self, at: Option<usize>) -> &str {
+        at.and_then(|at| self.routes.get(at)).map_or("other", |route| route.endpoint.path.as_str())
+    }
+}
+
+impl Route {
     /// Refuses a Host that we do not answer for. A port in the header is overlooked where the list has none.
     pub fn check_host(&self, host: Option<&HeaderValue>) -> Result<(), Refusal> {
         if self.allowed_hosts.is_empty() {
@@ -79,13 +87,6 @@ impl Routes {
         if self.allowed_hosts.iter().any(allowed) { Ok(()) } else { Err(Refusal::Misdirected) }
     }
 
-    /// The path at an index, for labels and logs.
-    pub fn name(&self, at: Option<usize>) -> &str {
-        at.and_then(|at| self.routes.get(at)).map_or("other", |route| route.endpoint.path.as_str())
-    }
-}
-
-impl Route {
     /// Refuses a query where none is expected, and any method but POST; endpoints that browsers call take a preflight.
     /// Gives the query, where there is one that may pass.
     pub fn check<'p>(&self, parts: &'p Parts) -> Result<Option<Form<'p>>, Refusal> {
@@ -150,8 +151,9 @@ mod tests {
 
     #[test]
     fn a_host_is_allowed_with_or_without_its_port() {
-        let routes = |hosts: &[&str]| Routes {
-            routes: Vec::new(),
+        let route = |hosts: &[&str]| Route {
+            endpoint: Endpoint::at(crate::config::settings::path::PathTemplate::default()),
+            upstream: None,
             allowed_hosts: hosts.iter().map(|h| (*h).to_owned()).collect(),
         };
         for (allowed, host, ok) in [
@@ -164,7 +166,7 @@ mod tests {
             (&["[::1]"], "[::1]:80", true),
         ] {
             assert_eq!(
-                routes(allowed).check_host(Some(&HeaderValue::from_static(host))).is_ok(),
+                route(allowed).check_host(Some(&HeaderValue::from_static(host))).is_ok(),
                 ok,
                 "{allowed:?} {host}"
             );

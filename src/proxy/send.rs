@@ -14,25 +14,26 @@ use crate::registry::{Client, UpstreamIdentity};
 use crate::rewrite::{Original, Passage, rewrite};
 use crate::upstream::UpstreamError;
 use crate::upstream::exchange::{Answer, AnswerBody, exchange};
+use crate::upstream::pool::Pool;
+
+/// Sends a request as it is, with whatever credentials it carries or none.
+pub(super) async fn once(
+    pool: &Rc<Pool>,
+    conn: &Rc<Conn>,
+    original: &Original<'_>,
+    form: &Form<'_>,
+    passage: Passage<'_>,
+) -> Result<Answer, Failure> {
+    let outbound = rewrite(original, form, passage, None, pool.rules());
+    Ok(exchange(pool, conn, outbound).await?)
+}
 
 impl Proxy {
-    /// Sends a request as it is, with whatever credentials it carries or none.
-    pub(super) async fn send(
-        &self,
-        conn: &Rc<Conn>,
-        original: &Original<'_>,
-        form: &Form<'_>,
-        passage: Passage<'_>,
-    ) -> Result<Answer, Failure> {
-        let outbound = rewrite(original, form, passage, None, &self.shared.settings.upstream);
-        Ok(exchange(&self.pool, conn, outbound).await?)
-    }
-
     /// Sends a request with the client's own upstream secret, and with the next one where the upstream refuses it. Where it
     /// lately refused all of them it is not asked.
     pub(super) async fn send_replaced(
         &self,
-        conn: &Rc<Conn>,
+        (pool, conn): (&Rc<Pool>, &Rc<Conn>),
         original: &Original<'_>,
         form: &Form<'_>,
         passage: Passage<'_>,
@@ -44,8 +45,8 @@ impl Proxy {
         let mut attempts = begun.map_err(UpstreamError::CredentialsResting)?;
         loop {
             let secret = identity.secrets.get(attempts.current());
-            let outbound = rewrite(original, form, passage, secret, &self.shared.settings.upstream);
-            let (answer, said) = understood(exchange(&self.pool, conn, outbound).await?).await?;
+            let outbound = rewrite(original, form, passage, secret, pool.rules());
+            let (answer, said) = understood(exchange(pool, conn, outbound).await?).await?;
             match said {
                 Said::Unclear => return Ok(answer),
                 Said::Accepted => {

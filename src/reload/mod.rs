@@ -326,7 +326,7 @@ fn take(
     let ground = Ground {
         files: &content.files,
         previous,
-        forwards: settings.upstream.credential == CredentialMode::Forward,
+        forwards: settings.all_upstreams().any(|upstream| upstream.credential == CredentialMode::Forward),
         endpoints: &settings.endpoints,
         keep_revoked: settings.clients.keep_revoked,
         now,

@@ -4,6 +4,7 @@
 //! TLS 1.2 and 1.3 with the suites that rustls has; no early data, which could be delivered twice (RFC 8446 section 8).
 
 pub mod client;
+pub mod fault;
 pub mod hot;
 pub mod links;
 pub mod material;

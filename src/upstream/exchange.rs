@@ -11,17 +11,19 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use http::header::{self, HeaderMap};
-use http::{HeaderName, Response, StatusCode};
+use http::{HeaderName, Request, Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::Full;
 use hyper::body::Incoming;
 
-use super::UpstreamError;
 use super::connection::Live;
+use super::multiplex::{Lease, multiplex};
 use super::pool::Pool;
+use super::{Unreached, UpstreamError};
 use crate::domain::clock::instant;
 use crate::net::conn::Conn;
 use crate::rewrite::Outbound;
+use crate::tls::fault;
 
 /// An answer: its head, and its body as far as it is here.
 pub struct Answer {
@@ -45,17 +47,45 @@ pub enum AnswerBody {
 pub struct Coming {
     first: Option<Bytes>,
     incoming: Incoming,
-    live: Option<Box<Live>>,
+    carrier: Option<Carrier>,
     pool: Rc<Pool>,
     conn: Rc<Conn>,
+}
+
+/// What brings an answer here.
+pub(super) enum Carrier {
+    /// A connection of its own, which is driven by who waits for it.
+    Own(Box<Live>),
+    /// A stream of one that many share and that drives itself.
+    Shared(Lease),
 }
 
 /// Sends a request and waits for the head of the answer; of the body, takes what came with it.
 pub async fn exchange(pool: &Rc<Pool>, conn: &Rc<Conn>, outbound: Outbound) -> Result<Answer, UpstreamError> {
     let active = Active::on(pool);
-    let mut request = outbound.into_request(Full::new);
+    let request = outbound.into_request(Full::new);
+    let (response, carrier) = if pool.rules().http2 {
+        Box::pin(multiplex(pool, conn, request)).await?
+    } else {
+        send(pool, conn, request, None).await?
+    };
+    // Nobody asked for another protocol, and what follows such an answer is no body.
+    if response.status().is_informational() {
+        return Err(UpstreamError::Protocol);
+    }
+    active.answered();
+    begin(response, carrier, pool, conn)
+}
+
+/// Sends it over a connection of its own: `opened`, where there is one already.
+pub(super) async fn send(
+    pool: &Rc<Pool>,
+    conn: &Rc<Conn>,
+    mut request: Request<Full<Bytes>>,
+    mut opened: Option<Box<Live>>,
+) -> Result<(Response<Incoming>, Carrier), UpstreamError> {
     loop {
-        let idle = pool.take();
+        let idle = opened.take().or_else(|| pool.take());
         let fresh = idle.is_none();
         let mut live = match idle {
             Some(live) => live,
@@ -64,24 +94,18 @@ pub async fn exchange(pool: &Rc<Pool>, conn: &Rc<Conn>, outbound: Outbound) -> R
         let mut response = pin!(live.sender.try_send_request(request));
         let answered = poll_fn(|cx| answer(response.as_mut(), |cx| drive(&mut live, cx), cx).map(Ok));
         match unless_late(conn, answered).await? {
-            // Nobody asked for another protocol, and what follows such an answer is no body.
-            Ok(response) if response.status().is_informational() => return Err(UpstreamError::Protocol),
-            Ok(response) => {
-                active.answered();
-                return begin(response, live, pool, conn);
-            }
+            Ok(response) => return Ok((response, Carrier::Own(live))),
             Err(mut error) => match error.take_message() {
                 // Not a byte of it was written: another connection may have it.
                 Some(untouched) if !fresh => request = untouched,
-                Some(_) => return Err(UpstreamError::Closed),
-                None => return Err(kind(error.error())),
+                _ => return Err(kind(error.error(), pool)),
             },
         }
     }
 }
 
 /// Waits until the deadline of the connection's phase at the longest.
-async fn unless_late<T>(
+pub(super) async fn unless_late<T>(
     conn: &Conn,
     future: impl Future<Output = Result<T, UpstreamError>>,
 ) -> Result<T, UpstreamError> {
@@ -113,13 +137,13 @@ fn drive(live: &mut Live, cx: &mut Context<'_>) {
 /// Takes what of the body came with the head; mostly that is all of it, and the connection is free again at once.
 fn begin(
     response: Response<Incoming>,
-    live: Box<Live>,
+    carrier: Carrier,
     pool: &Rc<Pool>,
     conn: &Rc<Conn>,
 ) -> Result<Answer, UpstreamError> {
     let (mut parts, incoming) = response.into_parts();
     drop_hop_by_hop(&mut parts.headers, pool)?;
-    let mut coming = Coming { first: None, incoming, live: Some(live), pool: pool.clone(), conn: conn.clone() };
+    let mut coming = Coming { first: None, incoming, carrier: Some(carrier), pool: pool.clone(), conn: conn.clone() };
     let first = coming.poll_data(&mut asleep());
     let body = match first {
         Poll::Ready(None) => AnswerBody::Whole(Bytes::new()),
@@ -181,8 +205,24 @@ const HOP_BY_HOP: [HeaderName; 9] = [
     HeaderName::from_static("proxy-authentication-info"),
 ];
 
-fn kind(error: &hyper::Error) -> UpstreamError {
-    if error.is_parse() || error.is_parse_too_large() { UpstreamError::Protocol } else { UpstreamError::Closed }
+/// What an error of a connection is, as an error of the upstream.
+pub(super) fn kind(error: &hyper::Error, pool: &Pool) -> UpstreamError {
+    if error.is_parse() || error.is_parse_too_large() {
+        return UpstreamError::Protocol;
+    }
+    // No answer to a ping.
+    if error.is_timeout() {
+        return UpstreamError::Timeout;
+    }
+    let Some(source) = std::error::Error::source(error) else { return UpstreamError::Closed };
+    if let Some(fault) = source.downcast_ref::<h2::Error>() {
+        return if fault.is_library() { UpstreamError::Protocol } else { UpstreamError::Closed };
+    }
+    // With TLS 1.3 a server says only after the handshake that it does not take our certificate.
+    match source.downcast_ref() {
+        Some(alert) if fault::of(alert).is_some() => pool.refused(Unreached::tls(alert)),
+        _ => UpstreamError::Closed,
+    }
 }
 
 impl Coming {
@@ -194,9 +234,12 @@ impl Coming {
         if self.conn.is_late() {
             return Poll::Ready(Some(Err(UpstreamError::Timeout)));
         }
-        let mut polled = Pin::new(&mut self.incoming).poll_frame(&mut asleep());
+        let mut polled = match self.carrier {
+            Some(Carrier::Shared(_)) => Pin::new(&mut self.incoming).poll_frame(cx),
+            _ => Pin::new(&mut self.incoming).poll_frame(&mut asleep()),
+        };
         if polled.is_pending()
-            && let Some(live) = &mut self.live
+            && let Some(Carrier::Own(live)) = &mut self.carrier
         {
             drive(live, cx);
             polled = Pin::new(&mut self.incoming).poll_frame(&mut asleep());
@@ -215,8 +258,8 @@ impl Coming {
                 Err(_trailers) => self.poll_data(cx),
             },
             Poll::Ready(Some(Err(error))) => {
-                self.live = None;
-                Poll::Ready(Some(Err(kind(&error))))
+                self.carrier = None;
+                Poll::Ready(Some(Err(kind(&error, &self.pool))))
             }
             Poll::Ready(None) => {
                 self.give_back();
@@ -228,7 +271,7 @@ impl Coming {
     /// The connection may serve others once it has noticed the end itself, unless more came than was announced. It must
     /// be driven here: one that notices the end only when it is taken again is not done with it then.
     fn give_back(&mut self) {
-        if let Some(mut live) = self.live.take()
+        if let Some(Carrier::Own(mut live)) = self.carrier.take()
             && live.is_usable(&mut asleep())
         {
             self.pool.give_back(live);
@@ -263,7 +306,7 @@ impl Body for Coming {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.first.is_none() && self.live.is_none() && self.incoming.is_end_stream()
+        self.first.is_none() && self.carrier.is_none() && self.incoming.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {

@@ -1,15 +1,19 @@
-//! The real token endpoint: connections of this thread's own, and one exchange at a time on each.
+//! The real token endpoint: connections of this thread's own, and one exchange at a time on each; with HTTP/2, many.
 //!
 //! The pool is local to its data-plane thread and an exchange is driven by the task of the request itself, so that a
 //! request costs no lock, no other task and no wake-up of another thread.
 
 pub mod connection;
 pub mod exchange;
+pub mod link;
+mod multiplex;
 pub mod pool;
+pub mod remote;
 
 use hyper::StatusCode;
 
 use crate::metrics::UpstreamErrors;
+use crate::tls::fault;
 
 /// Why there is no (whole) answer. `sent` says whether any byte of the request may have been acted on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -17,6 +21,9 @@ pub enum UpstreamError {
     /// No connection: nothing was sent.
     #[error("cannot connect to the upstream")]
     Connect,
+    /// No secure link, or the upstream refused ours.
+    #[error("no TLS with the upstream")]
+    Tls,
     /// No connection in time: nothing was sent.
     #[error("no connection to the upstream in time")]
     ConnectTimeout,
@@ -44,6 +51,7 @@ impl UpstreamError {
         match self {
             Self::ConnectTimeout | Self::Timeout => StatusCode::GATEWAY_TIMEOUT,
             Self::Connect
+            | Self::Tls
             | Self::Closed
             | Self::Protocol
             | Self::CredentialsRejected(_)
@@ -55,11 +63,25 @@ impl UpstreamError {
     pub fn count(self, counters: &UpstreamErrors) {
         match self {
             Self::Connect => &counters.connect,
+            Self::Tls => &counters.tls,
             Self::ConnectTimeout | Self::Timeout => &counters.timeout,
             Self::Closed => &counters.closed,
             Self::Protocol => &counters.protocol,
             Self::CredentialsRejected(_) | Self::CredentialsResting(_) => &counters.credentials_rejected,
         }
         .inc();
+    }
+}
+
+/// Why a connection was not made: the kind of it, and what a person needs to know.
+pub(crate) struct Unreached {
+    error: UpstreamError,
+    why: String,
+}
+
+impl Unreached {
+    /// For want of TLS.
+    fn tls(error: &std::io::Error) -> Self {
+        Self { error: UpstreamError::Tls, why: fault::told(error) }
     }
 }

@@ -44,4 +44,5 @@ mod sockets;
 mod storm;
 mod support;
 mod tenants;
+mod upstream;
 mod usage;

@@ -46,7 +46,7 @@ impl Run<'_> {
             all.len(),
             all.iter().map(line).collect::<Vec<_>>().join("\n"),
             oldest.and_then(|one| one.id.as_deref()).unwrap_or("?"),
-            self.site.client
+            self.site.typed()
         );
         Failure::new(REFUSED, message).into()
     }

@@ -313,7 +313,7 @@ impl Run<'_> {
             _ => format!(
                 "The old one is taken still. Next, when every instance has the new one: `relatch upstream retire {}` with the \
                  same options.",
-                self.site.client
+                self.site.typed()
             ),
         }
     }

@@ -11,6 +11,7 @@ use crate::config::problem::Problems;
 use crate::config::settings::Settings;
 use crate::domain::ids::ClientKey;
 use crate::domain::secret::Secret;
+use crate::domain::spoken::argument;
 use crate::source::file::{self, Patience};
 
 /// A client, and where its upstream secrets are.
@@ -53,6 +54,11 @@ impl Site {
         let read = |path: &PathBuf| file::read_secret(path).map_err(|why| failed(&format!("{} {why}", path.display())));
         let known = files.iter().map(read).collect::<anyhow::Result<Vec<_>>>()?;
         Ok(Self { settings, client: entry.key, upstream, list, files, named, known })
+    }
+
+    /// The client as commands take it.
+    pub(super) fn typed(&self) -> String {
+        argument(self.client.tenant.as_str(), self.client.id.as_str())
     }
 
     /// What the upstream calls the client.

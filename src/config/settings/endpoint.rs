@@ -4,7 +4,7 @@ use super::Proxy;
 use super::kinds::{CredentialMode, EndpointAuth, QueryPolicy};
 use super::path::PathTemplate;
 use super::upstream::{HostPolicy, Upstream};
-use crate::config::reader::{Section, Size};
+use crate::config::reader::{Section, Size, nearest};
 use crate::domain::ids::{ClientId, ClientKey};
 
 /// One `[[endpoint]]`: an exact path, or that of every tenant.
@@ -14,6 +14,8 @@ pub struct Endpoint {
     pub path: PathTemplate,
     /// The path that the upstream sees, with the tenant of the caller's.
     pub upstream_path: PathTemplate,
+    /// Which upstream: 0 is `[upstream]`, the others follow in the order of their tables.
+    pub upstream: usize,
     /// Whether a client secret must be presented.
     pub auth: EndpointAuth,
     /// With [`EndpointAuth::None`]: the one client that is served; else the form's `client_id` says it.
@@ -47,8 +49,20 @@ impl Endpoint {
         self.is_egress() && self.reaches(client) && self.client.as_ref().is_none_or(|id| *id == client.id)
     }
 
-    pub(super) fn read_all(root: &mut Section<'_, '_>, proxy: &Proxy, upstream: Option<&Upstream>) -> Vec<Self> {
-        let mut endpoints = root.sections("endpoint", Self::read);
+    pub(super) fn read_all(
+        root: &mut Section<'_, '_>,
+        proxy: &Proxy,
+        upstream: &Option<Upstream>,
+        named: &[Option<Upstream>],
+    ) -> Vec<Self> {
+        let names: Vec<_> = named.iter().map(|one| one.as_ref().map_or("", |one| &one.name)).collect();
+        let mut endpoints = root.sections("endpoint", |section| Self::read(section, &names));
+        for (at, name) in names.iter().enumerate().filter(|(_, name)| !name.is_empty()) {
+            if !endpoints.iter().any(|endpoint| endpoint.upstream == at + 1) {
+                let why = format!("[upstreams.{name}] is used by no [[endpoint]]: write upstream = \"{name}\" there");
+                root.warn("upstreams", why);
+            }
+        }
         for (index, endpoint) in endpoints.iter().enumerate() {
             for earlier in endpoints.iter().take(index).filter(|earlier| earlier.path.rivals(&endpoint.path)) {
                 let why = if earlier.path == endpoint.path {
@@ -60,8 +74,9 @@ impl Endpoint {
             }
         }
         let told_apart = |endpoint: &Self| endpoint.path.has_tenant() == endpoint.upstream_path.has_tenant();
-        let asserts = upstream.is_some_and(|upstream| upstream.credential == CredentialMode::Assert);
-        if let Some(endpoint) = endpoints.iter().find(|endpoint| asserts && !told_apart(endpoint)) {
+        let of = |endpoint: &Self| std::iter::once(upstream).chain(named).nth(endpoint.upstream)?.as_ref();
+        let asserts = |endpoint: &Self| of(endpoint).is_some_and(|its| its.credential == CredentialMode::Assert);
+        if let Some(endpoint) = endpoints.iter().find(|endpoint| asserts(endpoint) && !told_apart(endpoint)) {
             let why = "has no {tenant}, and with credential = \"assert\" the upstream is told of the client's id alone: it could \
                        not tell two tenants' clients apart";
             root.error("endpoint", format!("upstream_path {} {why}", endpoint.upstream_path));
@@ -74,10 +89,11 @@ impl Endpoint {
                 );
                 root.error("endpoint", why);
             }
-            if upstream.is_some_and(|upstream| upstream.host == HostPolicy::Preserve) {
+            let preserves = |endpoint: &&Self| of(endpoint).is_some_and(|its| its.host == HostPolicy::Preserve);
+            if let Some(endpoint) = endpoints.iter().filter(|endpoint| endpoint.is_egress()).find(preserves) {
                 let why = "host = \"preserve\" sends on the Host by which an application calls relatch, and with auth = \
                            \"none\" a token server elsewhere expects its own: write host = \"upstream\"";
-                root.warn("upstream", why);
+                root.warn(if endpoint.upstream == 0 { "upstream" } else { "upstreams" }, why);
             }
         }
         if endpoints.is_empty() {
@@ -86,10 +102,12 @@ impl Endpoint {
         endpoints
     }
 
-    pub(super) fn at(path: PathTemplate) -> Self {
+    /// One of that path, everything else default.
+    pub(crate) fn at(path: PathTemplate) -> Self {
         Self {
             upstream_path: path.clone(),
             path,
+            upstream: 0,
             auth: EndpointAuth::Required,
             client: None,
             query: QueryPolicy::Refuse,
@@ -98,7 +116,7 @@ impl Endpoint {
         }
     }
 
-    fn read(section: &mut Section<'_, '_>) -> Self {
+    fn read(section: &mut Section<'_, '_>, upstreams: &[&str]) -> Self {
         let written: Option<String> =
             section.must("path", "The path that callers use, byte for byte; may have {tenant}");
         let path = template(section, "path", written.as_deref());
@@ -110,6 +128,8 @@ impl Endpoint {
         if upstream_path.has_tenant() && !path.has_tenant() {
             section.error("upstream_path", "has {tenant}, and path does not: nothing says whose");
         }
+        let upstream = section.take("upstream", "Which [upstreams.NAME]; default: [upstream]");
+        let upstream = upstream.map_or(0, |name: String| Self::find(&name, upstreams, section));
         let auth_doc = "required: a client secret; optional: passes without; none: relatch puts one in";
         let read = Self {
             auth: section.or("auth", auth_doc, EndpointAuth::Required),
@@ -119,11 +139,25 @@ impl Endpoint {
             json: section.or("json", "true: JSON is taken too, and sent on as a form", false),
             path,
             upstream_path,
+            upstream,
         };
         if read.client.is_some() && !read.is_egress() {
             section.error("client", "goes with auth = \"none\" only: elsewhere the caller proves who it is");
         }
         read
+    }
+
+    /// The number of the upstream of that name.
+    fn find(name: &str, upstreams: &[&str], section: &Section<'_, '_>) -> usize {
+        if let Some(at) = upstreams.iter().position(|known| *known == name) {
+            return at + 1;
+        }
+        let why = match nearest(name, upstreams.iter().copied()) {
+            Some(known) => format!("there is no [upstreams.{name}]: did you mean {known}?"),
+            None => format!("there is no [upstreams.{name}]: add one, with its url"),
+        };
+        section.error("upstream", why);
+        0
     }
 }
 

@@ -36,21 +36,9 @@ fn mention(section: &mut Section<'_, '_>, keys: &[&'static str]) {
     }
 }
 
-/// A setting whose one value is what this version does anyway.
-fn only_false(section: &mut Section<'_, '_>, key: &'static str) {
-    if section.or(key, NOT_YET, false) {
-        section.error(key, format!("true {NOT_YET}"));
-    }
-}
-
 /// TLS on a listener or towards the upstream.
 pub(super) fn tls(section: &mut Section<'_, '_>) {
     refuse(section, &["tls"]);
-}
-
-/// `[upstream] http2`
-pub(super) fn http2(section: &mut Section<'_, '_>) {
-    only_false(section, "http2");
 }
 
 /// `[log] audit`

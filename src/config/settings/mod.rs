@@ -1,5 +1,6 @@
 //! `relatch.toml` as the program wants it: one struct a section, every default a named constant with its reason.
 
+pub mod address;
 pub mod endpoint;
 pub mod kinds;
 mod later;
@@ -30,6 +31,8 @@ pub struct Settings {
     pub proxy: Proxy,
     /// `[upstream]`: the real token endpoint.
     pub upstream: Upstream,
+    /// `[upstreams.NAME]`: others, for the endpoints that name one.
+    pub upstreams: Vec<Upstream>,
     /// `[[endpoint]]`: what is served; at least one.
     pub endpoints: Vec<Endpoint>,
     /// `[clients]`: the list, and what to do with who is not on it.
@@ -175,6 +178,11 @@ impl Settings {
         (settings.flatten(), problems)
     }
 
+    /// Every upstream; an endpoint's number counts here.
+    pub fn all_upstreams(&self) -> impl Iterator<Item = &Upstream> {
+        std::iter::once(&self.upstream).chain(&self.upstreams)
+    }
+
     /// Every key of a configuration text with its value, to tell what an edit changed; nothing where it does not parse.
     pub fn keys(text: &str) -> Option<Vec<(String, String)>> {
         let node = Doc { name: "", text }.parse(Language::Toml, &mut Problems::default())?;
@@ -186,8 +194,9 @@ impl Settings {
     /// Reads every section; what is missing or wrong is reported to the section and reads as its default.
     pub(super) fn read(root: &mut Section<'_, '_>, base: &Path) -> Option<Self> {
         let proxy = root.section("proxy", |section| Proxy::read(section, base));
-        let upstream = root.section("upstream", |section| Upstream::read(section, base));
-        let endpoints = Endpoint::read_all(root, &proxy, upstream.as_ref());
+        let upstream = root.section("upstream", |section| Upstream::read(section, "", base));
+        let upstreams = root.named("upstreams", |section, name| Upstream::read(section, name, base));
+        let endpoints = Endpoint::read_all(root, &proxy, &upstream, &upstreams);
         let clients = root.section("clients", |section| Clients::read(section, base));
         let basic_decoding = root.section("credentials", |section| {
             section.or("basic_decoding", "How HTTP Basic is read: rfc6749, raw or both", BasicDecoding::Both)
@@ -206,10 +215,12 @@ impl Settings {
         let admin = root.section("admin", |section| Admin::read(section, base));
         let state = root.section("state", |section| State::read(section, base));
         let fleet = root.section("fleet", Fleet::read);
-        let (upstream, clients) = (upstream?, clients?);
+        let upstreams = upstreams.into_iter().collect::<Option<_>>();
+        let (upstream, upstreams, clients) = (upstream?, upstreams?, clients?);
         Some(Self {
             proxy,
             upstream,
+            upstreams,
             endpoints,
             clients,
             basic_decoding,
@@ -454,9 +465,29 @@ mod tests {
 
     #[test]
     fn what_this_version_cannot_do_is_refused_rather_than_ignored() {
-        for text in ["[admin.tls]\ncert = \"a\"\nkey = \"b\"\n", "[upstream.tls]\nca = \"a\"\n"] {
-            let errors = parse(&format!("{LEAST}{text}"), &[]).1;
-            assert!(errors.iter().any(|e| e.contains("not in this version")), "{text}: {errors:?}");
-        }
+        let errors = parse(&format!("{LEAST}[admin.tls]\ncert = \"a\"\n"), &[]).1;
+        assert!(errors.iter().any(|e| e.contains("not in this version")), "{errors:?}");
+    }
+
+    #[test]
+    fn tls_stands_beside_an_https_url_and_needs_none_there() {
+        let https = LEAST.replace("http:", "https:");
+        assert_eq!(parse(&https, &[]).0.unwrap().upstream.tls, Some(tls::ClientTls::default()));
+        assert_eq!(parse(LEAST, &[]).0.unwrap().upstream.tls, None);
+        let with = |least: &str, table: &str| parse(&format!("{least}[upstream.tls]\n{table}"), &[]);
+        let settings = with(&https, "cert = \"c.pem\"\nkey = \"k.pem\"\nserver_name = \"as.internal\"\n").0.unwrap();
+        let tls = settings.upstream.tls.unwrap();
+        assert_eq!(tls.identity, Some(("/etc/relatch/c.pem".into(), "/etc/relatch/k.pem".into())));
+        assert!(with(LEAST, "ca = \"a\"\n").1[0].contains("upstream.tls: goes with an https url"));
+        assert!(with(&https, "cert = \"a\"\n").1[0].contains("cert and key go together"));
+    }
+
+    #[test]
+    fn assert_goes_over_a_link_on_which_we_are_known() {
+        let open = LEAST
+            .replace("http://127.0.0.1", "https://10.0.0.1")
+            .replace("[clients]", "credential = \"assert\"\n[clients]");
+        assert!(parse(&open, &[]).1[0].contains("assert is refused on an open link"));
+        assert!(parse(&format!("{open}[upstream.tls]\ncert = \"c\"\nkey = \"k\"\n"), &[]).0.is_some());
     }
 }

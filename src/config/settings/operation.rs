@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use super::address::Target;
 use super::later;
-use super::upstream::Target;
 use crate::config::reader::Section;
 use crate::config::values::unix_path;
 use crate::{from_text, from_words};

@@ -1,14 +1,13 @@
-//! `[upstream]`: where the real token endpoint is, and what it gets to see.
+//! `[upstream]` and `[upstreams.NAME]`: where the real token endpoints are, and what they get to see.
 
-use std::fmt;
-use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use http::{HeaderName, HeaderValue};
 
+use super::address::Address;
 use super::kinds::CredentialMode;
-use super::later;
+use super::tls::ClientTls;
 use crate::config::reader::Section;
 use crate::config::values;
 use crate::from_text;
@@ -16,8 +15,12 @@ use crate::from_text;
 /// `[upstream]`
 #[derive(Clone, Debug)]
 pub struct Upstream {
+    /// Its name in `[upstreams.NAME]`; empty for `[upstream]`.
+    pub name: String,
     /// Where it is.
     pub target: Address,
+    /// How its certificate is checked, and which is ours; nothing where it is not asked over TLS.
+    pub tls: Option<ClientTls>,
     /// The Host that it sees.
     pub host: HostPolicy,
     /// With [`HostPolicy::Preserve`]: other Hosts get 421; empty means any. Lower case.
@@ -32,99 +35,11 @@ pub struct Upstream {
     pub request_timeout: Duration,
     /// For an idle connection.
     pub idle_timeout: IdleTimeout,
+    /// Whether HTTP/2 is spoken: as ALPN agrees over TLS, else by prior knowledge.
+    pub http2: bool,
     /// Headers that pass beside the ones that always do.
     pub pass_headers: Vec<HeaderName>,
 }
-
-/// Where the upstream is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Address {
-    /// Over TCP.
-    Tcp(Target),
-    /// A unix socket.
-    Unix(PathBuf),
-}
-
-/// What a unix socket is called in a Host header where the caller's is not taken: the name that curl and Docker use.
-const UNIX_AUTHORITY: &str = "localhost";
-
-impl Address {
-    fn parse(text: &str) -> Option<Self> {
-        values::unix_path(text).map(Self::Unix).or_else(|| Target::parse(text).map(Self::Tcp))
-    }
-
-    /// What the Host header calls it.
-    pub fn authority(&self) -> &str {
-        match self {
-            Self::Tcp(target) => &target.authority,
-            Self::Unix(_) => UNIX_AUTHORITY,
-        }
-    }
-
-    /// Whether what is sent there stays on this machine.
-    fn is_closed(&self) -> bool {
-        match self {
-            Self::Tcp(target) => target.is_loopback(),
-            Self::Unix(_) => true,
-        }
-    }
-}
-
-impl fmt::Display for Address {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Tcp(target) => target.fmt(f),
-            Self::Unix(path) => write!(f, "unix:{}", path.display()),
-        }
-    }
-}
-from_text!(
-    Address,
-    "an http URL of a host and a port, such as \"http://127.0.0.1:9000\", or \"unix:PATH\"; paths belong to \
-    [[endpoint]], and https is not in this version",
-    Address::parse
-);
-
-/// A server that is asked over HTTP: `http://host[:port]`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Target {
-    /// A name or an address, without the brackets of IPv6.
-    pub host: String,
-    /// The port.
-    pub port: u16,
-    /// Host and port as a Host header has them.
-    pub authority: String,
-}
-
-impl Target {
-    fn parse(text: &str) -> Option<Self> {
-        let uri: http::Uri = text.parse().ok()?;
-        let authority = uri.authority()?;
-        let bare = matches!(uri.path(), "" | "/") && uri.query().is_none() && !authority.as_str().contains('@');
-        let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_owned();
-        (bare && uri.scheme_str() == Some("http") && !host.is_empty()).then(|| Self {
-            host,
-            port: authority.port_u16().unwrap_or(80),
-            authority: authority.as_str().to_owned(),
-        })
-    }
-
-    /// Whether what is sent there stays on this machine.
-    fn is_loopback(&self) -> bool {
-        self.host == "localhost" || self.host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
-    }
-}
-
-impl fmt::Display for Target {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "http://{}", self.authority)
-    }
-}
-from_text!(
-    Target,
-    "an http URL of a host and a port, such as \"http://127.0.0.1:9090\"; https is not in this version",
-    Target::parse
-);
 
 /// `[upstream] host`
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -191,16 +106,24 @@ const NOT_TO_PASS: [&str; 17] = [
 ];
 
 impl Upstream {
-    pub(super) fn read(section: &mut Section<'_, '_>, base: &Path) -> Option<Self> {
-        later::tls(section);
-        later::http2(section);
-        let mut target: Option<Address> = section.must("url", "Where the real token endpoint is: http or unix:PATH");
+    /// The name of its table.
+    pub fn key(&self) -> String {
+        if self.name.is_empty() { "upstream".to_owned() } else { format!("upstreams.{}", self.name) }
+    }
+
+    pub(super) fn read(section: &mut Section<'_, '_>, name: &str, base: &Path) -> Option<Self> {
+        let mut target: Option<Address> = section.must("url", "Where the token endpoint is: http, https or unix:PATH");
         if let Some(Address::Unix(path)) = &mut target {
             *path = base.join(&*path);
             if let Some(problem) = values::too_long_for_a_socket(path) {
                 section.error("url", problem);
             }
         }
+        let tls = ClientTls::read_in(section, base);
+        if tls.is_some() && target.as_ref().is_some_and(|target| !target.is_https()) {
+            section.error("tls", "goes with an https url: as it stands, nothing of the link is encrypted");
+        }
+        let tls = target.as_ref().filter(|target| target.is_https()).map(|_| tls.unwrap_or_default());
         let host = section.or("host", "The Host it sees: preserve, upstream, or a name", HostPolicy::Preserve);
         let allowed: Vec<String> = section.or("allowed_hosts", "With preserve: other Hosts get 421", Vec::new());
         let credential = section.or("credential", "forward or assert", CredentialMode::Forward);
@@ -209,9 +132,11 @@ impl Upstream {
         if !allowed.is_empty() && host != HostPolicy::Preserve {
             section.error("allowed_hosts", "goes with host = \"preserve\" only");
         }
-        if let (CredentialMode::Assert, Some(false)) = (credential, target.as_ref().map(Address::is_closed)) {
-            let why = "assert is refused on an open link: whoever reaches the upstream could write the header; \
-                       use a loopback upstream or a unix socket";
+        // Where we show a certificate, the upstream can tell us from whoever else reaches it.
+        let known = tls.as_ref().is_some_and(|tls| tls.identity.is_some());
+        if credential == CredentialMode::Assert && target.as_ref().is_some_and(|target| !target.is_closed() && !known) {
+            let why = "assert is refused on an open link: whoever reaches the upstream could write the header; use a \
+                       loopback upstream, a unix socket, or https with [upstream.tls] cert and key";
             section.error("credential", why);
         }
         for (key, header) in
@@ -228,7 +153,9 @@ impl Upstream {
             }
         }
         let read = Self {
+            name: name.to_owned(),
             target: target.clone().unwrap_or_else(|| Address::Unix(PathBuf::new())),
+            tls,
             host,
             allowed_hosts: allowed.iter().map(|host| host.to_ascii_lowercase()).collect(),
             credential,
@@ -236,6 +163,7 @@ impl Upstream {
             connect_timeout: section.or("connect_timeout", "For a connection to be made", CONNECT_TIMEOUT),
             request_timeout: section.or("request_timeout", "For the whole answer", REQUEST_TIMEOUT),
             idle_timeout: section.or("idle_timeout", "For an idle connection; auto or a duration", IdleTimeout::Auto),
+            http2: section.or("http2", "HTTP/2, by ALPN or prior knowledge", false),
             pass_headers: pass_headers.into_iter().map(|header| header.0).collect(),
         };
         target.map(|_| read)
@@ -244,30 +172,4 @@ impl Upstream {
 
 fn default_identity() -> Header {
     Header(HeaderName::from_static("x-relatch-client-id"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_upstream_is_a_host_and_a_port() {
-        let target = Target::parse("http://[::1]:9000").unwrap();
-        assert_eq!((target.host.as_str(), target.port, target.authority.as_str()), ("::1", 9000, "[::1]:9000"));
-        assert_eq!(Target::parse("http://as.internal/").unwrap().port, 80);
-        for bad in
-            ["", "as.internal", "https://a", "file:///etc", "http://a/token", "http://a?x", "http://u:p@a", "unix:/x"]
-        {
-            assert_eq!(Target::parse(bad), None, "{bad}");
-        }
-    }
-
-    #[test]
-    fn assert_wants_a_link_that_nobody_else_can_write_to() {
-        for (host, closed) in
-            [("127.0.0.1", true), ("127.8.8.8", true), ("[::1]", true), ("localhost", true), ("10.0.0.1", false)]
-        {
-            assert_eq!(Target::parse(&format!("http://{host}:1")).unwrap().is_loopback(), closed, "{host}");
-        }
-    }
 }

@@ -77,7 +77,7 @@ fn refused(dir: &Path, there: &str) {
 
 #[test]
 fn an_upstream_that_is_none_writes_nothing_and_is_not_repeated() {
-    for url in ["as.test", "https://as.test", "http://", "http://user:canary-7Hq2@as.test", "http://a b", ""] {
+    for url in ["as.test", "ftp://as.test", "http://", "http://user:canary-7Hq2@as.test", "http://a b", ""] {
         let dir = tempfile::tempdir().unwrap();
         let ran = relatch(dir.path(), &["init", "--upstream", url]);
         assert_eq!(ran.code, Some(1), "{url}: {ran:?}");

@@ -11,7 +11,11 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
+use rustls::ServerConfig;
+
 pub(crate) use seen::Seen;
+
+use super::tls::Security;
 
 /// What the upstream does with a request that it has read whole.
 #[derive(Debug, Clone)]
@@ -94,6 +98,7 @@ struct Shared {
     reports: Mutex<Sender<Arc<Seen>>>,
     script: Mutex<Script>,
     connections: AtomicUsize,
+    security: Security,
     stopped: AtomicBool,
 }
 
@@ -116,10 +121,21 @@ impl Upstream {
             reports: Mutex::new(sender),
             script: Mutex::new(Arc::new(Answer::token)),
             connections: AtomicUsize::new(0),
+            security: Security::default(),
             stopped: AtomicBool::new(false),
         });
         serve::accept(listener, Arc::clone(&shared));
         Self { address, shared, reports }
+    }
+
+    /// From now on each new connection is secured so.
+    pub(crate) fn secure(&self, tls: Arc<ServerConfig>) {
+        self.shared.security.set(tls);
+    }
+
+    /// Its URL over TLS, by the name that its certificate is to have.
+    pub(crate) fn https(&self) -> String {
+        format!("https://localhost:{}", self.address.port())
     }
 
     /// Where it listens.

@@ -1,11 +1,12 @@
 //! The upstream's threads: one that accepts, one for each connection.
 
 use std::io::{Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use super::super::tls::Stream;
 use super::{Answer, Seen, Shared};
 
 /// Accepts until the owner stops it.
@@ -17,14 +18,14 @@ pub(super) fn accept(listener: TcpListener, shared: Arc<Shared>) {
             }
             let connection = shared.connections.fetch_add(1, Ordering::Relaxed) + 1;
             let shared = Arc::clone(&shared);
-            std::thread::spawn(move || serve(&shared, stream, connection));
+            std::thread::spawn(move || serve(&shared, shared.security.secure(stream), connection));
         }
     });
 }
 
 /// Reads requests and answers them until either side ends the connection.
-fn serve(shared: &Shared, mut stream: TcpStream, connection: usize) {
-    _ = stream.set_nodelay(true);
+fn serve(shared: &Shared, mut stream: Stream, connection: usize) {
+    _ = stream.tcp().set_nodelay(true);
     let mut buffer = Vec::new();
     loop {
         let Some(mut seen) = read_request(&mut stream, &mut buffer) else {
@@ -52,7 +53,7 @@ fn serve(shared: &Shared, mut stream: TcpStream, connection: usize) {
     }
 }
 
-fn read_request(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Option<Seen> {
+fn read_request(stream: &mut Stream, buffer: &mut Vec<u8>) -> Option<Seen> {
     let mut chunk = [0; 16 * 1024];
     loop {
         if let Some(seen) = Seen::cut(buffer) {
@@ -66,7 +67,7 @@ fn read_request(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Option<Seen> {
 }
 
 /// Carries the answer out. True if the connection goes on after it.
-fn deliver(stream: &mut TcpStream, answer: Answer) -> bool {
+fn deliver(stream: &mut Stream, answer: Answer) -> bool {
     match answer {
         Answer::Raw(bytes) => stream.write_all(&bytes).is_ok(),
         Answer::RawThenClose(bytes) => {
@@ -94,7 +95,7 @@ fn deliver(stream: &mut TcpStream, answer: Answer) -> bool {
         Answer::Close => false,
         Answer::Reset => {
             // With no time to linger, the close that follows sends RST in place of FIN.
-            _ = rustix::net::sockopt::set_socket_linger(&*stream, Some(Duration::ZERO));
+            _ = rustix::net::sockopt::set_socket_linger(stream.tcp(), Some(Duration::ZERO));
             false
         }
         fixed @ Answer::Fixed { .. } => {
