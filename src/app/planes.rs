@@ -73,6 +73,7 @@ pub(super) fn start(
                 upstream: settings.upstream.request_timeout,
             },
             max_header: settings.limits.max_header,
+            most: settings.limits.max_connections,
             http2: proxy.http2,
             metrics: shared.metrics.clone(),
         };

@@ -53,17 +53,33 @@ pub struct Conn {
     last_idle: Cell<Option<Duration>>,
     caller: RefCell<Option<Rc<Caller>>>,
     streams: Streams,
+    /// The tick it began with.
+    born: u64,
 }
 
 /// What HTTP/2 adds: a connection carries streams.
 enum Streams {
     /// One request at a time.
     None,
-    /// Those of this connection: open ones, and answered ones that were not asked about yet.
-    Carried { open: Cell<usize>, answered: Cell<u32> },
-    /// This is one of that connection.
-    Of(Rc<Conn>),
+    /// Those of this connection.
+    Carried(Carried),
+    /// This is one of that connection; one that came too late to be waited for is not counted.
+    Of { carrier: Rc<Conn>, counted: bool },
 }
+
+/// The streams of a connection.
+#[derive(Default)]
+struct Carried {
+    /// Open ones.
+    open: Cell<usize>,
+    /// Answered ones that were not asked about yet.
+    answered: Cell<u32>,
+    /// Since which tick the other end has been told to take its leave.
+    leaving: Cell<Option<u64>>,
+}
+
+/// A request that waited so many ticks and is given up is no quick reset.
+const PATIENT: u64 = 10;
 
 impl Conn {
     /// A connection that has just been made, for one request after the other.
@@ -73,21 +89,28 @@ impl Conn {
 
     /// One that carries streams.
     pub fn carrier(link: Link, deadline: Deadline, limits: PhaseLimits) -> Rc<Self> {
-        Self::begin(link, deadline, limits, Streams::Carried { open: Cell::new(0), answered: Cell::new(0) })
+        Self::begin(link, deadline, limits, Streams::Carried(Carried::default()))
     }
 
     /// A stream that a request has come on.
     pub fn stream(carrier: &Rc<Self>, deadline: Deadline) -> Rc<Self> {
-        if let Streams::Carried { open, .. } = &carrier.streams {
-            open.set(open.get() + 1);
-            carrier.enter(Phase::Upstream);
+        let mut counted = false;
+        if let Streams::Carried(Carried { open, leaving, .. }) = &carrier.streams {
+            // Until the other end acknowledges our leave it may open more: not without end.
+            counted = leaving.get().is_none_or(|since| carrier.tick() - since <= PATIENT);
+            if counted {
+                open.set(open.get() + 1);
+                carrier.enter(Phase::Upstream);
+            }
         }
-        Self::begin(carrier.link.clone(), deadline, carrier.limits, Streams::Of(carrier.clone()))
+        let streams = Streams::Of { carrier: carrier.clone(), counted };
+        Self::begin(carrier.link.clone(), deadline, carrier.limits, streams)
     }
 
     fn begin(link: Link, deadline: Deadline, limits: PhaseLimits, streams: Streams) -> Rc<Self> {
         let conn = Self {
             link,
+            born: deadline.now(),
             phase: Cell::new(Phase::Idle),
             since: Cell::new(0),
             deadline,
@@ -176,14 +199,40 @@ impl Conn {
     /// How many streams were answered since this was last asked.
     pub const fn answered(&self) -> u32 {
         match &self.streams {
-            Streams::Carried { answered, .. } => answered.replace(0),
+            Streams::Carried(Carried { answered, .. }) => answered.replace(0),
             _ => 0,
         }
     }
 
+    /// Whether this is one of many requests of a connection.
+    pub const fn is_stream(&self) -> bool {
+        matches!(self.streams, Streams::Of { .. })
+    }
+
+    /// Ticks since it began.
+    pub fn age(&self) -> u64 {
+        self.tick().saturating_sub(self.born)
+    }
+
+    /// The other end is told to take its leave: it has `grace` from now, or from its last answer.
+    pub fn leave(&self, grace: Duration) {
+        if let Streams::Carried(Carried { leaving, .. }) = &self.streams {
+            leaving.set(Some(self.tick()));
+        }
+        self.drain(grace);
+        if self.has_no_request() {
+            self.enter(Phase::Idle);
+        }
+    }
+
+    /// Whether the other end was told to take its leave.
+    pub const fn is_leaving(&self) -> bool {
+        matches!(&self.streams, Streams::Carried(Carried { leaving, .. }) if leaving.get().is_some())
+    }
+
     /// What is told about this connection's caller: made once where every request would be told about alike.
     pub fn caller(&self, trusted: &[TrustedProxy], headers: &HeaderMap, host: Option<&HeaderValue>) -> Rc<Caller> {
-        if let Streams::Of(carrier) = &self.streams {
+        if let Streams::Of { carrier, .. } = &self.streams {
             return carrier.caller(trusted, headers, host);
         }
         let mut kept = self.caller.borrow_mut();
@@ -206,12 +255,17 @@ impl Conn {
 
 impl Drop for Conn {
     fn drop(&mut self) {
-        let Streams::Of(carrier) = &self.streams else { return };
-        let Streams::Carried { open, answered } = &carrier.streams else { return };
-        open.set(open.get().saturating_sub(1));
-        if self.phase.get() == Phase::Idle {
-            answered.set(answered.get().saturating_add(1));
+        let Streams::Of { carrier, counted } = &self.streams else { return };
+        let Streams::Carried(Carried { open, answered, .. }) = &carrier.streams else { return };
+        let waited = self.tick().saturating_sub(self.born) >= PATIENT;
+        if self.phase.get() == Phase::Idle || waited {
+            // Given up after a while it costs what it costs, and earns it.
+            answered.set(answered.get().saturating_add(if waited { 2 } else { 1 }));
         }
+        if !counted {
+            return;
+        }
+        open.set(open.get().saturating_sub(1));
         if open.get() == 0 {
             carrier.enter(Phase::Idle);
         }

@@ -76,10 +76,11 @@ pub(super) async fn serve<S: Service>(stream: Stream, conn: Rc<Conn>, ground: &G
 /// Reads on for a moment after the answer: a close with unread bytes would reset the connection, and the caller would
 /// never see why it was refused.
 async fn linger(mut stream: Stream) {
-    let _may_be_closed = stream.shutdown().await;
     let mut unread = [0u8; 4096];
     let mut left = LINGER_BYTES;
     let reading = async {
+        // Over TLS this writes, and whoever reads nothing would hold it up.
+        let _may_be_closed = stream.shutdown().await;
         while let Ok(read @ 1..) = stream.read(&mut unread).await {
             left = left.saturating_sub(read);
             if left == 0 {

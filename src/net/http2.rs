@@ -3,6 +3,7 @@
 //! What a caller may cost is bounded here and in [`crate::frames`]: streams at once, bytes on their way, the size of
 //! heads, how long a stream may live, frames that ask for nothing.
 
+use std::cell::Cell;
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
@@ -25,29 +26,36 @@ use super::stream::Stream;
 use super::watched::Watched;
 use super::worker::{DRAIN_GRACE, Ground, Service};
 
-/// Streams at once on a connection: what most servers announce.
-const MOST_STREAMS: u32 = 128;
+/// Streams at once on a connection: fewer are not recommended (RFC 9113 section 6.5.2).
+const MOST_STREAMS: u32 = 100;
 /// Bytes of one request that may be on their way unread: most token requests whole.
 const STREAM_WINDOW: u32 = 64 << 10;
 /// ... and of all of a connection.
 const CONNECTION_WINDOW: u32 = 256 << 10;
 /// Bytes of one answer that wait to be taken.
 const MOST_UNSENT: usize = 64 << 10;
-/// Streams that end by a caller's error, or before we saw them, until the connection does.
-const MOST_BROKEN: usize = 100;
+/// Streams that are taken back before we saw them, until the connection ends.
+const MOST_UNSEEN: usize = 100;
+/// Ticks after which a connection is asked to make room for a new one: an hour, as proxies do.
+const OLD: u64 = 36_000;
 
 /// How its heads are read, and what is allowed.
-pub(super) fn builder(max_header: usize, deadlines: &Rc<Deadlines>, limits: PhaseLimits) -> http2::Builder<Streams> {
-    // To take the answer a caller has as long as to send its request.
-    let life = limits.body + limits.upstream + limits.body;
-    let mut http = http2::Builder::new(Streams { deadlines: deadlines.clone(), life });
+pub(super) fn builder(
+    max_header: usize,
+    most: usize,
+    deadlines: &Rc<Deadlines>,
+    limits: PhaseLimits,
+) -> http2::Builder<Streams> {
+    // A slow hash may be waited for as long as the upstream; and to take the answer a caller has as long as to send its
+    // request.
+    let life = 2 * (limits.body + limits.upstream);
+    let mut http = http2::Builder::new(Streams { deadlines: deadlines.clone(), life, live: Rc::default(), most });
     http.max_concurrent_streams(MOST_STREAMS)
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_header_list_size(u32::try_from(max_header).unwrap_or(u32::MAX))
         .max_send_buf_size(MOST_UNSENT)
-        .max_pending_accept_reset_streams(MOST_BROKEN)
-        .max_local_error_reset_streams(MOST_BROKEN);
+        .max_pending_accept_reset_streams(MOST_UNSEEN);
     http
 }
 
@@ -56,11 +64,19 @@ pub(super) fn builder(max_header: usize, deadlines: &Rc<Deadlines>, limits: Phas
 pub(super) struct Streams {
     deadlines: Rc<Deadlines>,
     life: Duration,
+    live: Rc<Cell<usize>>,
+    /// Of all connections of this thread: answers that nobody takes are streams too.
+    most: usize,
 }
 
 impl<F: Future<Output = ()> + 'static> hyper::rt::Executor<F> for Streams {
     fn execute(&self, stream: F) {
-        let deadline = self.deadlines.deadline();
+        if self.live.get() >= self.most {
+            // Dropped, it is reset.
+            return;
+        }
+        self.live.set(self.live.get() + 1);
+        let (deadline, live) = (self.deadlines.deadline(), self.live.clone());
         deadline.set(self.life);
         tokio::task::spawn_local(async move {
             let mut stream = pin!(stream);
@@ -69,6 +85,7 @@ impl<F: Future<Output = ()> + 'static> hyper::rt::Executor<F> for Streams {
                 if deadline.passed() { Poll::Ready(()) } else { stream.as_mut().poll(cx) }
             })
             .await;
+            live.set(live.get() - 1);
         });
     }
 }
@@ -93,28 +110,18 @@ pub(super) async fn serve<S: Service>(stream: Stream, ahead: Bytes, carrier: Rc<
     let floods = ground.metrics.entry.floods.clone();
     let io = TokioIo::new(Watched::of_frames(stream, carrier.clone(), ahead, floods));
     let mut connection = pin!(http.serve_connection(io, answer));
-    let mut leaving = false;
     poll_fn(|cx| {
         carrier.deadline().wakes(cx.waker());
-        if ground.draining.get() && !leaving {
-            leaving = true;
+        let is_late = carrier.is_late() && carrier.has_no_request();
+        if is_late && carrier.is_leaving() {
+            return Poll::Ready(());
+        }
+        // The other end is told, and has a moment to take it.
+        if !carrier.is_leaving() && (is_late || ground.draining.get() || carrier.age() >= OLD) {
             connection.as_mut().graceful_shutdown();
-            carrier.drain(DRAIN_GRACE);
+            carrier.leave(DRAIN_GRACE);
         }
-        match connection.as_mut().poll(cx) {
-            Poll::Ready(_) => Poll::Ready(()),
-            Poll::Pending if !(carrier.is_late() && carrier.has_no_request()) => Poll::Pending,
-            Poll::Pending if leaving => Poll::Ready(()),
-            // The other end is told why, and has a moment to take it.
-            Poll::Pending => {
-                leaving = true;
-                connection.as_mut().graceful_shutdown();
-                carrier.drain(DRAIN_GRACE);
-                carrier.enter(super::conn::Phase::Idle);
-                cx.waker().wake_by_ref();
-                Poll::Pending
-            }
-        }
+        connection.as_mut().poll(cx).map(drop)
     })
     .await;
 }

@@ -33,8 +33,12 @@ struct Frames {
     floods: IntCounter,
 }
 
-/// GOAWAY of a connection that must go: no stream, ENHANCE_YOUR_CALM (RFC 9113 sections 6.8 and 7).
-const GO_AWAY: &[u8; 17] = &[0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 11];
+/// GOAWAY of a connection that must go, for ENHANCE_YOUR_CALM. All its streams may have been acted on: what stands above
+/// the last one the caller may send again elsewhere (RFC 9113 sections 6.8 and 7).
+fn go_away(last_stream: u32) -> [u8; 17] {
+    let [a, b, c, d] = last_stream.to_be_bytes();
+    [0, 0, 8, 7, 0, 0, 0, 0, 0, a, b, c, d, 0, 0, 0, 11]
+}
 
 impl Watched {
     /// Watches a stream of HTTP/1.1, which may turn out to begin with HTTP/2's preface.
@@ -75,6 +79,14 @@ impl Watched {
         }
     }
 
+    /// Takes note of a write.
+    fn wrote(&mut self, polled: &Poll<io::Result<usize>>, given: usize) {
+        let Some(Frames { meter, .. }) = &mut self.frames else { return };
+        let written = if let Poll::Ready(Ok(written)) = polled { *written } else { 0 };
+        meter.sent(written);
+        self.between_frames = written == given;
+    }
+
     /// Counts frames; where there are too many, says so between two of ours and ends the connection.
     fn count(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> io::Result<()> {
         let Some(Frames { meter, floods }) = &mut self.frames else { return Ok(()) };
@@ -83,8 +95,9 @@ impl Watched {
             return Ok(());
         }
         floods.inc();
-        if self.between_frames {
-            let _as_far_as_it_goes = Pin::new(&mut self.stream).poll_write(cx, GO_AWAY);
+        // Whoever is leaving was told a last stream, and it may not be taken back.
+        if self.between_frames && !self.conn.is_leaving() {
+            let _as_far_as_it_goes = Pin::new(&mut self.stream).poll_write(cx, &go_away(meter.last_stream()));
             let _as_far_as_it_goes = Pin::new(&mut self.stream).poll_flush(cx);
         }
         Err(io::Error::other("frames that ask for nothing"))
@@ -115,7 +128,7 @@ impl AsyncRead for Watched {
 impl AsyncWrite for Watched {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.stream).poll_write(cx, buf);
-        self.between_frames = matches!(polled, Poll::Ready(Ok(written)) if written == buf.len());
+        self.wrote(&polled, buf.len());
         polled
     }
 
@@ -133,8 +146,7 @@ impl AsyncWrite for Watched {
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
-        let given: usize = bufs.iter().map(|buf| buf.len()).sum();
-        self.between_frames = matches!(polled, Poll::Ready(Ok(written)) if written == given);
+        self.wrote(&polled, bufs.iter().map(|buf| buf.len()).sum());
         polled
     }
 

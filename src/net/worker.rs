@@ -63,6 +63,8 @@ pub struct Start {
     pub limits: PhaseLimits,
     /// The largest head.
     pub max_header: usize,
+    /// The most requests at once.
+    pub most: usize,
     /// Whether HTTP/2 is spoken too.
     pub http2: bool,
     /// Where open connections are counted.
@@ -105,7 +107,7 @@ pub(super) struct Ground<S> {
 async fn serve<S: Service>(mut start: Start, service: &Rc<S>, deadlines: &Rc<Deadlines>) {
     let ground = Rc::new(Ground {
         http1: http1::builder(start.max_header),
-        http2: start.http2.then(|| http2::builder(start.max_header, deadlines, start.limits)),
+        http2: start.http2.then(|| http2::builder(start.max_header, start.most, deadlines, start.limits)),
         service: service.clone(),
         deadlines: deadlines.clone(),
         limits: start.limits,

@@ -44,6 +44,8 @@ async fn piece(incoming: &mut Incoming, conn: &Conn) -> Result<Option<Bytes>, Re
         })
         .await;
         match frame.transpose()?.map(http_body::Frame::into_data) {
+            // A stream that was taken back for no error ends like one that is whole.
+            None if conn.is_stream() && !incoming.is_end_stream() => return Err(Refusal::BadFraming),
             None => return Ok(None),
             Some(Ok(data)) if data.is_empty() => {}
             Some(Ok(data)) => return Ok(Some(data)),

@@ -84,6 +84,10 @@ impl Case {
         raw.send(&frame(HEADERS, END_HEADERS | ends, 1, &pairs(&self.fields(&basic))));
         match self.then.as_deref() {
             Some("reset") => _ = raw.send(&frame(RST_STREAM, 0, 1, &8u32.to_be_bytes())),
+            Some("reset without error") => {
+                raw.send(&frame(DATA, 0, 1, b"grant_type=client_credentials&scope=a"));
+                raw.send(&frame(RST_STREAM, 0, 1, &0u32.to_be_bytes()));
+            }
             Some("nothing") => {}
             Some("leave") => _ = raw.send(&frame(GOAWAY, 0, 0, &[0; 8])),
             Some("push") => _ = raw.send(&frame(PUSH_PROMISE, END_HEADERS, 1, &[0, 0, 0, 2, 0x88])),
@@ -115,7 +119,8 @@ fn frames_have_one_reading_or_are_refused() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus/h2-frames.toml");
     let cases: Cases = toml::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
     let upstream = Upstream::start();
-    let overlay = "[upstream]\ncredential = \"assert\"\n";
+    // One thread, so that a connection to the upstream always lies ready.
+    let overlay = "[upstream]\ncredential = \"assert\"\n[proxy]\nworkers = 1\n";
     let sidecar = Sidecar::guard().client("c1", &["good-secret"]).config(overlay).upstream(&upstream).start();
     let (mut failures, mut seen) = (Vec::new(), 0);
     for case in &cases.case {

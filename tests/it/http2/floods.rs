@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use crate::support::http::{Method, token_post};
 use crate::support::raw_frames::{
-    CALM, CONTINUATION, DATA, END_HEADERS, END_STREAM, FORM, Fate, HEADERS, PING, PRIORITY, RST_STREAM, Raw, SETTINGS,
-    WINDOW_UPDATE, block, frame, good,
+    CALM, CONTINUATION, DATA, END_HEADERS, END_STREAM, FORM, Fate, GOAWAY, HEADERS, PING, PRIORITY, RST_STREAM, Raw,
+    SETTINGS, WINDOW_UPDATE, block, frame, good,
 };
 use crate::support::sidecar::Sidecar;
 use crate::support::upstream::Upstream;
@@ -146,11 +146,60 @@ fn requests_that_are_taken_back_at_once() {
 fn a_flood_is_told_and_counted() {
     let (upstream, sidecar) = guarded();
     let mut raw = Raw::begin(sidecar.proxy(), &[]);
+    assert!(raw.ask(1, "c1", "good-secret"));
+    assert_eq!(raw.fate(1, PATIENCE), Fate::Answered(200));
+    raw.send(&frame(HEADERS, END_HEADERS, 3, &block(&good("Basic x"))));
     // In one write: the answer is not destroyed by what comes behind it.
-    raw.send(&frame(PING, 0, 0, &[7; 8]).repeat(300));
-    assert_eq!(raw.end(PATIENCE), Fate::GoAway(CALM));
+    raw.send(&frame(PING, 0, 0, &[7; 8]).repeat(400));
+    let told = std::iter::from_fn(|| raw.next(PATIENCE)).find(|frame| frame.kind == GOAWAY).unwrap();
+    let number = |at: usize| u32::from_be_bytes(told.payload[at..at + 4].try_into().unwrap());
+    assert_eq!((number(0), number(4)), (3, CALM), "what was begun may not be sent again");
     sidecar.wait_metric("relatch_http2_floods_total", &[], |floods| floods == 1.0);
     sidecar.finish(&upstream);
+}
+
+#[test]
+fn acknowledgements_of_what_was_never_asked() {
+    ends("PING, acknowledged", |_| {}, |_| frame(PING, 1, 0, &[7; 8]));
+}
+
+#[test]
+fn requests_that_are_answered_at_once_and_taken_back_all_the_same() {
+    ends(
+        "HEADERS and RST_STREAM",
+        |_| {},
+        |at| {
+            let stream = u32::try_from(at * 2 + 1).unwrap();
+            let head = frame(
+                HEADERS,
+                END_HEADERS | END_STREAM,
+                stream,
+                &block(&[(":method", "GET"), (":scheme", "http"), (":path", "/x"), (":authority", "proxy.test")]),
+            );
+            [head, frame(RST_STREAM, 0, stream, &8u32.to_be_bytes())].concat()
+        },
+    );
+}
+
+#[test]
+fn callers_that_lose_their_patience_are_no_flood() {
+    let upstream = Upstream::start();
+    let _gate = upstream.stall();
+    let sidecar = Sidecar::guard().client("c1", &["good-secret"]).upstream(&upstream).start();
+    let mut raw = Raw::begin(sidecar.proxy(), &[]);
+    for round in 0..3u32 {
+        let streams: Vec<u32> = (0..90).map(|at| (round * 90 + at) * 2 + 1).collect();
+        for stream in &streams {
+            assert!(raw.ask(*stream, "c1", "good-secret"));
+        }
+        std::thread::sleep(Duration::from_millis(1500));
+        for stream in &streams {
+            assert!(raw.send(&frame(RST_STREAM, 0, *stream, &8u32.to_be_bytes())));
+        }
+    }
+    raw.send(&frame(PING, 0, 0, &[5; 8]));
+    let answered = std::iter::from_fn(|| raw.next(PATIENCE)).find(|frame| matches!(frame.kind, PING | GOAWAY));
+    assert!(answered.is_some_and(|frame| frame.kind == PING), "the connection was ended");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use rustix::process::Signal;
 
 use crate::support::http::{Method, token_post};
 use crate::support::raw_frames::{
-    CONTINUATION, DATA, END_HEADERS, END_STREAM, Fate, GOAWAY, HEADERS, PING, Raw, block, frame, good,
+    CONTINUATION, DATA, END_HEADERS, END_STREAM, Fate, GOAWAY, HEADERS, PING, RST_STREAM, Raw, block, frame, good,
 };
 use crate::support::sidecar::Sidecar;
 use crate::support::upstream::Upstream;
@@ -34,6 +34,27 @@ fn answers_that_nobody_takes_are_given_up() {
     assert!(matches!(fate, Fate::Reset(_) | Fate::GoAway(_) | Fate::Closed | Fate::Silence), "{fate:?}");
     sidecar.wait_metric("relatch_http_connections_open", &[], |open| open == 0.0);
     assert_eq!(sidecar.metric("relatch_http_requests_in_flight", &[]), Some(0.0));
+    sidecar.finish(&upstream);
+}
+
+#[test]
+fn answers_that_nobody_takes_are_as_many_as_requests_may_be() {
+    let upstream = Upstream::start();
+    let sidecar = guard(&upstream, "[limits]\nmax_connections = 20\n[proxy]\nworkers = 1\n");
+    let mut raws: Vec<Raw> = (0..3).map(|_| Raw::begin(sidecar.proxy(), &[(WINDOW, 0)])).collect();
+    let mut reset = 0;
+    for raw in &mut raws {
+        let head = [(":method", "GET"), (":scheme", "http"), (":path", "/x"), (":authority", "proxy.test")];
+        for stream in (1..60).step_by(2) {
+            raw.send(&frame(HEADERS, END_HEADERS | END_STREAM, stream, &block(&head)));
+        }
+    }
+    for raw in &mut raws {
+        while let Some(frame) = raw.next(Duration::from_secs(1)) {
+            reset += u32::from(frame.kind == RST_STREAM);
+        }
+    }
+    assert!(reset >= 60, "{reset} of 90 streams were reset");
     sidecar.finish(&upstream);
 }
 
@@ -103,6 +124,22 @@ fn a_shutdown_finishes_what_is_under_way_and_says_that_no_more_is_taken() {
     assert_eq!(raw.fate(3, PATIENCE), Fate::Answered(200));
     assert!(sidecar.wait_exit(PATIENCE).is_some_and(|status| status.success()), "it did not end");
     assert_eq!(upstream.since(0).len(), 2);
+}
+
+#[test]
+fn new_requests_do_not_hold_a_shutdown_up() {
+    let upstream = Upstream::start();
+    let mut sidecar = guard(&upstream, "");
+    let mut raw = Raw::begin(sidecar.proxy(), &[]);
+    assert!(raw.ask(1, "c1", "good-secret"));
+    assert_eq!(raw.fate(1, PATIENCE), Fate::Answered(200));
+    sidecar.signal(Signal::TERM);
+    let head = [(":method", "GET"), (":scheme", "http"), (":path", "/x"), (":authority", "proxy.test")];
+    let ended = (1..60).any(|at| {
+        raw.send(&frame(HEADERS, END_HEADERS | END_STREAM, at * 2 + 1, &block(&head)));
+        sidecar.wait_exit(Duration::from_millis(200)).is_some()
+    });
+    assert!(ended, "it goes on as long as somebody asks");
 }
 
 #[test]
