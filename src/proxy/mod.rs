@@ -21,6 +21,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
+use http::header::{self, HeaderValue};
 use http::request::Parts;
 use hyper::body::Incoming;
 use hyper::{Method, Request, Response, StatusCode, Version};
@@ -78,6 +79,8 @@ pub struct Proxy {
     reporter: Reporter,
     load: Arc<Load>,
     draining: Cell<bool>,
+    /// Said with every answer, where all of them go through TLS (RFC 6797).
+    hsts: Option<HeaderValue>,
 }
 
 /// A body that may hold a form.
@@ -91,7 +94,9 @@ enum Body {
 impl Proxy {
     /// A proxy with its own connections and buffers.
     pub fn new(shared: Arc<Shared>, pools: Pools, reporter: Reporter, load: Arc<Load>) -> Rc<Self> {
-        Rc::new(Self { shared, pools, reporter, load, draining: Cell::new(false) })
+        let hsts = shared.settings.proxy.hsts.as_secs();
+        let hsts = (hsts > 0).then(|| HeaderValue::try_from(format!("max-age={hsts}")).ok()).flatten();
+        Rc::new(Self { shared, pools, reporter, load, draining: Cell::new(false), hsts })
     }
 
     /// Steps 2 to 9, told as they happen to `notes`.
@@ -197,6 +202,9 @@ impl Service for Proxy {
         }
         if unread || self.draining.get() {
             respond::close_after(&mut response);
+        }
+        if let Some(hsts) = &self.hsts {
+            response.headers_mut().entry(header::STRICT_TRANSPORT_SECURITY).or_insert_with(|| hsts.clone());
         }
         // Over HTTP/1.1 hyper leaves it out itself (RFC 9110 section 9.3.2).
         if parts.method == Method::HEAD {

@@ -13,6 +13,7 @@ mod curl;
 mod grants;
 mod identity;
 mod line;
+mod listener;
 mod nginx;
 mod parsers;
 mod passing;

@@ -43,7 +43,7 @@ python_packages() {
   rm -rf "$stamp" "$peers/venv"
   base=$(python_with_venv)
   "$base" -m venv "$peers/venv"
-  "$python" -m pip install --quiet --disable-pip-version-check --no-deps --only-binary :all: -r "$here/requirements.txt"
+  "$python" -m pip install --quiet --disable-pip-version-check --no-deps --only-binary :all: --no-binary sslyze -r "$here/requirements.txt"
   echo "$want" >"$stamp"
 }
 
@@ -71,6 +71,9 @@ nginx nginx
 libnginx-mod-http-js /usr/lib/nginx/modules/ngx_http_js_module.so
 haproxy haproxy
 apache2-bin apache2
+nghttp2-client nghttp
+nghttp2-client h2load
+testssl.sh testssl
 wrk wrk
 valgrind valgrind
 gcc gcc

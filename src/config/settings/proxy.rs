@@ -3,6 +3,7 @@
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::tls::ServerTls;
 use crate::config::reader::Section;
@@ -25,6 +26,8 @@ pub struct Proxy {
     pub http2: bool,
     /// The certificate that callers see.
     pub tls: Option<ServerTls>,
+    /// For how long browsers keep to TLS once they were here; not at all if zero.
+    pub hsts: Duration,
 }
 
 /// One of `[proxy] listen`.
@@ -89,6 +92,11 @@ impl Proxy {
             ),
             http2: section.or("http2", "HTTP/2 too, by ALPN or prior knowledge", true),
             tls: ServerTls::read_in(section, base),
+            hsts: section.or(
+                "hsts",
+                "With tls: Strict-Transport-Security for this long, such as \"365d\"",
+                Duration::ZERO,
+            ),
             workers: section.or("workers", "Data-plane threads; 0 = the cores we may use", 0),
             trusted_proxies: section.or(
                 "trusted_proxies",
@@ -96,6 +104,9 @@ impl Proxy {
                 Vec::new(),
             ),
         };
+        if !read.hsts.is_zero() && read.tls.is_none() {
+            section.error("hsts", "goes with [proxy.tls]: it is for connections that are secured");
+        }
         if read.proxy_protocol && read.trusted_proxies.is_empty() {
             section.error("proxy_protocol", "goes with trusted_proxies: name the load balancers whose word is taken");
         }
