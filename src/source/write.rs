@@ -6,6 +6,7 @@
 
 mod folder;
 mod replace;
+pub mod single;
 #[cfg(test)]
 mod tests;
 

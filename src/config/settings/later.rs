@@ -43,7 +43,7 @@ fn only_false(section: &mut Section<'_, '_>, key: &'static str) {
     }
 }
 
-/// TLS on a listener or towards the upstream.
+/// TLS towards the upstream.
 pub(super) fn tls(section: &mut Section<'_, '_>) {
     refuse(section, &["tls"]);
 }
@@ -56,12 +56,6 @@ pub(super) fn http2(section: &mut Section<'_, '_>) {
 /// `[log] audit`
 pub(super) fn audit(section: &mut Section<'_, '_>) {
     mention(section, &["audit"]);
-}
-
-/// `[admin]` keys.
-pub(super) fn admin(section: &mut Section<'_, '_>) {
-    tls(section);
-    mention(section, &["tokens"]);
 }
 
 /// `[fleet]` keys.
