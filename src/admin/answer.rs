@@ -83,6 +83,12 @@ impl Fault {
         Self::of_http(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message)
     }
 
+    /// The body is larger than a request has reason to be.
+    pub(super) fn too_large() -> Self {
+        let message = "the body is larger than the admin API takes\n  Nothing was changed.";
+        Self::of_http(StatusCode::PAYLOAD_TOO_LARGE, "too_large", message)
+    }
+
     /// No token that is known. One answer for every reason why.
     pub(super) fn unauthorized() -> Self {
         let message = "the token is missing, not known, or its time is over\n  Nothing was changed. Beside the instance, \

@@ -40,11 +40,7 @@ impl<S: Send + Sync, T: DeserializeOwned + Default> FromRequest<S> for Body<T> {
         let bytes = match read {
             Ok(Ok(bytes)) => bytes,
             Ok(Err(rejection)) if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => {
-                return Err(Fault::of_http(
-                    StatusCode::PAYLOAD_TOO_LARGE,
-                    "too_large",
-                    "the body is larger than the admin API takes\n  Nothing was changed.",
-                ));
+                return Err(Fault::too_large());
             }
             Ok(Err(_)) => return Err(Fault::invalid("the body cannot be read\n  Nothing was changed.".to_owned())),
             Err(_) => {

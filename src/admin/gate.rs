@@ -104,6 +104,8 @@ impl Gate {
     {
         let mut response = match self.admit(&request, between).await {
             Err(fault) => fault.into_response(),
+            // Told by its length, before it comes.
+            Ok(_) if request.body().size_hint().lower() > MOST_BODY as u64 => Fault::too_large().into_response(),
             Ok(caller) => {
                 let mut request = request.map(Body::new);
                 request.extensions_mut().insert(caller);
