@@ -61,7 +61,7 @@ pub struct Gate {
     routes: Router,
     tokens: Tokens,
     /// One look at a time.
-    look: Semaphore,
+    look: Arc<Semaphore>,
     allowed_hosts: Vec<String>,
     failures: Throttle,
     clock: Arc<Clock>,
@@ -75,7 +75,7 @@ impl Gate {
         Arc::new(Self {
             routes: router(ground.clone()).layer(DefaultBodyLimit::max(MOST_BODY)),
             tokens,
-            look: Semaphore::new(1),
+            look: Arc::new(Semaphore::new(1)),
             allowed_hosts: ground.settings.admin.allowed_hosts.clone(),
             failures: Throttle::new(failures, per, table_size),
             clock: ground.clock.clone(),
@@ -148,9 +148,14 @@ impl Gate {
 
     async fn renew(self: Arc<Self>, read: fn(&Tokens, &Log)) {
         let looked = async {
-            let Ok(_turn) = self.look.acquire().await else { return };
+            let Ok(turn) = self.look.clone().acquire_owned().await else { return };
             let gate = self.clone();
-            let _panicked = tokio::task::spawn_blocking(move || read(&gate.tokens, &gate.log)).await;
+            let look = move || {
+                read(&gate.tokens, &gate.log);
+                // Held by the look itself: one that hangs is not followed by another.
+                drop(turn);
+            };
+            let _panicked = tokio::task::spawn_blocking(look).await;
         };
         let _the_ones_before_stay = tokio::time::timeout(LOOK_PATIENCE, looked).await;
     }

@@ -67,6 +67,7 @@ async fn converse(
     busy: Rc<Cell<bool>>,
 ) {
     let Ok(local) = stream.local_addr() else { return };
+    let _cosmetic = stream.set_nodelay(true);
     let between = Between { peer: peer.ip().to_canonical(), local };
     let secured = tokio::time::timeout(PATIENCE, Stream::secured(Socket::Tcp(stream), tls.as_deref()));
     let Ok(Ok(stream)) = secured.await else { return };

@@ -99,7 +99,7 @@ fn commands_by_tcp_do_what_they_do_over_the_socket() {
     let bare = relatch(far.dir.path(), &["--server", &far.server, "status"]);
     assert!(bare.code == Some(2) && bare.err.contains("--token-file"), "{bare:?}");
     for (server, code, word) in [
-        ("http://10.0.0.1:9465", 2, "in the clear"),
+        ("http://192.0.2.1:9465", 2, "in the clear"),
         ("127.0.0.1:9465", 2, "expected https://HOST:PORT"),
         ("http://127.0.0.1:1", 1, "no instance answers"),
         ("unix:nowhere.sock", 1, "no instance answers"),
