@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use super::caller::Identity;
 use crate::domain::clock::Timestamp;
 use crate::domain::ids::{ClientKey, SecretId};
 use crate::domain::secret::Secret;
@@ -19,8 +20,8 @@ pub(super) struct Repeats(Mutex<HashMap<ClientKey, Rotation>>);
 /// Who asked, and for what beside the new secret: whoever asks for something else is no retry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Asked {
-    /// The caller's user id.
-    pub(super) caller: u32,
+    /// The caller.
+    pub(super) caller: Identity,
     /// The end that the old ones are to have.
     pub(super) grace: Option<Duration>,
     /// The name of the new one.
@@ -72,7 +73,9 @@ impl Repeats {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::tokens::TokenName;
     use crate::domain::ids::ClientId;
+    use crate::domain::secret::Digest;
 
     #[test]
     fn the_same_caller_is_answered_the_same_until_the_secret_is_used_or_time_is_over() {
@@ -80,13 +83,24 @@ mod tests {
         let client = ClientKey::from(ClientId::parse("c").unwrap());
         let secret = SecretId::parse("s").unwrap();
         let at = Timestamp::from_millis(1_000_000);
-        let asked = |caller| Asked { caller, grace: None, name: None };
+        let asked = |user| Asked { caller: Identity::User(user), grace: None, name: None };
         let remember = || repeats.remember(client.clone(), asked(7), secret.clone(), &Secret::new(b"x".to_vec()), at);
         let again =
-            |caller, now: Timestamp, unused: bool| repeats.again(&client, &asked(caller), now, |_| unused).is_some();
+            |user, now: Timestamp, unused: bool| repeats.again(&client, &asked(user), now, |_| unused).is_some();
         remember();
         assert!(again(7, at, true));
         assert!(!again(8, at, true), "another caller");
+        let token = |name: &str, digest| Asked {
+            caller: Identity::Token(TokenName::parse(name).unwrap(), Digest::from_bytes([digest; 32])),
+            ..asked(7)
+        };
+        assert!(repeats.again(&client, &token("ci", 7), at, |_| true).is_none(), "a token");
+        repeats.remember(client.clone(), token("ci", 7), secret.clone(), &Secret::new(b"x".to_vec()), at);
+        assert!(!again(7, at, true), "not a token's answer");
+        for (caller, same) in [(token("ci", 7), true), (token("ops", 7), false), (token("ci", 8), false)] {
+            assert_eq!(repeats.again(&client, &caller, at, |_| true).is_some(), same, "{caller:?}");
+        }
+        remember();
         let grace = Asked { grace: Some(Duration::ZERO), ..asked(7) };
         assert!(repeats.again(&client, &grace, at, |_| true).is_none(), "another wish");
         assert!(again(7, at.plus(REMEMBERED / 2), true));

@@ -8,12 +8,14 @@ use axum::extract::{Extension, Query, State};
 use serde::{Deserialize, Serialize};
 
 use super::answer::{Fault, FaultObject};
+use super::body::Body;
+use super::caller::Caller;
 use super::change::Wish;
 use super::ground::{Ground, View};
 use super::named::{Named, OfTenant};
 use super::object::SecretObject;
 use super::repeat::Asked;
-use super::routes::{Body, Caller, secret_object};
+use super::routes::secret_object;
 use super::wish::{Made, RotateWish, SecretWish};
 use crate::domain::ids::{ClientKey, SecretId};
 use crate::domain::secret::Secret;
@@ -48,7 +50,7 @@ pub(super) async fn one(
     Named(client): Named,
     Body(wish): Body<RotateWish>,
 ) -> Result<Json<SecretObject>, Fault> {
-    let rotated = ground.rotate(caller, vec![client], &wish).await?.into_iter().next();
+    let rotated = ground.rotate(&caller, vec![client], &wish).await?.into_iter().next();
     rotated.map_or_else(|| Err(Fault::invalid("no client is named".to_owned())), |(_, result)| result.map(Json))
 }
 
@@ -59,7 +61,7 @@ pub(super) async fn several(
     Body(wish): Body<RotateWish>,
 ) -> Result<Json<RotationsObject>, Fault> {
     let ids = wish.clients.iter().map(|client| client.key(asked.tenant.as_deref())).collect::<Result<Vec<_>, _>>()?;
-    let rotated = ground.rotate(caller, ids, &wish).await?;
+    let rotated = ground.rotate(&caller, ids, &wish).await?;
     let object = |(client, result): (ClientKey, Result<SecretObject, Fault>)| {
         let (secret, fault) = match result {
             Ok(secret) => (Some(secret), None),
@@ -73,7 +75,7 @@ pub(super) async fn several(
 impl Ground {
     async fn rotate(
         &self,
-        caller: Caller,
+        caller: &Caller,
         ids: Vec<ClientKey>,
         wish: &RotateWish,
     ) -> Result<Vec<(ClientKey, Result<SecretObject, Fault>)>, Fault> {
@@ -83,7 +85,7 @@ impl Ground {
         let guard = wish.guard();
         let view = self.view_back(alone(), guard.quiet_for()?).await;
         let (policy, grace) = (guard.policy(view.now)?, wish.grace()?);
-        let asked = Asked { caller: caller.0, grace, name: wish.name.clone() };
+        let asked = Asked { caller: caller.identity(), grace, name: wish.name.clone() };
         let template = SecretWish { name: wish.name.clone(), ..SecretWish::default() };
         let mut had: HashMap<ClientKey, (SecretId, Secret)> = HashMap::new();
         let mut made: HashMap<ClientKey, (SecretId, Option<Secret>)> = HashMap::new();

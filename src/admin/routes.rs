@@ -2,35 +2,30 @@
 
 use std::sync::Arc;
 
-use axum::extract::rejection::JsonRejection;
-use axum::extract::{FromRequest, Path, Query, Request, State};
+use axum::extract::{Extension, Path, Query, State};
+use axum::middleware::from_fn;
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use http::StatusCode;
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 
 use super::answer::Fault;
+use super::body::Body;
+use super::caller::Caller;
 use super::change::Wish;
 use super::ground::{Ground, View};
 use super::named::{Named, NamedSecret, OfTenant};
 use super::object::{ClientObject, SecretObject, StatusObject};
 use super::wish::{ClientWish, Guard, LifecycleWish, Made, duration};
-use super::{rotate, status};
+use super::{rotate, scope, status};
 use crate::config::settings::operation::Instances;
+use crate::config::tokens::Scope;
 use crate::domain::ids::{ClientKey, SecretId};
 use crate::domain::secret::Secret;
 use crate::lifecycle::{Action, Refused};
 use crate::registry::Client;
 use crate::registry::slow::Held;
 use crate::reload::{Outcome, Trigger};
-
-/// Who is asking: the user id on the other side of the socket.
-#[derive(Clone, Copy, Debug)]
-pub struct Caller(pub u32);
-
-/// A request to the admin API is small: names and times.
-const MOST_BODY: usize = 1 << 20;
 
 /// All routes over one ground.
 pub fn router(ground: Arc<Ground>) -> Router {
@@ -45,40 +40,9 @@ pub fn router(ground: Arc<Ground>) -> Router {
         .route("/api/v1/rotate", post(rotate::several))
         .route("/-/reload", post(reload))
         .fallback(|| async { Fault::not_found("there is no such path in the admin API".to_owned()) })
-        .method_not_allowed_fallback(|| async { StatusCode::METHOD_NOT_ALLOWED })
-        .layer(axum::extract::DefaultBodyLimit::max(MOST_BODY))
+        .method_not_allowed_fallback(|| async { Fault::of_method() })
+        .route_layer(from_fn(scope::guard))
         .with_state(ground)
-}
-
-/// A JSON body that may be left out; what is wrong with one is told without quoting it.
-pub(super) struct Body<T>(pub(super) T);
-
-impl<S: Send + Sync, T: DeserializeOwned + Default> FromRequest<S> for Body<T> {
-    type Rejection = Fault;
-
-    async fn from_request(request: Request, state: &S) -> Result<Self, Fault> {
-        let empty = http_body::Body::is_end_stream(request.body());
-        if empty {
-            return Ok(Self(T::default()));
-        }
-        match Json::from_request(request, state).await {
-            Ok(Json(body)) => Ok(Self(body)),
-            Err(JsonRejection::MissingJsonContentType(_)) => {
-                Err(Fault::invalid("expected Content-Type: application/json".to_owned()))
-            }
-            Err(JsonRejection::JsonDataError(error)) => Err(Fault::invalid(unquoted(&error.body_text()))),
-            Err(_) => Err(Fault::invalid("the body is not valid JSON, or too large".to_owned())),
-        }
-    }
-}
-
-/// The library's message as far as it names keys and not values.
-fn unquoted(message: &str) -> String {
-    let unknown = message.split("unknown field `").nth(1).and_then(|rest| rest.split('`').next());
-    unknown.map_or_else(
-        || "a key of the body has a value of the wrong kind".to_owned(),
-        |key| format!("the body has a key that is not known here: {key}"),
-    )
 }
 
 /// Which part of a list is wanted.
@@ -122,10 +86,15 @@ async fn show_secret(
 
 async fn add_client(
     State(ground): State<Arc<Ground>>,
+    Extension(caller): Extension<Caller>,
     Query(asked): Query<OfTenant>,
     Body(wish): Body<ClientWish>,
 ) -> Result<(StatusCode, Json<ClientObject>), Fault> {
     let id = wish.key(asked.tenant.as_deref())?;
+    // Which files of this machine hold secrets is the instance's own business.
+    if !wish.upstream_secret_files.is_empty() && !caller.may(Scope::Admin) {
+        return Err(Fault::forbidden(Scope::Admin));
+    }
     let _turn = ground.turn().await?;
     ground.catch_up().await?;
     let view = ground.view(Some(&id)).await;

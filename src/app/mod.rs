@@ -134,7 +134,7 @@ impl App {
             Telemetry { shared: shared.clone(), readiness: readiness.clone(), flush: move || flushed.clone().flush() };
         tokio::task::spawn_local(telemetry::serve(door, links.telemetry, Arc::new(shown), telemetry_runs));
         let admin = match &triggers {
-            Some(triggers) => admin::open(&shared, triggers, &planes, &log)?,
+            Some(triggers) => Some(admin::open(&shared, triggers, links.admin.as_ref(), &planes, &log)?),
             None => None,
         };
         tokio::task::spawn_local(notices::follow(shared.snapshot.clone(), clock.clone(), log.clone()));

@@ -84,7 +84,8 @@ fn add(globals: &Globals, arguments: &Add) -> anyhow::Result<()> {
         shown_once::stdout_is_there()?;
     }
     let door = Door::open(globals)?;
-    let files = arguments.upstream_secret_file.iter().map(|file| as_the_list_names_it(globals, file));
+    let named = |file| as_the_list_names_it(globals, file, door.is_remote());
+    let files = arguments.upstream_secret_file.iter().map(|file| named(file));
     let upstream_secret_files = files.collect::<anyhow::Result<Vec<_>>>()?;
     let Called { tenant, id } = arguments.tenant.client(&arguments.id);
     let wish = ClientWish { id, tenant, name: arguments.name.clone(), upstream_secret_files, secret };
@@ -106,11 +107,12 @@ fn add(globals: &Globals, arguments: &Add) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Paths in the list start from its own folder: one that is meant from here is written as that, or in full.
-fn as_the_list_names_it(globals: &Globals, file: &Path) -> anyhow::Result<String> {
+/// Paths in the list start from its own folder: one that is meant from here is written as that, or in full. What is meant
+/// on another machine is not known here.
+fn as_the_list_names_it(globals: &Globals, file: &Path, elsewhere: bool) -> anyhow::Result<String> {
     let base = globals.config.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let same = |a: &Path, b: &Path| a.canonicalize().is_ok_and(|a| b.canonicalize().is_ok_and(|b| a == b));
-    let full = if file.is_absolute() || same(&base.join(file), file) || !file.exists() {
+    let full = if elsewhere || file.is_absolute() || same(&base.join(file), file) || !file.exists() {
         file.to_owned()
     } else {
         std::path::absolute(file)?

@@ -34,6 +34,8 @@ pub enum Schema {
     Relatch,
     /// clients.toml
     Clients,
+    /// admin-tokens.toml
+    Tokens,
 }
 
 /// Runs the command.
@@ -44,6 +46,7 @@ pub fn run(path: &Path, command: &Command) -> anyhow::Result<ExitCode> {
             let schema = match of {
                 Schema::Relatch => schema::settings(),
                 Schema::Clients => schema::clients(),
+                Schema::Tokens => schema::tokens(),
             };
             super::say(&format!("{}\n", serde_json::to_string_pretty(&schema)?))?;
             Ok(ExitCode::SUCCESS)

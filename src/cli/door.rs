@@ -1,28 +1,28 @@
-//! The way to the list: a running instance by its socket, or, where none answers, its files by the same routes.
+//! The way to the list: a running instance, or, where none answers, its files by the same routes.
 
 use std::cell::RefCell;
-use std::path::{Path, PathBuf};
+use std::net::TcpStream;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::Extension;
-use bytes::Bytes;
-use http::{Method, Request, Response, header};
+use axum::extract::{DefaultBodyLimit, Extension};
+use http::{Method, Request, header};
 use http_body_util::BodyExt;
-use hyper_util::rt::TokioIo;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tokio::net::UnixStream;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tower_service::Service;
 
+use super::link::Link;
 use super::{Failure, Globals, setup, talk};
-use crate::admin::answer::{FAILED, FaultObject, USAGE};
+use crate::admin::answer::{FAILED, FaultObject};
+use crate::admin::caller::Caller;
 use crate::admin::ground::Ground;
 use crate::admin::object::ClientObject;
-use crate::admin::routes::{Caller, Page, router};
+use crate::admin::routes::{Page, router};
 use crate::config::problem::Problems;
 use crate::config::settings::Settings;
 use crate::domain::clock::Clock;
@@ -38,12 +38,12 @@ pub(super) struct Door {
 }
 
 enum Hands {
-    Socket(PathBuf),
+    Instance(Link),
     Files(Arc<Ground>, Router),
 }
 
-/// The largest change of the longest list takes a few seconds.
-const PATIENCE: Duration = Duration::from_secs(120);
+/// On this machine somebody who is there answers at once.
+const HERE: Duration = Duration::from_secs(1);
 
 /// No body.
 pub(super) const NOTHING: Option<&()> = None;
@@ -52,10 +52,11 @@ impl Door {
     /// Finds the instance that is meant, or opens the files.
     pub(super) fn open(globals: &Globals) -> anyhow::Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let door = |hands| Self { hands, runtime, interrupt: RefCell::default() };
         if let Some(server) = &globals.server {
-            let socket = socket(server)?;
-            return match std::os::unix::net::UnixStream::connect(&socket) {
-                Ok(_) => Ok(Self { hands: Hands::Socket(socket), runtime, interrupt: RefCell::default() }),
+            let link = Link::to(server, globals)?;
+            return match link.answers() {
+                Ok(()) => Ok(door(Hands::Instance(link))),
                 Err(error) => Err(Failure::new(
                     FAILED,
                     format!("no instance answers at {server}: {error}\n  Nothing was changed."),
@@ -64,9 +65,8 @@ impl Door {
             };
         }
         let settings = read_settings(&globals.config)?;
-        let socket = settings.admin.socket.clone();
-        if std::os::unix::net::UnixStream::connect(&socket).is_ok() {
-            return Ok(Self { hands: Hands::Socket(socket), runtime, interrupt: RefCell::default() });
+        if let Some(link) = running(&settings, globals)? {
+            return Ok(door(Hands::Instance(link)));
         }
         let ground = Ground::files(settings, Arc::new(Clock::start())).map_err(|errors| {
             let lines: Vec<String> = errors.0.iter().map(|error| format!("  {error}")).collect();
@@ -76,14 +76,19 @@ impl Door {
                 format!("the list cannot be used\n{}\n  {count}; nothing was changed", lines.join("\n")),
             )
         })?;
-        let (ground, caller) = (Arc::new(ground), Caller(rustix::process::geteuid().as_raw()));
-        let routes = router(ground.clone()).layer(Extension(caller));
-        Ok(Self { hands: Hands::Files(ground, routes), runtime, interrupt: RefCell::default() })
+        let (ground, caller) = (Arc::new(ground), Caller::User(rustix::process::geteuid().as_raw()));
+        let routes = router(ground.clone()).layer(Extension(caller)).layer(DefaultBodyLimit::disable());
+        Ok(door(Hands::Files(ground, routes)))
     }
 
     /// Whether a running instance answers.
     pub(super) const fn is_instance(&self) -> bool {
-        matches!(self.hands, Hands::Socket(_))
+        matches!(self.hands, Hands::Instance(_))
+    }
+
+    /// Whether it may run on another machine.
+    pub(super) const fn is_remote(&self) -> bool {
+        matches!(&self.hands, Hands::Instance(link) if link.is_remote())
     }
 
     /// Tells those who read of uses that nobody watches them now.
@@ -106,7 +111,7 @@ impl Door {
     /// Every client. Of the files without the detour by JSON, which takes as long as reading them.
     pub(super) fn clients(&self) -> anyhow::Result<Vec<ClientObject>> {
         match &self.hands {
-            Hands::Socket(_) => self.ask(Method::GET, &path(&["clients"]), NOTHING),
+            Hands::Instance(_) => self.ask(Method::GET, &path(&["clients"]), NOTHING),
             Hands::Files(ground, _) => Ok(self.runtime.block_on(ground.clients(&Page::ALL))),
         }
     }
@@ -157,13 +162,8 @@ impl Door {
         };
         let request = request.body(body)?;
         let (status, bytes) = match &self.hands {
-            Hands::Socket(socket) => {
-                let answer = tokio::time::timeout(PATIENCE, over_socket(socket, request)).await.map_err(|_| {
-                    let message =
-                        "the instance does not answer\n  What became of the request is not known: look at its log.";
-                    Failure::new(FAILED, message)
-                })?;
-                let (head, body) = answer?.into_parts();
+            Hands::Instance(link) => {
+                let (head, body) = link.ask(request).await?.into_parts();
                 (head.status, body)
             }
             Hands::Files(_, router) => {
@@ -193,41 +193,21 @@ pub(super) enum Paused {
     Interrupted,
 }
 
-async fn over_socket(socket: &Path, request: Request<Body>) -> anyhow::Result<Response<Bytes>> {
-    let became = if request.method() == Method::GET {
-        "Nothing was changed."
-    } else {
-        "What became of the request is not known: look with `relatch secret list`."
-    };
-    let gone =
-        |error: &dyn std::fmt::Display| Failure::new(FAILED, format!("the instance went away: {error}\n  {became}"));
-    let stream = UnixStream::connect(socket).await.map_err(|error| gone(&error))?;
-    let (mut sender, connection) =
-        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|error| gone(&error))?;
-    let mut answer = std::pin::pin!(sender.send_request(request));
-    let mut connection = std::pin::pin!(connection);
-    // Driven side by side: the answer needs the connection, and nothing else does.
-    let answer = tokio::select! {
-        answer = &mut answer => answer,
-        _ended = &mut connection => answer.await,
-    };
-    let (head, body) = answer.map_err(|error| gone(&error))?.into_parts();
-    let mut body = std::pin::pin!(body.collect());
-    let body = tokio::select! {
-        body = &mut body => body,
-        _ended = &mut connection => body.await,
-    };
-    Ok(Response::from_parts(head, body.map_err(|error| gone(&error))?.to_bytes()))
-}
-
-fn socket(server: &str) -> anyhow::Result<PathBuf> {
-    match server.strip_prefix("unix:") {
-        Some(path) if !path.is_empty() => Ok(path.into()),
-        _ => Err(Failure::new(USAGE, "--server: expected unix:PATH (TCP is not in this version)").into()),
+/// The instance that the configuration names, where it answers.
+fn running(settings: &Settings, globals: &Globals) -> anyhow::Result<Option<Link>> {
+    if let Some(link) = settings.admin.socket.clone().map(Link::Unix).filter(|link| link.answers().is_ok()) {
+        return Ok(Some(link));
+    }
+    // Looked for before a token is asked for: where no instance answers, the files need none.
+    match settings.admin.local() {
+        Some((scheme, address)) if TcpStream::connect_timeout(&address, HERE).is_ok() => {
+            Link::to(&format!("{scheme}://{address}"), globals).map(Some)
+        }
+        _ => Ok(None),
     }
 }
 
-fn read_settings(path: &Path) -> anyhow::Result<Settings> {
+pub(super) fn read_settings(path: &Path) -> anyhow::Result<Settings> {
     let (settings, problems, _) = setup::settings(path, &[]);
     let Problems { errors, .. } = problems;
     settings.filter(|_| errors.is_empty()).ok_or_else(|| {

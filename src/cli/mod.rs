@@ -12,6 +12,7 @@ mod door;
 mod identify;
 mod import;
 pub mod init;
+mod link;
 mod man;
 mod reload;
 mod rotate;
@@ -23,6 +24,7 @@ mod shown_once;
 mod status;
 mod table;
 mod taking_away;
+mod token;
 mod upstream;
 
 use std::io::{IsTerminal, Write};
@@ -65,12 +67,16 @@ struct Globals {
     /// The configuration file
     #[arg(long, global = true, default_value = "relatch.toml", value_name = "FILE")]
     config: PathBuf,
-    /// A running instance, as unix:PATH; default: the one that the configuration names, if it answers, else the files
+    /// A running instance, as https://HOST:PORT, http://127.0.0.1:PORT or unix:PATH; default: the one that the
+    /// configuration names, if it answers, else the files
     #[arg(long, global = true, value_name = "ADDRESS", hide_short_help = true)]
     server: Option<String>,
-    /// A file with the token for an instance that is reached over TCP (not in this version)
-    #[arg(long, global = true, value_name = "FILE", hide = true)]
+    /// A file with the token for an instance that is reached by TCP
+    #[arg(long, global = true, value_name = "FILE", hide_short_help = true)]
     token_file: Option<PathBuf>,
+    /// Who signed the certificate of that instance, PEM; default: whom the system trusts
+    #[arg(long, global = true, value_name = "FILE", hide_short_help = true)]
+    ca: Option<PathBuf>,
     /// How data is written
     #[arg(short, long, global = true, default_value = "table", hide_short_help = true)]
     output: Output,
@@ -116,6 +122,9 @@ enum Command {
     /// The secret that a token server elsewhere knows us by: rotate it there, retire the old one
     #[command(subcommand)]
     Upstream(upstream::Command),
+    /// Tokens for the admin API by TCP: add, list, revoke
+    #[command(subcommand)]
+    Token(token::Command),
     /// Turn another system's client list into entries for clients.toml
     Import(import::Arguments),
     /// What is in force, and what wants something done
@@ -193,6 +202,7 @@ pub fn main() -> anyhow::Result<Next> {
         Command::Secret(command) => secret::run(&globals, command)?,
         Command::Rotate(arguments) => rotate::run(&globals, &arguments)?,
         Command::Upstream(command) => upstream::run(&globals, &command)?,
+        Command::Token(command) => token::run(&globals, command)?,
         Command::Import(arguments) => import::run(&arguments)?,
         Command::Status => status::run(&globals)?,
         Command::Reload(arguments) => reload::run(&globals, &arguments)?,
@@ -210,7 +220,8 @@ pub fn main() -> anyhow::Result<Next> {
 /// could print it once more.
 fn secret_as_argument() -> Option<ExitCode> {
     let pasted = |argument: std::ffi::OsString| {
-        argument.as_encoded_bytes().split(|byte| !byte.is_ascii_alphanumeric() && *byte != b'_').any(mint::is_ours)
+        let mut words = argument.as_encoded_bytes().split(|byte| !byte.is_ascii_alphanumeric() && *byte != b'_');
+        words.any(|word| mint::is_ours(word) || mint::is_token(word))
     };
     std::env::args_os().skip(1).any(pasted).then(|| {
         talk(

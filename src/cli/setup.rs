@@ -10,6 +10,7 @@ use crate::config::settings::Settings;
 use crate::domain::clock::Clock;
 use crate::domain::spoken::plural;
 use crate::reload::{self, Loaded};
+use crate::source::tokens;
 use crate::tls::links::Links;
 use crate::tls::material::Unusable;
 use crate::upstream::remote::Remotes;
@@ -33,6 +34,9 @@ pub(super) fn ready(
     let (settings, problems, text) = settings(path, flags);
     let mut problems = problems;
     let links = settings.as_ref().map(|settings| Links::read(settings, &mut problems)).unwrap_or_default();
+    if let Some(settings) = settings.as_ref().filter(|settings| !settings.admin.addresses.is_empty()) {
+        look_at_tokens(&settings.admin.tokens, &mut problems);
+    }
     let Problems { mut errors, warnings } = problems;
     let Some(settings) = settings else { return Err((ConfigErrors(errors), warnings)) };
     let remotes = remotes(&settings, path).map_err(|found| errors.extend(found.0));
@@ -52,6 +56,17 @@ pub(super) fn remotes(settings: &Settings, path: &Path) -> Result<Remotes, Confi
     let place = || Place::whole(path.display().to_string());
     let problem = |(key, why): (String, Unusable)| Problem { place: place(), key, message: why.to_string() };
     Remotes::load(settings).map_err(|unusable| ConfigErrors(unusable.into_iter().map(problem).collect()))
+}
+
+/// The tokens that an instance needs at an address. It starts without any: they are read again as their file changes.
+fn look_at_tokens(path: &Path, problems: &mut Problems) {
+    let (tokens, found) = tokens::read(path);
+    if tokens.is_none_or(|tokens| tokens.is_empty()) && found.errors.is_empty() {
+        let next = "`relatch token add NAME --scope SCOPE` makes one";
+        let why = format!("holds no token, so that nobody is let in at the addresses of [admin] listen: {next}");
+        problems.warning(Place::whole(path.display().to_string()), "", why);
+    }
+    problems.absorb(found);
 }
 
 /// The settings of a file, with the environment over it. `flags` win over both.

@@ -200,8 +200,8 @@ impl Given {
         if let Some(weakness) = weakness(&secret) {
             talk(&format!("warning: this secret is weak: {weakness}. A generated one has 256 bits.\n"));
         }
-        // To the files, or to an instance on this machine by a socket that only its user can open: it tells the same
-        // secret given twice, which two salted hashes do not.
+        // To the files, or to an instance by a socket that only its user can open, by loopback, or through TLS: it tells
+        // the same secret given twice, which two salted hashes do not.
         let text = std::str::from_utf8(secret.expose()).map(str::to_owned);
         let not_text = |_| Failure::new(USAGE, "the secret on stdin is not text\n  Nothing was changed.");
         wish.client_secret = Some(Zeroizing::new(text.map_err(not_text)?));

@@ -1,7 +1,7 @@
 //! What the operator writes: `relatch.toml` and the client list, from text to types.
 //!
 //! Text becomes a [`tree`] of values that know where they stand; [`reader`] walks it, collects every problem at once and
-//! describes itself as JSON Schema; [`settings`] and [`clients`] are the two shapes that the program wants. Pure: files
+//! describes itself as JSON Schema; [`settings`], [`clients`] and [`tokens`] are the shapes that the program wants. Pure: files
 //! are read elsewhere.
 
 pub mod clients;
@@ -10,5 +10,6 @@ pub mod problem;
 pub mod reader;
 pub mod schema;
 pub mod settings;
+pub mod tokens;
 pub mod tree;
 pub mod values;

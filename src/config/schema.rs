@@ -1,4 +1,4 @@
-//! JSON Schema of the two files, written by the code that reads them.
+//! JSON Schema of the files, written by the code that reads them.
 
 use std::path::Path;
 
@@ -7,6 +7,7 @@ use serde_json::{Value as Json, json};
 use super::clients::ClientList;
 use super::reader::{Reading, Section};
 use super::settings::Settings;
+use super::tokens;
 use super::tree::Doc;
 
 /// The schema of `relatch.toml`.
@@ -20,6 +21,13 @@ pub fn settings() -> Json {
 pub fn clients() -> Json {
     titled("clients.toml", |root| {
         ClientList::read(root, 0);
+    })
+}
+
+/// The schema of `admin-tokens.toml`.
+pub fn tokens() -> Json {
+    titled("admin-tokens.toml", |root| {
+        tokens::read(root);
     })
 }
 

@@ -1,4 +1,5 @@
-//! Secrets of our own making: `rls_`, 43 base62 characters (256 bits), then their CRC-32 in six more.
+//! Secrets of our own making: `rls_`, 43 base62 characters (256 bits), then their CRC-32 in six more. Tokens for the admin
+//! API are made alike and begin with `rlt_`.
 //!
 //! The prefix lets a scanner find a leaked one, the checksum lets it tell one from noise with nothing else at hand, and
 //! the alphabet is written the same way by every client library, whether it form-encodes Basic credentials or not.
@@ -9,14 +10,25 @@ use crate::domain::secret::Secret;
 
 /// What every generated secret starts with.
 pub const PREFIX: &str = "rls_";
+/// What every generated admin token starts with.
+pub const TOKEN_PREFIX: &str = "rlt_";
 const RANDOM: usize = 43;
 const CHECK: usize = 6;
 const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
 /// A new secret. `fill` must fill its argument from the operating system's random source.
-pub fn secret(mut fill: impl FnMut(&mut [u8])) -> Secret {
-    let mut text = Zeroizing::new(Vec::with_capacity(PREFIX.len() + RANDOM + CHECK));
-    text.extend_from_slice(PREFIX.as_bytes());
+pub fn secret(fill: impl FnMut(&mut [u8])) -> Secret {
+    made(PREFIX, fill)
+}
+
+/// A new admin token, from the same source.
+pub fn token(fill: impl FnMut(&mut [u8])) -> Secret {
+    made(TOKEN_PREFIX, fill)
+}
+
+fn made(prefix: &str, mut fill: impl FnMut(&mut [u8])) -> Secret {
+    let mut text = Zeroizing::new(Vec::with_capacity(prefix.len() + RANDOM + CHECK));
+    text.extend_from_slice(prefix.as_bytes());
     let random = Zeroizing::new(letters(ALPHABET, RANDOM, &mut fill));
     text.extend_from_slice(&random);
     text.extend_from_slice(&checksum(&random));
@@ -33,7 +45,16 @@ pub fn secret_id(mut fill: impl FnMut(&mut [u8])) -> String {
 
 /// Whether a string is one of ours: prefix, length, alphabet and checksum. Says nothing about whose, or alive or dead.
 pub fn is_ours(text: &[u8]) -> bool {
-    text.strip_prefix(PREFIX.as_bytes())
+    begins_and_checks(PREFIX, text)
+}
+
+/// The same of an admin token.
+pub fn is_token(text: &[u8]) -> bool {
+    begins_and_checks(TOKEN_PREFIX, text)
+}
+
+fn begins_and_checks(prefix: &str, text: &[u8]) -> bool {
+    text.strip_prefix(prefix.as_bytes())
         .filter(|rest| rest.len() == RANDOM + CHECK && rest.iter().all(|b| b.is_ascii_alphanumeric()))
         .and_then(|rest| rest.split_at_checked(RANDOM))
         .is_some_and(|(random, check)| check == checksum(random))
@@ -90,6 +111,14 @@ mod tests {
             assert!(!is_ours(&damaged), "changed at {at}");
             assert!(!is_ours(&text[..at]), "cut at {at}");
         }
+    }
+
+    #[test]
+    fn a_token_and_a_secret_are_told_apart() {
+        let (secret, token) = (secret(counter()), token(counter()));
+        assert!(is_token(token.expose()) && !is_ours(token.expose()));
+        assert!(is_ours(secret.expose()) && !is_token(secret.expose()));
+        assert_eq!(secret.expose()[4..], token.expose()[4..]);
     }
 
     #[test]

@@ -341,7 +341,7 @@ pub(super) fn unreadable(error: &io::Error) -> String {
 }
 
 /// Warns of a file that others can write, and of a secret that others can read.
-fn check_mode(path: &Path, secret: bool, problems: &mut Problems) {
+pub(super) fn check_mode(path: &Path, secret: bool, problems: &mut Problems) {
     let Ok(metadata) = std::fs::metadata(path) else { return };
     let mode = metadata.mode() & 0o777;
     let name = Place::whole(path.display().to_string());

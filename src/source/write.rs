@@ -8,6 +8,7 @@ mod folder;
 mod replace;
 pub mod rotation;
 pub mod secret;
+pub mod single;
 #[cfg(test)]
 mod tests;
 

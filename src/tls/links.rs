@@ -17,6 +17,8 @@ pub struct Links {
     pub proxy: Option<Arc<ServerSide>>,
     /// Prometheus to us.
     pub telemetry: Option<Arc<ServerSide>>,
+    /// Commands to us, at an address.
+    pub admin: Option<Arc<ServerSide>>,
     /// All of them, by the name of their section.
     pub all: Vec<(String, Arc<dyn Renewable>)>,
 }
@@ -29,6 +31,7 @@ impl Links {
         let of_proxy = if settings.proxy.http2 { both } else { &[HTTP_11] };
         links.proxy = links.listener("proxy", settings.proxy.tls.as_ref(), of_proxy, problems);
         links.telemetry = links.listener("telemetry", settings.telemetry.tls.as_ref(), &[HTTP_11], problems);
+        links.admin = links.listener("admin", settings.admin.tls.as_ref(), &[HTTP_11], problems);
         links
     }
 

@@ -24,6 +24,7 @@ mod corpus;
 mod doors;
 mod egress;
 mod fallback;
+mod gate;
 mod harness;
 mod house;
 mod http2;

@@ -8,6 +8,7 @@ mod json;
 mod splice;
 #[cfg(test)]
 mod tests;
+pub mod tokens;
 mod toml;
 mod written;
 

@@ -50,7 +50,7 @@ pub(super) fn written(value: &Scalar) -> String {
 }
 
 /// A basic string on one line.
-fn quoted(text: &str) -> String {
+pub(super) fn quoted(text: &str) -> String {
     let mut quoted = String::with_capacity(text.len() + 2);
     quoted.push('"');
     for c in text.chars() {

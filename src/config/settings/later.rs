@@ -1,10 +1,8 @@
-//! Keys of the contract that this version does not act on. Where ignoring one would leave somebody less protected than
-//! the file says, it is refused; where it only takes comfort away, it is a warning.
+//! Keys of the contract that this version does not act on: a warning, as nobody is less protected than the file says.
 
 use crate::config::reader::{FromNode, Section};
 use crate::config::tree::Value;
 
-const NOT_YET: &str = "is not in this version: take it out";
 const NO_EFFECT: &str = "has no effect in this version";
 
 /// Whatever stands there.
@@ -20,14 +18,6 @@ impl FromNode for Anything {
     }
 }
 
-fn refuse(section: &mut Section<'_, '_>, keys: &[&'static str]) {
-    for key in keys {
-        if section.take::<Anything>(key, NOT_YET).is_some() {
-            section.error(key, NOT_YET);
-        }
-    }
-}
-
 fn mention(section: &mut Section<'_, '_>, keys: &[&'static str]) {
     for key in keys {
         if section.take::<Anything>(key, NO_EFFECT).is_some() {
@@ -36,20 +26,9 @@ fn mention(section: &mut Section<'_, '_>, keys: &[&'static str]) {
     }
 }
 
-/// TLS on a listener or towards the upstream.
-pub(super) fn tls(section: &mut Section<'_, '_>) {
-    refuse(section, &["tls"]);
-}
-
 /// `[log] audit`
 pub(super) fn audit(section: &mut Section<'_, '_>) {
     mention(section, &["audit"]);
-}
-
-/// `[admin]` keys.
-pub(super) fn admin(section: &mut Section<'_, '_>) {
-    tls(section);
-    mention(section, &["tokens"]);
 }
 
 /// `[fleet]` keys.

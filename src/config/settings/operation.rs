@@ -1,21 +1,11 @@
-//! `[admin]`, `[state]` and `[fleet]`: what stands around the token path.
+//! `[state]` and `[fleet]`: what stands around the token path.
 
 use std::path::{Path, PathBuf};
 
 use super::address::Target;
 use super::later;
 use crate::config::reader::Section;
-use crate::config::values::unix_path;
-use crate::{from_text, from_words};
-
-/// `[admin]`
-#[derive(Clone, Debug)]
-pub struct Admin {
-    /// The unix socket that commands reach a running instance by.
-    pub socket: PathBuf,
-    /// Whether the file names it: one that is asked for must work, the default one may fail.
-    pub asked_for: bool,
-}
+use crate::from_words;
 
 /// `[state]`
 #[derive(Clone, Debug)]
@@ -43,24 +33,8 @@ pub enum Instances {
 }
 from_words!(Instances, "one or many", {"one" => Self::One, "many" => Self::Many});
 
-/// A path after `unix:`.
-struct UnixSocket(PathBuf);
-from_text!(UnixSocket, "\"unix:PATH\" (an address is not in this version: it needs tokens)", |text| {
-    unix_path(text).map(Self)
-});
-
 /// Beside the configuration, where the commands that read the same file find it.
-const SOCKET: &str = "relatch.sock";
 const STATE: &str = "relatch.state";
-
-impl Admin {
-    pub(super) fn read(section: &mut Section<'_, '_>, base: &Path) -> Self {
-        later::admin(section);
-        let listen: Option<UnixSocket> = section.take("listen", "unix:PATH, where commands reach a running instance");
-        let asked_for = listen.is_some();
-        Self { socket: base.join(listen.map_or_else(|| SOCKET.into(), |socket| socket.0)), asked_for }
-    }
-}
 
 impl State {
     pub(super) fn read(section: &mut Section<'_, '_>, base: &Path) -> Self {

@@ -1,0 +1,67 @@
+//! Who is asking: the user at the other end of the socket, or who has a token.
+
+use std::fmt;
+use std::net::IpAddr;
+
+use crate::config::tokens::{Scope, Token, TokenName};
+use crate::domain::secret::Digest;
+
+/// Who is asking.
+#[derive(Clone, Debug)]
+pub enum Caller {
+    /// The user id on the other side of the socket: our own user or root, who may do everything.
+    User(u32),
+    /// Who presented a token.
+    Bearer(Bearer),
+}
+
+/// Who presented a token, and from where.
+#[derive(Clone, Debug)]
+pub struct Bearer {
+    name: TokenName,
+    digest: Digest,
+    scopes: Vec<Scope>,
+    from: IpAddr,
+}
+
+impl Bearer {
+    /// Of a token that was presented from this address.
+    pub(super) fn of(token: Token, from: IpAddr) -> Self {
+        Self { name: token.name, digest: token.digest, scopes: token.scopes, from }
+    }
+}
+
+/// What tells one caller from another, wherever it calls from. A token that took over the name of another is not it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Identity {
+    User(u32),
+    Token(TokenName, Digest),
+}
+
+impl Caller {
+    /// Whether it may do what needs this scope.
+    pub(super) fn may(&self, scope: Scope) -> bool {
+        match self {
+            Self::User(_) => true,
+            Self::Bearer(bearer) => scope.is_in(&bearer.scopes),
+        }
+    }
+
+    /// Who it is.
+    pub(super) fn identity(&self) -> Identity {
+        match self {
+            Self::User(user) => Identity::User(*user),
+            Self::Bearer(bearer) => Identity::Token(bearer.name.clone(), bearer.digest),
+        }
+    }
+}
+
+/// For the log.
+impl fmt::Display for Caller {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::User(user) => write!(f, "unix:{user}"),
+            Self::Bearer(Bearer { name, from, .. }) => write!(f, "token {name} from {from}"),
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! The tokens in force: read again as their file changes, the last good ones kept where it cannot be used.
+
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use arc_swap::ArcSwap;
+use subtle::{Choice, ConditionallySelectable};
+
+use crate::config::problem::{ConfigErrors, Problems};
+use crate::config::tokens::Token;
+use crate::domain::clock::Timestamp;
+use crate::hash;
+use crate::log::Log;
+use crate::source::tokens;
+
+/// The tokens in force.
+pub struct Tokens {
+    path: PathBuf,
+    list: ArcSwap<Vec<Token>>,
+    seen: Mutex<Seen>,
+}
+
+/// What was seen of the file.
+#[derive(Default)]
+struct Seen {
+    stamp: Option<Stamp>,
+    /// Why what stands there is not in force, as it was told.
+    fault: Option<String>,
+}
+
+/// Device, inode, length, and when it was changed last.
+type Stamp = (u64, u64, u64, i64, i64, i64, i64);
+
+fn stamp(path: &Path) -> Option<Stamp> {
+    let found = path.metadata().ok()?;
+    let (modified, changed) = ((found.mtime(), found.mtime_nsec()), (found.ctime(), found.ctime_nsec()));
+    Some((found.dev(), found.ino(), found.len(), modified.0, modified.1, changed.0, changed.1))
+}
+
+impl Tokens {
+    /// Reads the file for the first time. One that is not there holds none yet.
+    pub fn read(path: &Path) -> Result<Self, ConfigErrors> {
+        let stamp = stamp(path);
+        let (found, Problems { errors, .. }) = tokens::read(path);
+        if !errors.is_empty() {
+            return Err(ConfigErrors(errors));
+        }
+        let seen = Mutex::new(Seen { stamp, fault: None });
+        Ok(Self { path: path.to_owned(), list: ArcSwap::from_pointee(found.unwrap_or_default()), seen })
+    }
+
+    /// Reads the file again where it looks changed.
+    pub(super) fn renew_if_changed(&self, log: &Log) {
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner).stamp;
+        if stamp(&self.path) != seen {
+            self.renew(log);
+        }
+    }
+
+    /// Reads the file again, and takes what it holds, all of it or nothing.
+    pub fn renew(&self, log: &Log) {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let stamp = stamp(&self.path);
+        let (found, Problems { errors, warnings }) = tokens::read(&self.path);
+        let file = self.path.display();
+        let changed = stamp != std::mem::replace(&mut seen.stamp, stamp);
+        let was_there = !self.list.load().is_empty();
+        let fault = match found {
+            _ if !errors.is_empty() => Some(ConfigErrors(errors).to_string()),
+            None if was_there => Some("does not exist any more".to_owned()),
+            _ => None,
+        };
+        if let Some(why) = &fault {
+            if seen.fault.as_ref() != Some(why) {
+                let next = "the tokens before stay in force; mend the file, `relatch token revoke` takes one out";
+                log.error("the admin tokens cannot be used", &[("file", &file), ("error", why), ("next", &next)]);
+            }
+            seen.fault = fault;
+            return;
+        }
+        let found = found.unwrap_or_default();
+        let news = **self.list.load() != found;
+        if seen.fault.take().is_some() || news {
+            log.info("admin tokens are in force", &[("file", &file), ("tokens", &found.len())]);
+        }
+        if changed {
+            warnings.iter().for_each(|warning| log.warn("admin tokens", &[("warning", warning)]));
+        }
+        if news {
+            self.list.store(std::sync::Arc::new(found));
+        }
+    }
+
+    /// The token that was presented. The same work whether it is known or not: one digest, compared with all of them.
+    pub(super) fn find(&self, presented: &[u8], now: Timestamp) -> Option<Token> {
+        let digest = hash::sha256(presented);
+        let list = self.list.load();
+        let mut found = 0u32;
+        for (number, token) in (1u32..).zip(list.iter()) {
+            let alive = Choice::from(u8::from(!token.has_expired(now)));
+            found.conditional_assign(&number, token.digest.matches(&digest) & alive);
+        }
+        list.get(usize::try_from(found).ok()?.checked_sub(1)?).cloned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+
+    use crate::config::settings::Log as LogSettings;
+    use crate::config::settings::kinds::{LogFormat, LogLevel};
+    use crate::domain::clock::Clock;
+
+    fn entry(name: &str, token: &str, rest: &str) -> String {
+        let hash = hash::write(&hash::sha256(token.as_bytes()));
+        format!("[[token]]\nname = \"{name}\"\nhash = \"{hash}\"\nscopes = [\"admin\"]\n{rest}\n")
+    }
+
+    #[test]
+    fn a_token_is_found_while_it_is_alive_and_stands_in_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("t.toml");
+        let write = |text: &str| std::fs::write(&path, text).unwrap();
+        let settings = LogSettings { format: LogFormat::Json, level: LogLevel::Error, access: false };
+        let dropped = prometheus::IntCounter::new("lost", "lost").unwrap();
+        let (log, _writer) = Log::start(&settings, Arc::new(Clock::start()), dropped).unwrap();
+        let tokens = Tokens::read(&path).unwrap();
+        let now = Timestamp::from_millis(1_795_000_000_000);
+        let found = |token: &str| tokens.find(token.as_bytes(), now).map(|token| token.name.to_string());
+        assert_eq!((found("one"), found("")), (None, None), "there is no file yet");
+
+        let ended = entry("old", "three", "expires = 2020-01-01T00:00:00Z");
+        write(&(entry("a", "one", "") + &entry("b", "two", "expires = 2090-01-01T00:00:00Z") + &ended));
+        tokens.renew_if_changed(&log);
+        assert_eq!((found("one").as_deref(), found("two").as_deref()), (Some("a"), Some("b")));
+        for wrong in ["", "on", "one ", "three", "four", "One"] {
+            assert_eq!(found(wrong), None, "{wrong}");
+        }
+
+        for bad in ["[[token]]\nname = \"a\"", "\u{feff}", &entry("a", "one", "scops = 1")] {
+            write(bad);
+            tokens.renew_if_changed(&log);
+            assert_eq!(found("two").as_deref(), Some("b"), "the last good ones stay: {bad}");
+        }
+        std::fs::remove_file(&path).unwrap();
+        tokens.renew(&log);
+        assert_eq!(found("two").as_deref(), Some("b"));
+
+        write(&entry("a", "one", ""));
+        tokens.renew_if_changed(&log);
+        assert_eq!((found("one").as_deref(), found("two")), (Some("a"), None));
+        write("");
+        tokens.renew_if_changed(&log);
+        assert_eq!(found("one"), None, "an empty file is a good one");
+        write("[[token]]\n");
+        assert!(Tokens::read(&path).is_err());
+    }
+}
