@@ -4,6 +4,7 @@
 pub mod answer;
 mod change;
 pub mod ground;
+mod input;
 mod named;
 pub mod object;
 mod repeat;

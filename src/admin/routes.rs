@@ -2,20 +2,19 @@
 
 use std::sync::Arc;
 
-use axum::extract::rejection::JsonRejection;
-use axum::extract::{FromRequest, Path, Query, Request, State};
+use axum::extract::{Path, State};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use http::StatusCode;
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 
 use super::answer::Fault;
 use super::change::Wish;
 use super::ground::{Ground, View};
-use super::named::{Named, NamedSecret, OfTenant};
+use super::input::{Body, Nothing, Words};
+use super::named::{Ids, Named, NamedSecret, OfTenant};
 use super::object::{ClientObject, SecretObject, StatusObject};
-use super::wish::{ClientWish, Guard, LifecycleWish, Made, duration};
+use super::wish::{ClientWish, Guard, LifecycleWish, Made, client_key, duration};
 use super::{rotate, status};
 use crate::config::settings::operation::Instances;
 use crate::domain::ids::{ClientKey, SecretId};
@@ -50,39 +49,9 @@ pub fn router(ground: Arc<Ground>) -> Router {
         .with_state(ground)
 }
 
-/// A JSON body that may be left out; what is wrong with one is told without quoting it.
-pub(super) struct Body<T>(pub(super) T);
-
-impl<S: Send + Sync, T: DeserializeOwned + Default> FromRequest<S> for Body<T> {
-    type Rejection = Fault;
-
-    async fn from_request(request: Request, state: &S) -> Result<Self, Fault> {
-        let empty = http_body::Body::is_end_stream(request.body());
-        if empty {
-            return Ok(Self(T::default()));
-        }
-        match Json::from_request(request, state).await {
-            Ok(Json(body)) => Ok(Self(body)),
-            Err(JsonRejection::MissingJsonContentType(_)) => {
-                Err(Fault::invalid("expected Content-Type: application/json".to_owned()))
-            }
-            Err(JsonRejection::JsonDataError(error)) => Err(Fault::invalid(unquoted(&error.body_text()))),
-            Err(_) => Err(Fault::invalid("the body is not valid JSON, or too large".to_owned())),
-        }
-    }
-}
-
-/// The library's message as far as it names keys and not values.
-fn unquoted(message: &str) -> String {
-    let unknown = message.split("unknown field `").nth(1).and_then(|rest| rest.split('`').next());
-    unknown.map_or_else(
-        || "a key of the body has a value of the wrong kind".to_owned(),
-        |key| format!("the body has a key that is not known here: {key}"),
-    )
-}
-
 /// Which part of a list is wanted.
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Page {
     /// Only the clients of this tenant; empty for those of none.
     tenant: Option<String>,
@@ -98,7 +67,7 @@ impl Page {
     pub const ALL: Self = Self { tenant: None, after: None, after_tenant: None, limit: None };
 }
 
-async fn list_clients(State(ground): State<Arc<Ground>>, Query(page): Query<Page>) -> Json<Vec<ClientObject>> {
+async fn list_clients(State(ground): State<Arc<Ground>>, Words(page): Words<Page>) -> Json<Vec<ClientObject>> {
     Json(ground.clients(&page).await)
 }
 
@@ -122,7 +91,7 @@ async fn show_secret(
 
 async fn add_client(
     State(ground): State<Arc<Ground>>,
-    Query(asked): Query<OfTenant>,
+    Words(asked): Words<OfTenant>,
     Body(wish): Body<ClientWish>,
 ) -> Result<(StatusCode, Json<ClientObject>), Fault> {
     let id = wish.key(asked.tenant.as_deref())?;
@@ -175,16 +144,15 @@ struct Removal {
     #[serde(default)]
     force: bool,
     quiet_for: Option<String>,
-    /// Read with the id.
-    #[serde(rename = "tenant")]
-    _tenant: Option<String>,
+    tenant: Option<String>,
 }
 
 async fn remove_client(
     State(ground): State<Arc<Ground>>,
-    Named(id): Named,
-    Query(removal): Query<Removal>,
+    Ids { id, .. }: Ids,
+    Words(removal): Words<Removal>,
 ) -> Result<StatusCode, Fault> {
+    let id = client_key(&removal.tenant.unwrap_or_default(), &id)?;
     let guard = Guard { force: removal.force, quiet_for: removal.quiet_for };
     let _turn = ground.turn().await?;
     ground.catch_up().await?;
@@ -264,6 +232,7 @@ struct ReloadWish {
 
 async fn reload(
     State(ground): State<Arc<Ground>>,
+    Words(Nothing {}): Words<Nothing>,
     Body(wish): Body<ReloadWish>,
 ) -> Result<Json<serde_json::Value>, Fault> {
     let trigger = Trigger::Command { allow_shrink: wish.allow_shrink, written: false };
@@ -295,7 +264,7 @@ async fn reload(
     })))
 }
 
-async fn show_status(State(ground): State<Arc<Ground>>) -> Json<StatusObject> {
+async fn show_status(State(ground): State<Arc<Ground>>, Words(Nothing {}): Words<Nothing>) -> Json<StatusObject> {
     let view = ground.view(None).await;
     Json(status::of(&ground, &view))
 }
