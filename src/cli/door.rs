@@ -22,7 +22,7 @@ use super::{Failure, Globals, setup, talk};
 use crate::admin::answer::{FAILED, FaultObject, USAGE};
 use crate::admin::ground::Ground;
 use crate::admin::object::ClientObject;
-use crate::admin::routes::{Caller, Page, router};
+use crate::admin::routes::{Caller, router};
 use crate::config::problem::Problems;
 use crate::config::settings::Settings;
 use crate::domain::clock::Clock;
@@ -107,7 +107,7 @@ impl Door {
     pub(super) fn clients(&self) -> anyhow::Result<Vec<ClientObject>> {
         match &self.hands {
             Hands::Socket(_) => self.ask(Method::GET, &path(&["clients"]), NOTHING),
-            Hands::Files(ground, _) => Ok(self.runtime.block_on(ground.clients(&Page::ALL))),
+            Hands::Files(ground, _) => Ok(self.runtime.block_on(ground.clients())),
         }
     }
 
