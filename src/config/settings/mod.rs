@@ -464,6 +464,31 @@ mod tests {
     }
 
     #[test]
+    fn an_upstream_that_is_told_ids_alone_has_no_path_for_a_tenant_and_for_none() {
+        let assert = LEAST.replace("[clients]", "credential = \"assert\"\n[clients]");
+        let realms = "[[endpoint]]\npath = \"/realms/{tenant}/token\"\n";
+        let fixed =
+            |path: &str, upstream: &str| format!("[[endpoint]]\npath = \"{path}\"\nupstream_path = \"{upstream}\"\n");
+        let b = "[upstreams.b]\nurl = \"http://127.0.0.1:9\"\ncredential = \"assert\"\n";
+        for (endpoints, refused) in [
+            (fixed("/m", "/realms/master/token") + realms, true),
+            (realms.to_owned() + &fixed("/m", "/realms/master/token"), true),
+            (realms.to_owned() + &fixed("/m", "/realms/a/b/token"), false),
+            (realms.to_owned() + &fixed("/m", "/realms/%6d/token"), false),
+            // The exact path wins: no client of that tenant comes there.
+            (realms.to_owned() + &fixed("/realms/master/token", "/realms/master/token"), false),
+            (fixed("/{tenant}/t", "/realms/{tenant}/token") + &fixed("/realms/a/token", "/realms/a/token"), true),
+            (format!("{b}{realms}{}upstream = \"b\"\n", fixed("/m", "/realms/master/token")), false),
+        ] {
+            let errors = parse(&format!("{assert}{endpoints}"), &[]).1;
+            let told = errors.iter().filter(|error| error.contains("from those of none")).count();
+            assert_eq!((errors.len(), told), (usize::from(refused), usize::from(refused)), "{endpoints}: {errors:?}");
+            let forward = format!("{assert}{endpoints}").replace("assert", "forward");
+            assert!(parse(&forward, &[]).1.is_empty(), "{endpoints}");
+        }
+    }
+
+    #[test]
     fn what_this_version_cannot_do_is_refused_rather_than_ignored() {
         let errors = parse(&format!("{LEAST}[admin.tls]\ncert = \"a\"\n"), &[]).1;
         assert!(errors.iter().any(|e| e.contains("not in this version")), "{errors:?}");
