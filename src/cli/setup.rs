@@ -10,6 +10,7 @@ use crate::config::settings::Settings;
 use crate::domain::clock::Clock;
 use crate::domain::spoken::plural;
 use crate::reload::{self, Loaded};
+use crate::source::file::check_mode;
 use crate::tls::links::Links;
 use crate::tls::material::Unusable;
 use crate::upstream::remote::Remotes;
@@ -33,6 +34,9 @@ pub(super) fn ready(
     let (settings, problems, text) = settings(path, flags);
     let mut problems = problems;
     let links = settings.as_ref().map(|settings| Links::read(settings, &mut problems)).unwrap_or_default();
+    for key in settings.iter().flat_map(Settings::private_keys) {
+        check_mode(key, true, &mut problems);
+    }
     let Problems { mut errors, warnings } = problems;
     let Some(settings) = settings else { return Err((ConfigErrors(errors), warnings)) };
     let remotes = remotes(&settings, path).map_err(|found| errors.extend(found.0));

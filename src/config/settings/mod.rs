@@ -183,6 +183,13 @@ impl Settings {
         std::iter::once(&self.upstream).chain(&self.upstreams)
     }
 
+    /// The private keys that any link of ours is secured with.
+    pub fn private_keys(&self) -> impl Iterator<Item = &Path> {
+        let ours = [&self.proxy.tls, &self.telemetry.tls].into_iter().flatten().map(|tls| &tls.key);
+        let theirs = self.all_upstreams().filter_map(|upstream| upstream.tls.as_ref()?.identity.as_ref());
+        ours.chain(theirs.map(|(_, key)| key)).map(PathBuf::as_path)
+    }
+
     /// Every key of a configuration text with its value, to tell what an edit changed; nothing where it does not parse.
     pub fn keys(text: &str) -> Option<Vec<(String, String)>> {
         let node = Doc { name: "", text }.parse(Language::Toml, &mut Problems::default())?;
