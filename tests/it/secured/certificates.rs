@@ -164,9 +164,14 @@ fn callers_show_a_certificate_and_the_upstream_gets_it_and_never_one_that_they_w
     let der: rustls_pki_types::CertificateDer<'static> = pem.unwrap();
     let header = format!(":{}:", base64(&der));
     let lenient = guard().config("[proxy.tls]\nclient_cert = \"optional\"\n").start();
-    for (sidecar, pair, told) in
-        [(&strict, Some(&own), vec![header.as_str()]), (&lenient, Some(&own), vec![&header]), (&lenient, None, vec![])]
-    {
+    // A trusted proxy's own is nobody's; it says whose came to it.
+    let behind = guard().config("[proxy]\ntrusted_proxies = [\"127.0.0.1\"]\n").start();
+    for (sidecar, pair, told) in [
+        (&strict, Some(&own), vec![header.as_str()]),
+        (&lenient, Some(&own), vec![&header]),
+        (&lenient, None, vec![]),
+        (&behind, Some(&own), vec![":Zm9yZ2Vk:"]),
+    ] {
         let seen = upstream.since(0).len();
         let tunnel = Tunnel::to(sidecar.proxy(), caller(&ca, pair, &["http/1.1"]));
         let mut wire = Wire::connect(tunnel.entrance());
