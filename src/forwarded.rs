@@ -4,6 +4,10 @@
 //! What the caller says about itself is believed only where it came through a trusted proxy, and then from right to
 //! left: the first address that is not a trusted proxy's is the caller. A unix socket has no address to tell of: there is
 //! no X-Forwarded-For then, and Forwarded says `for=unknown`.
+//!
+//! A certificate is told of the caller alone: that of a connection which a trusted proxy made is the proxy's own, the same
+//! for every user behind it, and a token bound to it (RFC 8705) would be anybody's there. Behind one, the certificate is
+//! what the proxy says it is.
 
 use std::fmt::Write;
 use std::net::{IpAddr, SocketAddr};
@@ -86,7 +90,8 @@ impl Caller {
         let said_host = last_item(headers, &HOST).filter(|host| crate::domain::host::is_host(host));
         let said_host = said_host.and_then(|host| HeaderValue::from_bytes(host).ok());
         let host = said_host.as_ref().or(host);
-        Self { of_connection: false, ..Self::told(link, address, &believed, proto, host) }
+        let told = Self::told(link, address, &believed, proto, host);
+        Self { of_connection: false, client_cert: said_certificate(headers), ..told }
     }
 
     /// The Host that the caller asked for, as far as we know; the upstream is told so.
@@ -140,6 +145,16 @@ fn element(address: Source, proto: &str, host: Option<&str>) -> HeaderValue {
 fn last_item<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h [u8]> {
     let line = headers.get_all(name).iter().next_back()?;
     line.as_bytes().rsplit(|b| *b == b',').next().map(<[u8]>::trim_ascii)
+}
+
+/// The certificate that a proxy tells of: one field, and nothing in it but a byte sequence (RFC 8941 section 3.3.5). Of two,
+/// one may be what the caller wrote itself.
+fn said_certificate(headers: &HeaderMap) -> Option<HeaderValue> {
+    let mut fields = headers.get_all(&CLIENT_CERT).iter();
+    let (Some(field), None) = (fields.next(), fields.next()) else { return None };
+    let encoded = field.as_bytes().strip_prefix(b":")?.strip_suffix(b":")?;
+    let whole = STANDARD.decode(encoded).is_ok_and(|der| !der.is_empty());
+    whole.then(|| field.clone())
 }
 
 /// The addresses from the farthest to the nearest hop. A unix socket has none.
@@ -250,19 +265,21 @@ mod tests {
     }
 
     #[test]
-    fn tls_and_the_certificate_are_told_of_the_link_itself() {
+    fn tls_and_the_certificate_are_told_of_the_link_itself_or_by_a_trusted_proxy() {
         let trusted = [TrustedProxy::parse("10.0.0.0/8").unwrap()];
         let secure = |peer: &str| Link::secure(peer.parse().unwrap(), Some(b"\x30\x82der"));
         for (link, said, proto, cert) in [
             (secure("192.0.2.1"), "http", "https", Some(":MIJkZXI=:")),
-            (secure("10.0.0.1"), "http", "http", Some(":MIJkZXI=:")),
-            (secure("10.0.0.1"), "", "https", Some(":MIJkZXI=:")),
-            (Link::secure("10.0.0.1".parse().unwrap(), None), "", "https", None),
-            (Link::plain("10.0.0.1".parse().unwrap()), "https", "https", None),
-            (Link::plain("10.0.0.1".parse().unwrap()), "", "http", None),
+            (secure("10.0.0.1"), "http", "http", Some(":c2FpZA==:")),
+            (secure("10.0.0.1"), "", "https", Some(":c2FpZA==:")),
+            (Link::secure("192.0.2.1".parse().unwrap(), None), "", "https", None),
+            (Link::secure("10.0.0.1".parse().unwrap(), None), "", "https", Some(":c2FpZA==:")),
+            (Link::plain("192.0.2.1".parse().unwrap()), "https", "http", None),
+            (Link::plain("10.0.0.1".parse().unwrap()), "https", "https", Some(":c2FpZA==:")),
+            (Link::plain("10.0.0.1".parse().unwrap()), "", "http", Some(":c2FpZA==:")),
         ] {
             let mut headers = HeaderMap::new();
-            headers.insert("client-cert", HeaderValue::from_static(":Zm9yZ2Vk:"));
+            headers.insert("client-cert", HeaderValue::from_static(":c2FpZA==:"));
             if !said.is_empty() {
                 headers.insert(PROTO.clone(), HeaderValue::from_static(said));
             }
@@ -270,6 +287,36 @@ mod tests {
             Caller::of(&link, &trusted, &headers, None).write(&mut out);
             assert_eq!(out["x-forwarded-proto"], proto, "{link:?} {said}");
             assert_eq!(out.get("client-cert").map(|value| value.to_str().unwrap()), cert, "{link:?}");
+        }
+    }
+
+    #[test]
+    fn a_proxys_own_certificate_is_nobodys_behind_it() {
+        let trusted = [TrustedProxy::parse("10.0.0.0/8").unwrap()];
+        let link = Link::secure("10.0.0.1".parse().unwrap(), Some(b"\x30\x82the proxy's"));
+        for (said, expected) in [
+            (&[":c2FpZA==:"][..], Some(":c2FpZA==:")),
+            (&[], None),
+            (&[":c2FpZA==:", ":c2FpZA==:"], None),
+            (&[":c2FpZA==:, :c2FpZA==:"], None),
+            (&[":c2FpZA==:;a=1"], None),
+            (&["c2FpZA=="], None),
+            (&[":c2FpZA==:x"], None),
+            (&[":c2FpZA:"], None),
+            (&[":c2 FpZA==:"], None),
+            (&[":c2FpZA-_:"], None),
+            (&["::"], None),
+            (&[":"], None),
+            (&[""], None),
+        ] {
+            let name = CLIENT_CERT.clone();
+            let mut headers = HeaderMap::new();
+            for value in said {
+                headers.append(name.clone(), HeaderValue::from_static(value));
+            }
+            let mut out = HeaderMap::new();
+            Caller::of(&link, &trusted, &headers, None).write(&mut out);
+            assert_eq!(out.get(name).map(|value| value.to_str().unwrap()), expected, "{said:?}");
         }
     }
 }

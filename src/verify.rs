@@ -85,15 +85,16 @@ impl Carried {
         (auth == EndpointAuth::Optional).then_some(Self(()))
     }
 
-    /// For a client that is not on the list, however its id is read, where those are passed on.
+    /// For a client that is not on the list, however its id is read and its tenant's name is spelled, where those are
+    /// passed on.
     pub fn unknown(policy: UnknownClients, listed: Tenancy<'_>, credentials: &Credentials<'_>) -> Option<Self> {
-        let unlisted = || credentials.may_name().all(|id| listed.client(&id).is_none());
+        let unlisted = || credentials.may_name().all(|id| !listed.may_list(&id));
         (policy == UnknownClients::Pass && unlisted()).then_some(Self(()))
     }
 
     /// ... and presents no client secret, but only its id.
     pub fn named(policy: UnknownClients, listed: Tenancy<'_>, id: &[u8]) -> Option<Self> {
-        (policy == UnknownClients::Pass && listed.client(id).is_none()).then_some(Self(()))
+        (policy == UnknownClients::Pass && !listed.may_list(id)).then_some(Self(()))
     }
 }
 
@@ -294,6 +295,44 @@ mod tests {
             let body = format!("client_id={id}&client_secret={secret}");
             let expected = expected.map(str::to_owned).map_err(|(result, id)| (result, id.map(str::to_owned)));
             assert_eq!(verdict(&body), expected, "{body}");
+        }
+    }
+
+    #[test]
+    fn a_listed_client_is_not_unknown_because_its_tenant_is_spelled_in_other_capitals() {
+        let of = |tenant: &str, id: &str| format!("[[client]]\ntenant = \"{tenant}\"\nid = \"{id}\"\n");
+        let list = snapshot(
+            &[of("master", "c1"), of("Shop", "c1"), of("SHOP", "c2"), "[[client]]\nid = \"c3\"\n".into()].concat(),
+        );
+        let passes = |policy, tenant: &str, id: &str| {
+            let body = format!("client_id={id}&client_secret=x");
+            let form = Form::parse(body.as_bytes()).unwrap();
+            let mut scratch = Scratch::default();
+            let Presented::Secret(credentials) = extract(None, &form, BasicDecoding::Both, &mut scratch).unwrap()
+            else {
+                panic!("nothing presented in {body}")
+            };
+            let listed = list.tenancy(tenant);
+            let carried = Carried::unknown(policy, listed, &credentials).is_some();
+            assert_eq!(Carried::named(policy, listed, id.as_bytes()).is_some(), carried, "{tenant} {id}");
+            carried
+        };
+        for (tenant, id, expected) in [
+            ("master", "c1", false),
+            ("Master", "c1", false),
+            ("MASTER", "c1", false),
+            ("shop", "c1", false),
+            ("Shop", "c1", false),
+            ("sHOP", "c2", false),
+            ("Master", "c2", true),
+            ("master", "C1", true),
+            ("master2", "c1", true),
+            ("", "c1", true),
+            ("", "c3", false),
+            ("master", "c3", true),
+        ] {
+            assert_eq!(passes(UnknownClients::Pass, tenant, id), expected, "{tenant} {id}");
+            assert!(!passes(UnknownClients::Refuse, tenant, id), "{tenant} {id}");
         }
     }
 

@@ -17,3 +17,4 @@ mod scope;
 mod status;
 pub mod tokens;
 pub mod wish;
+mod words;

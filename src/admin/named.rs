@@ -1,10 +1,12 @@
 //! Which client, and which of its secrets, a path of the admin API names: ids in the path, the tenant in the query.
 
-use axum::extract::{FromRequestParts, Path, Query};
+use axum::extract::{FromRequestParts, Path};
 use http::request::Parts;
 use serde::Deserialize;
 
 use super::answer::Fault;
+use super::words::Words;
+
 use super::wish::client_key;
 use crate::domain::ids::{ClientKey, SecretId};
 use crate::domain::spoken::named;
@@ -17,15 +19,26 @@ pub(super) struct NamedSecret(pub(super) ClientKey, pub(super) SecretId);
 
 /// `?tenant=`: absent, or empty, for a client of none.
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct OfTenant {
     pub(super) tenant: Option<String>,
 }
 
+/// The ids of a path as they are written there.
 #[derive(Deserialize)]
-struct Ids {
-    id: String,
+pub(super) struct Ids {
+    pub(super) id: String,
     #[serde(default)]
     secret: String,
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Ids {
+    type Rejection = Fault;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Fault> {
+        let unreadable = || Fault::invalid("the path cannot be read\n  Nothing was changed.".to_owned());
+        Path::from_request_parts(parts, state).await.map(|Path(ids)| ids).map_err(|_| unreadable())
+    }
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for Named {
@@ -47,14 +60,9 @@ impl<S: Send + Sync> FromRequestParts<S> for NamedSecret {
 }
 
 async fn read<S: Send + Sync>(parts: &mut Parts, state: &S) -> Result<(ClientKey, String), Fault> {
-    let Path(Ids { id, secret }) = Path::from_request_parts(parts, state).await.map_err(|_| unreadable("the path"))?;
-    let Query(OfTenant { tenant }) =
-        Query::from_request_parts(parts, state).await.map_err(|_| unreadable("the query"))?;
+    let Ids { id, secret } = Ids::from_request_parts(parts, state).await?;
+    let Words(OfTenant { tenant }) = Words::from_request_parts(parts, state).await?;
     Ok((client_key(&tenant.unwrap_or_default(), &id)?, secret))
-}
-
-fn unreadable(what: &str) -> Fault {
-    Fault::invalid(format!("{what} cannot be read\n  Nothing was changed."))
 }
 
 fn secret_id(client: &ClientKey, text: &str) -> Result<SecretId, Fault> {

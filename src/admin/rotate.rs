@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Extension, Query, State};
+use axum::extract::{Extension, State};
 use serde::{Deserialize, Serialize};
 
 use super::answer::{Fault, FaultObject};
@@ -17,6 +17,7 @@ use super::object::SecretObject;
 use super::repeat::Asked;
 use super::routes::secret_object;
 use super::wish::{Made, RotateWish, SecretWish};
+use super::words::Words;
 use crate::domain::ids::{ClientKey, SecretId};
 use crate::domain::secret::Secret;
 use crate::lifecycle::Action;
@@ -50,13 +51,17 @@ pub(super) async fn one(
     Named(client): Named,
     Body(wish): Body<RotateWish>,
 ) -> Result<Json<SecretObject>, Fault> {
+    if !wish.clients.is_empty() {
+        let why = "the path names the client, and the body names clients too: several go to /api/v1/rotate";
+        return Err(Fault::invalid(format!("{why}\n  Nothing was changed.")));
+    }
     let rotated = ground.rotate(&caller, vec![client], &wish).await?.into_iter().next();
     rotated.map_or_else(|| Err(Fault::invalid("no client is named".to_owned())), |(_, result)| result.map(Json))
 }
 
 pub(super) async fn several(
     State(ground): State<Arc<Ground>>,
-    Query(asked): Query<OfTenant>,
+    Words(asked): Words<OfTenant>,
     Extension(caller): Extension<Caller>,
     Body(wish): Body<RotateWish>,
 ) -> Result<Json<RotationsObject>, Fault> {

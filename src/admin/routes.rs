@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Extension, Path, Query, State};
+use axum::extract::{Extension, Path, State};
 use axum::middleware::from_fn;
 use axum::routing::{get, post};
 use axum::{Json, Router};
@@ -14,9 +14,10 @@ use super::body::Body;
 use super::caller::Caller;
 use super::change::Wish;
 use super::ground::{Ground, View};
-use super::named::{Named, NamedSecret, OfTenant};
+use super::named::{Ids, Named, NamedSecret, OfTenant};
 use super::object::{ClientObject, SecretObject, StatusObject};
-use super::wish::{ClientWish, Guard, LifecycleWish, Made, duration};
+use super::wish::{ClientWish, Guard, LifecycleWish, Made, client_key, duration};
+use super::words::{Nothing, Words};
 use super::{rotate, scope, status};
 use crate::config::settings::operation::Instances;
 use crate::config::tokens::Scope;
@@ -47,23 +48,48 @@ pub fn router(ground: Arc<Ground>) -> Router {
 
 /// Which part of a list is wanted.
 #[derive(Deserialize)]
-pub struct Page {
+#[serde(deny_unknown_fields)]
+struct Page {
     /// Only the clients of this tenant; empty for those of none.
     tenant: Option<String>,
     /// The id of the client that the page before ended with,
     after: Option<String>,
-    /// ... and its tenant, where that is not the one asked for.
+    /// ... and its tenant, where clients of several have that id.
     after_tenant: Option<String>,
     limit: Option<usize>,
 }
 
 impl Page {
-    /// Every client.
-    pub const ALL: Self = Self { tenant: None, after: None, after_tenant: None, limit: None };
+    /// Where in the list of those that are asked for the page begins: behind the one that the page before ended with. Which
+    /// one that was must be plain, or clients would be left out without a word.
+    fn begin(&self, asked: &[&Arc<Client>]) -> Result<usize, Fault> {
+        let Some(after) = &self.after else { return Ok(0) };
+        let is_last = |client: &Client| client.key.id.as_str() == after && is_of(client, self.after_tenant.as_ref());
+        let mut last = asked.iter().enumerate().filter(|(_, client)| is_last(client)).map(|(at, _)| at);
+        let why = match (last.next(), last.next()) {
+            (Some(last), None) => return Ok(last + 1),
+            (None, _) => {
+                "after names no client of this list: it may have been removed since\n  Begin again without after."
+            }
+            (Some(_), Some(_)) => {
+                "after names clients of several tenants\n  Say which with after_tenant: the tenant of the last client of the \
+                 page before, empty where it has none."
+            }
+        };
+        Err(Fault::invalid(why.to_owned()))
+    }
 }
 
-async fn list_clients(State(ground): State<Arc<Ground>>, Query(page): Query<Page>) -> Json<Vec<ClientObject>> {
-    Json(ground.clients(&page).await)
+/// Whether a client is of a tenant, where one is asked for.
+fn is_of(client: &Client, tenant: Option<&String>) -> bool {
+    tenant.is_none_or(|name| client.key.tenant.as_str() == name)
+}
+
+async fn list_clients(
+    State(ground): State<Arc<Ground>>,
+    Words(page): Words<Page>,
+) -> Result<Json<Vec<ClientObject>>, Fault> {
+    Ok(Json(ground.page(&page).await?))
 }
 
 async fn show_client(State(ground): State<Arc<Ground>>, Named(id): Named) -> Result<Json<ClientObject>, Fault> {
@@ -87,7 +113,7 @@ async fn show_secret(
 async fn add_client(
     State(ground): State<Arc<Ground>>,
     Extension(caller): Extension<Caller>,
-    Query(asked): Query<OfTenant>,
+    Words(asked): Words<OfTenant>,
     Body(wish): Body<ClientWish>,
 ) -> Result<(StatusCode, Json<ClientObject>), Fault> {
     let id = wish.key(asked.tenant.as_deref())?;
@@ -144,16 +170,15 @@ struct Removal {
     #[serde(default)]
     force: bool,
     quiet_for: Option<String>,
-    /// Read with the id.
-    #[serde(rename = "tenant")]
-    _tenant: Option<String>,
+    tenant: Option<String>,
 }
 
 async fn remove_client(
     State(ground): State<Arc<Ground>>,
-    Named(id): Named,
-    Query(removal): Query<Removal>,
+    Ids { id, .. }: Ids,
+    Words(removal): Words<Removal>,
 ) -> Result<StatusCode, Fault> {
+    let id = client_key(&removal.tenant.unwrap_or_default(), &id)?;
     let guard = Guard { force: removal.force, quiet_for: removal.quiet_for };
     let _turn = ground.turn().await?;
     ground.catch_up().await?;
@@ -233,6 +258,7 @@ struct ReloadWish {
 
 async fn reload(
     State(ground): State<Arc<Ground>>,
+    Words(Nothing {}): Words<Nothing>,
     Body(wish): Body<ReloadWish>,
 ) -> Result<Json<serde_json::Value>, Fault> {
     let trigger = Trigger::Command { allow_shrink: wish.allow_shrink, written: false };
@@ -264,22 +290,25 @@ async fn reload(
     })))
 }
 
-async fn show_status(State(ground): State<Arc<Ground>>) -> Json<StatusObject> {
+async fn show_status(State(ground): State<Arc<Ground>>, Words(Nothing {}): Words<Nothing>) -> Json<StatusObject> {
     let view = ground.view(None).await;
     Json(status::of(&ground, &view))
 }
 
 impl Ground {
-    /// The clients of a page.
-    pub async fn clients(&self, page: &Page) -> Vec<ClientObject> {
+    /// Every client.
+    pub async fn clients(&self) -> Vec<ClientObject> {
         let view = self.view(None).await;
-        let asked = |client: &&Arc<Client>| page.tenant.as_ref().is_none_or(|name| client.key.tenant.as_str() == name);
-        let tenant = page.after_tenant.as_deref().or(page.tenant.as_deref()).unwrap_or_default();
-        let is_last = |client: &Client, id: &str| client.key.id.as_str() == id && client.key.tenant.as_str() == tenant;
-        let asked = view.snapshot.clients.iter().filter(asked);
-        let rest = asked.skip_while(|client| page.after.as_ref().is_some_and(|id| !is_last(client, id)));
-        let page = rest.skip(usize::from(page.after.is_some())).take(page.limit.unwrap_or(usize::MAX));
-        page.map(|client| ClientObject::of(&view, client)).collect()
+        view.snapshot.clients.iter().map(|client| ClientObject::of(&view, client)).collect()
+    }
+
+    /// The clients of a page.
+    async fn page(&self, page: &Page) -> Result<Vec<ClientObject>, Fault> {
+        let view = self.view(None).await;
+        let asked = view.snapshot.clients.iter().filter(|client| is_of(client, page.tenant.as_ref()));
+        let asked: Vec<_> = asked.collect();
+        let shown = asked.iter().skip(page.begin(&asked)?).take(page.limit.unwrap_or(usize::MAX));
+        Ok(shown.map(|client| ClientObject::of(&view, client)).collect())
     }
 
     /// A rehearsal shows who fails only where the failing is seen: here, and with a secret that is known again.

@@ -112,7 +112,7 @@ impl LifecycleWish {
 
 /// A client as a body names it: by its id alone where it is of no tenant, or of the one that the query names.
 #[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(untagged)]
+#[serde(untagged, deny_unknown_fields)]
 pub enum Whose {
     /// By its id.
     Id(String),
@@ -137,9 +137,18 @@ impl Whose {
     /// Which client it is, `asked` being the tenant in the query.
     pub(super) fn key(&self, asked: Option<&str>) -> Result<ClientKey, Fault> {
         match self {
-            Self::Id(id) => client_key(asked.unwrap_or_default(), id),
-            Self::Of { tenant, id } => client_key(tenant, id),
+            Self::Id(id) => client_key(one_tenant(None, asked)?, id),
+            Self::Of { tenant, id } => client_key(one_tenant(Some(tenant), asked)?, id),
         }
+    }
+}
+
+/// The tenant that a body names, or the query: never two.
+fn one_tenant<'t>(own: Option<&'t str>, asked: Option<&'t str>) -> Result<&'t str, Fault> {
+    match (own, asked.unwrap_or_default()) {
+        (None, asked) => Ok(asked),
+        (Some(own), asked) if asked.is_empty() || own == asked => Ok(own),
+        _ => Err(Fault::invalid("the query names another tenant than the body\n  Nothing was changed.".to_owned())),
     }
 }
 
@@ -254,12 +263,8 @@ impl SecretWish {
 impl ClientWish {
     /// Which client it is to be, of the tenant that the body names, or the query.
     pub(super) fn key(&self, asked: Option<&str>) -> Result<ClientKey, Fault> {
-        match (self.tenant.as_str(), asked.unwrap_or_default()) {
-            (own, "") => client_key(own, &self.id),
-            ("", asked) => client_key(asked, &self.id),
-            (own, asked) if own == asked => client_key(own, &self.id),
-            _ => Err(Fault::invalid("the query names another tenant than the body\n  Nothing was changed.".to_owned())),
-        }
+        let own = Some(&*self.tenant).filter(|own| !own.is_empty());
+        client_key(one_tenant(own, asked)?, &self.id)
     }
 
     pub(super) fn new_client(&self, key: ClientKey, secrets: Vec<NewSecret>) -> NewClient {

@@ -44,7 +44,31 @@ pub(super) async fn follow(
 struct Told {
     kept: Option<Unusable>,
     at_fault: bool,
-    notice: Option<(Timestamp, u64)>,
+    notice: Option<(Timestamp, Notice)>,
+}
+
+/// How near the end of a certificate is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Notice {
+    /// Fewer than this many days: one of [`NOTICES`].
+    Within(u64),
+    /// It has come.
+    Ended,
+}
+
+impl Notice {
+    fn of(expires: Timestamp, now: Timestamp) -> Option<Self> {
+        if expires <= now {
+            return Some(Self::Ended);
+        }
+        let left = days(expires, now);
+        NOTICES.into_iter().rev().find(|days| left < *days).map(Self::Within)
+    }
+}
+
+/// Whole days until then.
+fn days(expires: Timestamp, now: Timestamp) -> u64 {
+    expires.since(now).as_secs() / 86_400
 }
 
 impl Told {
@@ -82,20 +106,44 @@ impl Told {
 
     /// One line for each threshold that a certificate passes.
     fn end(&mut self, link: &str, expires: Timestamp, now: Timestamp, log: &Log) {
-        let left = expires.since(now).as_secs() / 86_400;
-        let Some(days) = NOTICES.into_iter().rev().find(|days| left < *days) else { return };
-        if self.notice == Some((expires, days)) {
+        let Some(notice) = Notice::of(expires, now) else { return };
+        if self.notice.replace((expires, notice)) == Some((expires, notice)) {
             return;
         }
-        self.notice = Some((expires, days));
         let at = expires.rfc3339();
         let fields: [(&str, &dyn std::fmt::Display); 3] =
             [("link", &link), ("expires", &at), ("next", &"renew it: it is read again when its file changes")];
-        if expires <= now {
+        if notice == Notice::Ended {
             log.error("a certificate has expired", &fields);
         } else {
-            let days = usize::try_from(left).unwrap_or(usize::MAX);
+            let days = usize::try_from(days(expires, now)).unwrap_or(usize::MAX);
             log.warn(&format!("a certificate expires in {}", plural(days, "day")), &fields);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DAY: u64 = 86_400;
+
+    #[test]
+    fn the_end_itself_is_another_notice_than_the_day_before_it() {
+        let expires = Timestamp::from_millis(1_893_456_000_000);
+        for (left, expected) in [
+            (31 * DAY, None),
+            (30 * DAY, None),
+            (30 * DAY - 1, Some(Notice::Within(30))),
+            (7 * DAY - 1, Some(Notice::Within(7))),
+            (DAY, Some(Notice::Within(7))),
+            (DAY - 1, Some(Notice::Within(1))),
+            (1, Some(Notice::Within(1))),
+            (0, Some(Notice::Ended)),
+        ] {
+            let now = Timestamp::from_millis(expires.millis() - left * 1000);
+            assert_eq!(Notice::of(expires, now), expected, "{left} s before");
+        }
+        assert_eq!(Notice::of(expires, expires.plus(Duration::from_secs(DAY))), Some(Notice::Ended));
     }
 }

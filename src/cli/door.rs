@@ -22,7 +22,7 @@ use crate::admin::answer::{FAILED, FaultObject};
 use crate::admin::caller::Caller;
 use crate::admin::ground::Ground;
 use crate::admin::object::ClientObject;
-use crate::admin::routes::{Page, router};
+use crate::admin::routes::router;
 use crate::config::problem::Problems;
 use crate::config::settings::Settings;
 use crate::domain::clock::Clock;
@@ -112,7 +112,7 @@ impl Door {
     pub(super) fn clients(&self) -> anyhow::Result<Vec<ClientObject>> {
         match &self.hands {
             Hands::Instance(_) => self.ask(Method::GET, &path(&["clients"]), NOTHING),
-            Hands::Files(ground, _) => Ok(self.runtime.block_on(ground.clients(&Page::ALL))),
+            Hands::Files(ground, _) => Ok(self.runtime.block_on(ground.clients())),
         }
     }
 

@@ -10,6 +10,7 @@ use crate::config::settings::Settings;
 use crate::domain::clock::Clock;
 use crate::domain::spoken::plural;
 use crate::reload::{self, Loaded};
+use crate::source::file::check_mode;
 use crate::source::tokens;
 use crate::tls::links::Links;
 use crate::tls::material::Unusable;
@@ -36,6 +37,9 @@ pub(super) fn ready(
     let links = settings.as_ref().map(|settings| Links::read(settings, &mut problems)).unwrap_or_default();
     if let Some(settings) = settings.as_ref().filter(|settings| !settings.admin.addresses.is_empty()) {
         look_at_tokens(&settings.admin.tokens, &mut problems);
+    }
+    for key in settings.iter().flat_map(Settings::private_keys) {
+        check_mode(key, true, &mut problems);
     }
     let Problems { mut errors, warnings } = problems;
     let Some(settings) = settings else { return Err((ConfigErrors(errors), warnings)) };

@@ -114,6 +114,16 @@ fn reachable(clients: &[Arc<Client>], endpoints: &[Endpoint], findings: &mut Fin
         };
         warn(format!("{count} of the clients, such as {key:?}, {why}: nobody can call as them"));
     }
+    let templates = || endpoints.iter().map(|endpoint| &endpoint.path).filter(|path| path.has_tenant());
+    for exact in endpoints.iter().map(|endpoint| &endpoint.path).filter(|path| !path.has_tenant()) {
+        for (template, tenant) in templates().filter_map(|path| Some((path, path.tenant_in(exact.as_str())?))) {
+            let count = clients.iter().filter(|client| client.key.tenant.as_str() == tenant).count();
+            if count > 0 {
+                let why = format!("{exact} wins over {template} there, and has the clients without a tenant");
+                warn(format!("nobody can call {exact} as a client of tenant {tenant:?} ({count} in the list): {why}"));
+            }
+        }
+    }
     let of_tenants = endpoints.iter().find(|endpoint| endpoint.path.has_tenant());
     if let Some(endpoint) = of_tenants.filter(|_| clients.iter().all(|client| client.key.tenant.is_empty()))
         && !clients.is_empty()

@@ -5,7 +5,7 @@
 //! SipHashes together are as good as a message authentication code: who does not know the keys, made anew by each
 //! process, cannot present an id that is taken for another, but by one chance in 2^128.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState};
 use std::sync::Arc;
 
@@ -17,6 +17,8 @@ use crate::domain::ids::{BorrowedKey, MAX_CLIENT_ID};
 pub(super) struct Index {
     keys: Keys,
     clients: HashMap<u128, Arc<Client>, BuildHasherDefault<AlreadyHashed>>,
+    /// Of the clients whose tenant has capital letters: what their hashes would be without.
+    folded: HashSet<u128, BuildHasherDefault<AlreadyHashed>>,
 }
 
 #[derive(Clone, Default)]
@@ -27,7 +29,9 @@ impl Index {
     pub(super) fn of(clients: &[Arc<Client>]) -> Self {
         let keys = Keys::default();
         let hashed = clients.iter().map(|client| (keys.hash(client.key.borrowed()), client.clone()));
-        Self { clients: hashed.collect(), keys }
+        let capital = |client: &&Arc<Client>| client.key.tenant.as_str().bytes().any(|byte| byte.is_ascii_uppercase());
+        let folded = clients.iter().filter(capital).map(|client| keys.hash_folded(client.key.borrowed()));
+        Self { clients: hashed.collect(), folded: folded.collect(), keys }
     }
 
     /// The client of that key.
@@ -36,9 +40,23 @@ impl Index {
         let possible = key.id.len() <= MAX_CLIENT_ID;
         possible.then(|| self.clients.get(&self.keys.hash(key))).flatten()
     }
+
+    /// Whether there is a client of that id in any tenant whose name is the key's but for the case of its letters.
+    pub(super) fn has_alike(&self, key: BorrowedKey<'_>) -> bool {
+        let possible = key.id.len() <= MAX_CLIENT_ID;
+        possible && {
+            let hash = self.keys.hash_folded(key);
+            self.clients.contains_key(&hash) || self.folded.contains(&hash)
+        }
+    }
 }
 
 impl Keys {
+    /// The hash of the key whose tenant is written in small letters.
+    fn hash_folded(&self, key: BorrowedKey<'_>) -> u128 {
+        self.hash(BorrowedKey { tenant: &key.tenant.to_ascii_lowercase(), ..key })
+    }
+
     fn hash(&self, key: BorrowedKey<'_>) -> u128 {
         u128::from(self.0.hash_one(key)) << 64 | u128::from(self.1.hash_one(key))
     }

@@ -257,6 +257,12 @@ impl<'s> Tenancy<'s> {
         self.index.get(self.key(id))
     }
 
+    /// Whether the list has a client of that id for this tenant, or for one that is spelled in other capitals: a server that
+    /// does not tell those apart would take the one for the other.
+    pub fn may_list(self, id: &[u8]) -> bool {
+        self.index.has_alike(self.key(id))
+    }
+
     /// What tells a presented id, known or not, from the same one at another tenant.
     pub const fn key<'k>(self, id: &'k [u8]) -> BorrowedKey<'k>
     where

@@ -341,7 +341,7 @@ pub(super) fn unreadable(error: &io::Error) -> String {
 }
 
 /// Warns of a file that others can write, and of a secret that others can read.
-pub(super) fn check_mode(path: &Path, secret: bool, problems: &mut Problems) {
+pub fn check_mode(path: &Path, secret: bool, problems: &mut Problems) {
     let Ok(metadata) = std::fs::metadata(path) else { return };
     let mode = metadata.mode() & 0o777;
     let name = Place::whole(path.display().to_string());
@@ -351,6 +351,6 @@ pub(super) fn check_mode(path: &Path, secret: bool, problems: &mut Problems) {
     } else if secret && mode & 0o004 != 0 {
         problems.warning(name, "", format!("holds a secret and can be read by everybody (mode {mode:04o}): chmod o-r"));
     } else if metadata.uid() != us && metadata.uid() != 0 {
-        problems.warning(name, "", format!("belongs to user {}, who can change who gets tokens", metadata.uid()));
+        problems.warning(name, "", format!("belongs to user {}, who can change it", metadata.uid()));
     }
 }

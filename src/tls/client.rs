@@ -46,14 +46,17 @@ impl Recipe for Client {
             .with_safe_default_protocol_versions()
             .map_err(unusable)?
             .with_root_certificates(roots);
-        let (mut config, expires) = match identity {
+        let (mut config, validity) = match identity {
             None => (builder.with_no_client_auth(), None),
-            Some((cert, Identity { chain, key, expires })) => {
+            Some((cert, Identity { chain, key, validity })) => {
                 let config = builder.with_client_auth_cert(chain, key);
-                (config.map_err(|error| cert.unusable(format!("cannot be used with its key: {error}")))?, Some(expires))
+                (
+                    config.map_err(|error| cert.unusable(format!("cannot be used with its key: {error}")))?,
+                    Some(validity),
+                )
             }
         };
         config.alpn_protocols = self.protocols.iter().map(|name| name.to_vec()).collect();
-        Ok(Made { config, expires })
+        Ok(Made { config, validity })
     }
 }

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arc_swap::ArcSwap;
 use sha2::{Digest, Sha256};
 
-use super::material::{Pem, Unusable};
+use super::material::{Pem, Unusable, Validity};
 use crate::domain::clock::Timestamp;
 
 /// What a configuration is made of.
@@ -22,12 +22,12 @@ pub trait Recipe: Send + Sync + 'static {
     fn make(&self, files: &[Pem]) -> Result<Made<Self::Config>, Unusable>;
 }
 
-/// A configuration, and when the certificate in it expires.
+/// A configuration, and when the certificate in it is valid.
 pub struct Made<C> {
     /// It.
     pub config: C,
     /// ... if there is one.
-    pub expires: Option<Timestamp>,
+    pub validity: Option<Validity>,
 }
 
 /// The configuration in force.
@@ -40,7 +40,7 @@ pub struct Hot<R: Recipe> {
 #[derive(Clone, Copy)]
 struct Seen {
     fingerprint: [u8; 32],
-    expires: Option<Timestamp>,
+    validity: Option<Validity>,
 }
 
 /// What came of looking again.
@@ -67,8 +67,8 @@ impl<R: Recipe> Hot<R> {
     /// Reads the files for the first time.
     pub fn read(recipe: R) -> Result<Self, Unusable> {
         let files = read(&recipe)?;
-        let Made { config, expires } = recipe.make(&files)?;
-        let seen = Mutex::new(Seen { fingerprint: fingerprint(&files), expires });
+        let Made { config, validity } = recipe.make(&files)?;
+        let seen = Mutex::new(Seen { fingerprint: fingerprint(&files), validity });
         Ok(Self { recipe, config: ArcSwap::from_pointee(config), seen })
     }
 
@@ -89,22 +89,21 @@ impl<R: Recipe> Renewable for Hot<R> {
         if fingerprint == seen.fingerprint {
             return Look::Same;
         }
-        match self.recipe.make(&files) {
-            Err(unusable) => Look::Kept(unusable),
-            Ok(Made { expires: Some(expires), .. }) if expires <= now => {
-                let file = self.recipe.files().into_iter().next().unwrap_or_default();
-                Look::Kept(Unusable { file, why: format!("expired at {}", expires.rfc3339()) })
-            }
-            Ok(Made { config, expires }) => {
-                self.config.store(Arc::new(config));
-                *seen = Seen { fingerprint, expires };
-                Look::New
-            }
+        let Made { config, validity } = match self.recipe.make(&files) {
+            Ok(made) => made,
+            Err(unusable) => return Look::Kept(unusable),
+        };
+        if let Some(why) = validity.and_then(|validity| validity.objection(now)) {
+            let file = self.recipe.files().into_iter().next().unwrap_or_default();
+            return Look::Kept(Unusable { file, why });
         }
+        self.config.store(Arc::new(config));
+        *seen = Seen { fingerprint, validity };
+        Look::New
     }
 
     fn expires(&self) -> Option<Timestamp> {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner).expires
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).validity.map(|validity| validity.not_after)
     }
 }
 

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use rustls::RootCertStore;
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
-use x509_parser::prelude::{FromDer, X509Certificate};
+use x509_parser::prelude::{ASN1Time, FromDer, X509Certificate};
 use zeroize::Zeroizing;
 
 use crate::domain::clock::Timestamp;
@@ -43,8 +43,18 @@ pub struct Identity {
     pub chain: Vec<CertificateDer<'static>>,
     /// Its private key.
     pub key: PrivateKeyDer<'static>,
-    /// When the first of the chain to expire does.
-    pub expires: Timestamp,
+    /// When the certificate itself is valid. Of the others, one that has expired may be there for old callers only, who
+    /// do not mind; whoever minds finds another way to a root.
+    pub validity: Validity,
+}
+
+/// When a certificate is valid (RFC 5280 section 4.1.2.5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Validity {
+    /// From when on.
+    pub not_before: Timestamp,
+    /// Until when.
+    pub not_after: Timestamp,
 }
 
 impl Pem {
@@ -100,17 +110,32 @@ impl Identity {
     /// A chain and its key. That they belong together is told by who makes a configuration of them.
     pub fn of(cert: &Pem, key: &Pem) -> Result<Self, Unusable> {
         let chain = cert.certificates()?;
-        let ends = chain.iter().map(|certificate| expiry(certificate));
-        let expires = ends.collect::<Option<Vec<_>>>().and_then(|ends| ends.into_iter().min());
-        let expires = expires.ok_or_else(|| cert.unusable("holds what is no X.509 certificate"))?;
-        Ok(Self { chain, key: key.key()?, expires })
+        let validities = chain.iter().map(|certificate| Validity::of(certificate));
+        let validity = validities.collect::<Option<Vec<_>>>().and_then(|all| all.first().copied());
+        let validity = validity.ok_or_else(|| cert.unusable("holds what is no X.509 certificate"))?;
+        Ok(Self { chain, key: key.key()?, validity })
     }
 }
 
-fn expiry(certificate: &[u8]) -> Option<Timestamp> {
-    let (_, parsed) = X509Certificate::from_der(certificate).ok()?;
-    let seconds = u64::try_from(parsed.validity().not_after.timestamp()).unwrap_or(0);
-    Some(Timestamp::from_millis(seconds.saturating_mul(1000)))
+impl Validity {
+    fn of(certificate: &[u8]) -> Option<Self> {
+        let (_, parsed) = X509Certificate::from_der(certificate).ok()?;
+        let time = |at: ASN1Time| {
+            let seconds = u64::try_from(at.timestamp()).unwrap_or(0);
+            Timestamp::from_millis(seconds.saturating_mul(1000))
+        };
+        let written = parsed.validity();
+        Some(Self { not_before: time(written.not_before), not_after: time(written.not_after) })
+    }
+
+    /// Why the certificate is of no use now.
+    pub(super) fn objection(self, now: Timestamp) -> Option<String> {
+        if now < self.not_before {
+            Some(format!("is not valid before {}: it is taken then", self.not_before.rfc3339()))
+        } else {
+            (self.not_after <= now).then(|| format!("expired at {}", self.not_after.rfc3339()))
+        }
+    }
 }
 
 /// Whom the system trusts.

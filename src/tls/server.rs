@@ -72,6 +72,6 @@ impl Recipe for Server {
             config.send_tls13_tickets = 0;
             config.session_storage = Arc::new(NoServerSessionStorage {});
         }
-        Ok(Made { config, expires: Some(identity.expires) })
+        Ok(Made { config, validity: Some(identity.validity) })
     }
 }

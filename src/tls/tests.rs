@@ -25,9 +25,14 @@ impl Folder {
 
     /// A certificate with its key, good until the beginning of a year.
     fn pair(&self, until: i32) -> (String, String) {
+        self.pair_of(2020, until)
+    }
+
+    /// ... and from the beginning of one.
+    fn pair_of(&self, from: i32, until: i32) -> (String, String) {
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::new(vec!["as.test".to_owned()]).unwrap();
-        params.not_before = date_time_ymd(2020, 1, 1);
+        params.not_before = date_time_ymd(from, 1, 1);
         params.not_after = date_time_ymd(until, 1, 1);
         (params.self_signed(&key).unwrap().pem(), key.serialize_pem())
     }
@@ -76,6 +81,7 @@ fn what_cannot_be_used_is_told_with_the_file_and_the_reason_and_no_key() {
 fn both_files_are_taken_or_neither() {
     let folder = folder();
     let (old, new, short) = (folder.pair(2040), folder.pair(2041), folder.pair(2029));
+    let early = folder.pair_of(2031, 2042);
     let put = |cert: &str, key: &str| {
         folder.put("tls.crt", cert);
         folder.put("tls.key", key);
@@ -89,6 +95,7 @@ fn both_files_are_taken_or_neither() {
         (new.0.as_str(), old.1.as_str(), "a mismatch"),
         (&new.0[..new.0.len() / 2], &new.1, "half of one"),
         (&short.0, &short.1, "an expired one"),
+        (&early.0, &early.1, "one whose time has not come"),
         ("", "", "nothing"),
     ] {
         put(cert, key);
@@ -102,6 +109,28 @@ fn both_files_are_taken_or_neither() {
     assert_eq!((side.renew(NOW), year().as_str()), (Look::New, "2041"));
     assert!(!std::sync::Arc::ptr_eq(&before, &side.config()));
     assert_eq!(side.renew(NOW), Look::Same);
+}
+
+#[test]
+fn a_renewal_goes_by_the_certificate_and_not_by_those_behind_it() {
+    let folder = folder();
+    let (old, new, extra) = (folder.pair(2040), folder.pair_of(2025, 2041), folder.pair(2029));
+    let put = |cert: &str, key: &str| {
+        folder.put("tls.crt", cert);
+        folder.put("tls.key", key);
+    };
+    put(&old.0, &old.1);
+    let side = listener(&folder.settings(None), PROTOCOLS).unwrap();
+    put(&[&*new.0, &extra.0].concat(), &new.1);
+    assert_eq!(side.renew(NOW), Look::New, "an expired one behind it links it to a root for old callers only");
+    assert_eq!(&side.expires().unwrap().rfc3339()[..4], "2041", "and is no reason to be told of an end");
+    // One that comes early is taken when its time has come, and nobody has to touch the files for that.
+    let early = folder.pair_of(2031, 2042);
+    put(&early.0, &early.1);
+    let Look::Kept(why) = side.renew(NOW) else { panic!("taken before its time") };
+    assert!(why.file.ends_with("tls.crt") && why.why.contains("not valid before 2031-01-01"), "{why}");
+    let in_2031 = NOW.plus(std::time::Duration::from_secs(366 * 86_400));
+    assert_eq!(side.renew(in_2031), Look::New);
 }
 
 #[test]

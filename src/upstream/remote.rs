@@ -53,10 +53,10 @@ impl Remotes {
         }
     }
 
-    /// What is to be read again when files change, with the table that names it.
+    /// What is to be read again when files change, with the name of its link.
     pub fn renewable(&self) -> impl Iterator<Item = (String, Arc<dyn Renewable>)> {
         let all = std::iter::once(&self.default).chain(&self.named);
-        all.filter_map(|remote| Some((format!("{}.tls", remote.settings.key()), remote.tls.as_ref()?.0.clone() as _)))
+        all.filter_map(|remote| Some((remote.settings.key(), remote.tls.as_ref()?.0.clone() as _)))
     }
 }
 

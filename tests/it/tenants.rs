@@ -213,6 +213,9 @@ fn who_is_not_listed_in_this_realm_is_passed_on_where_that_is_wanted() {
     upstream.answer_by(Answer::token);
     // Listed here: its secret is checked. Listed elsewhere only: a stranger here.
     assert_eq!((ask(&sidecar, "shop", BANK), ask(&sidecar, "new", BANK)), (401, 200));
+    // Listed here under another spelling: a server may not tell them apart, and would take a secret that was revoked.
+    assert_eq!((ask(&sidecar, "Shop", BANK), ask(&sidecar, "BANK.1", BANK)), (401, 401));
+    assert_eq!(upstream.count(), 1);
     let passed = upstream.seen().pop().unwrap();
     assert_eq!((&passed.target, passed.basic()), (&realm("new"), Some(("billing".to_owned(), BANK.to_owned()))));
     drop(sidecar);

@@ -49,6 +49,15 @@ impl Endpoint {
         self.is_egress() && self.reaches(client) && self.client.as_ref().is_none_or(|id| *id == client.id)
     }
 
+    /// The tenant whose requests come out, by this endpoint, at the upstream path of another one that is for clients of none.
+    fn shares_with<'o>(&self, other: &'o Self, all: &[Self]) -> Option<&'o str> {
+        let fixed = Some(other.upstream_path.as_str()).filter(|_| !other.upstream_path.has_tenant())?;
+        let tenant = self.upstream_path.tenant_in(fixed).filter(|_| self.upstream_path.has_tenant())?;
+        let own = self.path.of(tenant);
+        // Where an exact path takes that tenant's requests, none comes this way.
+        (!all.iter().any(|exact| !exact.path.has_tenant() && exact.path.as_str() == own)).then_some(tenant)
+    }
+
     pub(super) fn read_all(
         root: &mut Section<'_, '_>,
         proxy: &Proxy,
@@ -80,6 +89,17 @@ impl Endpoint {
             let why = "has no {tenant}, and with credential = \"assert\" the upstream is told of the client's id alone: it could \
                        not tell two tenants' clients apart";
             root.error("endpoint", format!("upstream_path {} {why}", endpoint.upstream_path));
+        }
+        let pairs = endpoints.iter().flat_map(|one| endpoints.iter().map(move |other| (one, other)));
+        for (one, of_tenants) in pairs.filter(|(one, other)| asserts(one) && one.upstream == other.upstream) {
+            if let Some(tenant) = of_tenants.shares_with(one, &endpoints) {
+                let why = format!(
+                    "is also where {} leads for tenant {tenant:?}, and with credential = \"assert\" the upstream is told of \
+                     the client's id alone: it could not tell that tenant's clients from those of none; give it another",
+                    of_tenants.path
+                );
+                root.error("endpoint", format!("upstream_path {} {why}", one.upstream_path));
+            }
         }
         if endpoints.iter().any(Self::is_egress) {
             if let Some(open) = proxy.listen.iter().find(|listen| listen.is_open()) {

@@ -185,6 +185,13 @@ impl Settings {
         std::iter::once(&self.upstream).chain(&self.upstreams)
     }
 
+    /// The private keys that any link of ours is secured with.
+    pub fn private_keys(&self) -> impl Iterator<Item = &Path> {
+        let ours = [&self.proxy.tls, &self.telemetry.tls, &self.admin.tls].into_iter().flatten().map(|tls| &tls.key);
+        let theirs = self.all_upstreams().filter_map(|upstream| upstream.tls.as_ref()?.identity.as_ref());
+        ours.chain(theirs.map(|(_, key)| key)).map(PathBuf::as_path)
+    }
+
     /// Every key of a configuration text with its value, to tell what an edit changed; nothing where it does not parse.
     pub fn keys(text: &str) -> Option<Vec<(String, String)>> {
         let node = Doc { name: "", text }.parse(Language::Toml, &mut Problems::default())?;
@@ -463,6 +470,31 @@ mod tests {
         let flat = format!("{assert}[[endpoint]]\n{realms}upstream_path = \"/token\"\n");
         assert!(parse(&flat, &[]).1.iter().any(|e| e.contains("could not tell two tenants' clients apart")));
         assert!(parse(&flat.replace("assert", "forward"), &[]).1.is_empty());
+    }
+
+    #[test]
+    fn an_upstream_that_is_told_ids_alone_has_no_path_for_a_tenant_and_for_none() {
+        let assert = LEAST.replace("[clients]", "credential = \"assert\"\n[clients]");
+        let realms = "[[endpoint]]\npath = \"/realms/{tenant}/token\"\n";
+        let fixed =
+            |path: &str, upstream: &str| format!("[[endpoint]]\npath = \"{path}\"\nupstream_path = \"{upstream}\"\n");
+        let b = "[upstreams.b]\nurl = \"http://127.0.0.1:9\"\ncredential = \"assert\"\n";
+        for (endpoints, refused) in [
+            (fixed("/m", "/realms/master/token") + realms, true),
+            (realms.to_owned() + &fixed("/m", "/realms/master/token"), true),
+            (realms.to_owned() + &fixed("/m", "/realms/a/b/token"), false),
+            (realms.to_owned() + &fixed("/m", "/realms/%6d/token"), false),
+            // The exact path wins: no client of that tenant comes there.
+            (realms.to_owned() + &fixed("/realms/master/token", "/realms/master/token"), false),
+            (fixed("/{tenant}/t", "/realms/{tenant}/token") + &fixed("/realms/a/token", "/realms/a/token"), true),
+            (format!("{b}{realms}{}upstream = \"b\"\n", fixed("/m", "/realms/master/token")), false),
+        ] {
+            let errors = parse(&format!("{assert}{endpoints}"), &[]).1;
+            let told = errors.iter().filter(|error| error.contains("from those of none")).count();
+            assert_eq!((errors.len(), told), (usize::from(refused), usize::from(refused)), "{endpoints}: {errors:?}");
+            let forward = format!("{assert}{endpoints}").replace("assert", "forward");
+            assert!(parse(&forward, &[]).1.is_empty(), "{endpoints}");
+        }
     }
 
     #[test]

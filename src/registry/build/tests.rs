@@ -207,6 +207,8 @@ fn a_list_that_fits_no_endpoint_is_told() {
     let plain = client("a", &[("s1", "one", "")]);
     let tenants = of("t", &plain);
     let (fixed, realms) = ("[[endpoint]]\npath = \"/t\"\n", "[[endpoint]]\npath = \"/r/{tenant}/t\"\n");
+    let exact = "[[endpoint]]\npath = \"/r/t/t\"\n";
+    let others = of("u", &plain);
     for (endpoints, list, words) in [
         (fixed.to_owned(), plain.clone(), &[][..]),
         (realms.to_owned(), tenants.clone(), &[]),
@@ -219,6 +221,12 @@ fn a_list_that_fits_no_endpoint_is_told() {
             &["have no tenant, and every endpoint's", "/r/{tenant}/t is for clients with"],
         ),
         ([fixed, realms].concat(), plain.clone(), &["/r/{tenant}/t is for clients with a tenant"]),
+        ([exact, realms].concat(), [&*plain, &others].concat(), &[]),
+        (
+            [exact, realms].concat(),
+            [&*plain, &others, &tenants].concat(),
+            &["nobody can call /r/t/t as a client of tenant \"t\" (1 in the list): /r/t/t wins over /r/{tenant}/t"],
+        ),
         (
             format!("{fixed}{realms}auth = \"none\"\nclient = \"a\"\n"),
             plain.clone(),

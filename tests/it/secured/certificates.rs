@@ -9,11 +9,12 @@ use super::{ask, connect, guard};
 use crate::support::bytes::base64;
 use crate::support::frames::Streams;
 use crate::support::http::{Method, Wire, token_request};
+use crate::support::process::relatch;
 use crate::support::sidecar::Sidecar;
 use crate::support::tls::{Ca, Pair};
 use crate::support::tunnel::{self, Tunnel, caller};
 use crate::support::upstream::Upstream;
-use crate::support::{PATIENCE, poll};
+use crate::support::{PATIENCE, Raises, poll};
 
 /// Puts a file in its place as renewal programs do.
 fn put(sidecar: &Sidecar, name: &str, text: &str) {
@@ -81,13 +82,14 @@ fn a_certificate_is_renewed_under_load_and_no_request_fails() {
                 }
             });
         }
+        let ended = Raises(&ended);
         let mut before = shown(&sidecar, &ca);
         for _ in 0..5 {
             put_pair(&sidecar, &ca.issue(&[tunnel::NAME]));
             let renewed = poll(PATIENCE, || Some(shown(&sidecar, &ca)).filter(|now| *now != before));
             before = renewed.expect("the new certificate is not in use");
         }
-        ended.store(true, Ordering::Relaxed);
+        drop(ended);
     });
     assert!(asked.into_inner() > 20);
     sidecar.finish(&upstream);
@@ -101,6 +103,36 @@ fn a_certificate_that_is_about_to_end_is_told_at_the_start() {
     let sidecar = guard(&ca).file("tls.crt", &expired.cert).file("tls.key", &expired.key).upstream(&upstream).start();
     let told = sidecar.wait_log(|line| line["msg"] == "a certificate has expired");
     assert_eq!(told["expires"], "2021-01-01T00:00:00.000Z");
+}
+
+#[test]
+fn a_private_key_that_others_can_read_is_told_before_the_start() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let (dir, pair) = (tempfile::tempdir().unwrap(), Ca::new().issue(&[tunnel::NAME]));
+    let put = |name: &str, text: &str, mode: u32| {
+        let path = dir.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+    };
+    let links = ["proxy", "telemetry", "upstream", "upstreams.b"];
+    let tls = links.map(|link| format!("[{link}.tls]\ncert = \"tls.crt\"\nkey = \"{link}.key\"\n"));
+    let urls = "[upstream]\nurl = \"https://a.test\"\n[upstreams.b]\nurl = \"https://b.test\"\n\
+                [[endpoint]]\npath = \"/a\"\n[[endpoint]]\npath = \"/b\"\nupstream = \"b\"\n";
+    put("relatch.toml", &format!("[clients]\npath = \"clients.toml\"\n{urls}{}", tls.concat()), 0o644);
+    put("clients.toml", "", 0o600);
+    put("tls.crt", &pair.cert, 0o644);
+    for (mode, told) in [(0o600, None), (0o640, None), (0o604, Some("chmod o-r")), (0o660, Some("chmod go-w"))] {
+        for link in links {
+            put(&format!("{link}.key"), &pair.key, mode);
+        }
+        let ran = relatch(dir.path(), &["config", "check"]);
+        assert_eq!(ran.code, Some(0), "{}", ran.err);
+        for link in links {
+            let line = ran.err.lines().find(|line| line.contains(&format!("{link}.key: ")));
+            assert_eq!(line.is_some(), told.is_some(), "{mode:o}: {}", ran.err);
+            assert!(line.is_none_or(|line| line.contains(told.unwrap_or_default())), "{mode:o}: {}", ran.err);
+        }
+    }
 }
 
 const CLIENT_CA: &str = "[proxy.tls]\ncert = \"tls.crt\"\nkey = \"tls.key\"\nclient_ca = \"ca.crt\"\n";
@@ -133,9 +165,14 @@ fn callers_show_a_certificate_and_the_upstream_gets_it_and_never_one_that_they_w
     let der: rustls_pki_types::CertificateDer<'static> = pem.unwrap();
     let header = format!(":{}:", base64(&der));
     let lenient = guard().config("[proxy.tls]\nclient_cert = \"optional\"\n").start();
-    for (sidecar, pair, told) in
-        [(&strict, Some(&own), vec![header.as_str()]), (&lenient, Some(&own), vec![&header]), (&lenient, None, vec![])]
-    {
+    // A trusted proxy's own is nobody's; it says whose came to it.
+    let behind = guard().config("[proxy]\ntrusted_proxies = [\"127.0.0.1\"]\n").start();
+    for (sidecar, pair, told) in [
+        (&strict, Some(&own), vec![header.as_str()]),
+        (&lenient, Some(&own), vec![&header]),
+        (&lenient, None, vec![]),
+        (&behind, Some(&own), vec![":Zm9yZ2Vk:"]),
+    ] {
         let seen = upstream.since(0).len();
         let tunnel = Tunnel::to(sidecar.proxy(), caller(&ca, pair, &["http/1.1"]));
         let mut wire = Wire::connect(tunnel.entrance());

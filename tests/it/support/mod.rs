@@ -22,11 +22,21 @@ pub(crate) mod toml_text;
 pub(crate) mod tunnel;
 pub(crate) mod upstream;
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// How long a test waits for something that should happen at once. Generous,
 /// because a loaded two-core machine is the place where these tests run.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Raises a flag when it goes, also where the test fails: what runs beside a test must not outlive it.
+pub(crate) struct Raises<'f>(pub(crate) &'f AtomicBool);
+
+impl Drop for Raises<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
 
 /// Asks `probe` again and again until it has an answer or `within` is over.
 pub(crate) fn poll<T>(within: Duration, mut probe: impl FnMut() -> Option<T>) -> Option<T> {

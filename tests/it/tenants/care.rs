@@ -246,6 +246,20 @@ fn the_admin_socket_takes_the_tenant_in_the_query_and_shows_it_in_its_objects() 
     assert_eq!(tenants(&get("/api/v1/clients")), [json!("shop"), json!("bank.1"), Value::Null]);
     assert_eq!(tenants(&get("/api/v1/clients?tenant=")), [Value::Null]);
     assert_eq!(tenants(&get("/api/v1/clients?limit=1&after=billing&after_tenant=shop")), [json!("bank.1")]);
+    // A page begins behind one client, or not at all.
+    for (query, told) in [
+        ("after=billing", "several tenants"),
+        ("limit=1&after=billing", "several tenants"),
+        ("after=nobody", "no client of this list"),
+        ("after=billing&after_tenant=mall", "no client of this list"),
+        ("tenant=shop&after=billing&after_tenant=bank.1", "no client of this list"),
+    ] {
+        let (status, fault) = admin.ask("GET", &format!("/api/v1/clients?{query}"), &Value::Null);
+        assert!(status == 400 && fault["message"].as_str().unwrap().contains(told), "{query}: {fault}");
+    }
+    assert_eq!(tenants(&get("/api/v1/clients?after=billing&after_tenant=bank.1")), [Value::Null]);
+    assert_eq!(tenants(&get("/api/v1/clients?after=billing&after_tenant=")), [Value::Null; 0]);
+    assert_eq!(tenants(&get("/api/v1/clients?tenant=shop&after=billing")), [Value::Null; 0]);
     assert_eq!(get("/api/v1/clients/billing")["enabled"], false, "the one of no tenant");
     let secret = get("/api/v1/clients/billing/secrets/one?tenant=bank.1");
     assert_eq!((&secret["tenant"], &secret["client_id"]), (&json!("bank.1"), &json!("billing")));
@@ -267,6 +281,48 @@ fn the_admin_socket_takes_the_tenant_in_the_query_and_shows_it_in_its_objects() 
     assert_eq!(status, 400, "{fault}");
     assert_eq!(admin.must("POST", "/api/v1/clients?tenant=mall", &json!({"id": "x"}))["tenant"], "mall");
     assert_eq!(admin.ask("DELETE", "/api/v1/clients/x?tenant=mall&force=true", &Value::Null).0, 204);
+    drop(sidecar);
+}
+
+#[test]
+fn a_misspelt_or_contradicting_tenant_changes_no_client() {
+    let upstream = Upstream::start();
+    let sidecar = guard(&format!("{LIST}[[client]]\nid = \"billing\"\n"), &upstream).start();
+    let admin = Admin::of(sidecar.dir());
+    let before = list(&sidecar);
+    let both = json!({"id": "billing", "tenant": "bank.1"});
+    for (method, path, body, told) in [
+        (
+            "POST",
+            "/clients/billing/rotate?tennant=shop",
+            Value::Null,
+            "query has a key that is not known here: tennant",
+        ),
+        ("POST", "/clients/billing/rotate?tenant=shop&tenant=bank.1", Value::Null, "a key twice: tenant"),
+        ("POST", "/clients/billing/rotate", json!({"clients": [both]}), "names clients too"),
+        ("POST", "/rotate?tennant=shop", json!({"clients": ["billing"]}), "tennant"),
+        ("POST", "/rotate?tenant=shop", json!({"clients": [both]}), "another tenant than the body"),
+        ("POST", "/rotate?tenant=shop", json!({"clients": [{"id": "billing", "tenant": ""}]}), "another tenant"),
+        ("POST", "/rotate", json!({"clients": [{"id": "billing", "tenant": "shop", "name": "x"}]}), "wrong kind"),
+        ("POST", "/clients?tennant=shop", json!({"id": "new"}), "tennant"),
+        ("POST", "/clients/billing/secrets?Tenant=shop", Value::Null, "Tenant"),
+        ("POST", "/clients/billing/secrets/one/lifecycle/revoke?tennant=shop", json!({"force": true}), "tennant"),
+        ("PATCH", "/clients/billing?tennant=shop", json!({"enabled": false, "force": true}), "tennant"),
+        ("DELETE", "/clients/billing?force=true&tennant=shop", Value::Null, "tennant"),
+        ("GET", "/clients/billing?tennant=shop", Value::Null, "tennant"),
+        ("GET", "/clients/billing/secrets/one?tennant=shop", Value::Null, "tennant"),
+        ("GET", "/clients?tennant=shop", Value::Null, "tennant"),
+        ("GET", "/clients?limit=all", Value::Null, "wrong kind"),
+        ("GET", "/status?tenant=shop", Value::Null, "tenant"),
+    ] {
+        let (status, fault) = admin.ask(method, &format!("/api/v1{path}"), &body);
+        let message = fault["message"].as_str().unwrap_or_default();
+        assert!(status == 400 && message.contains(told), "{method} {path} {body}: {status} {fault}");
+        assert!(message.ends_with("Nothing was changed."), "{message}");
+    }
+    let (status, fault) = admin.ask("POST", "/-/reload?allow_shrink=true", &Value::Null);
+    assert!(status == 400 && fault.to_string().contains("allow_shrink"), "{status} {fault}");
+    assert_eq!(list(&sidecar), before);
     drop(sidecar);
 }
 

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use crate::support::Raises;
 use crate::support::caller::Caller;
 use crate::support::http::{Method, token_post, token_request};
 use crate::support::setup::Setup;
@@ -149,7 +150,7 @@ fn our_certificate_is_replaced_under_load_and_no_request_fails() {
         std::fs::write(&fresh, text).unwrap();
         std::fs::rename(fresh, path).unwrap();
     };
-    let told = |what: &str| sidecar.wait_log(|line| line["msg"] == what && line["table"] == "upstream.tls");
+    let told = |what: &str| sidecar.wait_log(|line| line["msg"] == what && line["link"] == "upstream");
     let over = AtomicBool::new(false);
     let answers = std::thread::scope(|scope| {
         let load = scope.spawn(|| {
@@ -161,15 +162,16 @@ fn our_certificate_is_replaced_under_load_and_no_request_fails() {
             }
             answers
         });
+        // Also where a look below fails: the load must not outlive it.
+        let ended = Raises(&over);
         std::thread::sleep(Duration::from_millis(200));
         replace("client.pem", &after.cert);
         told("a certificate cannot be used");
-        std::thread::sleep(Duration::from_millis(300));
         replace("client.key", &after.key);
         told("a new certificate is in use");
         upstream.secure(server(&theirs, &[&new], &["http/1.1"]));
         std::thread::sleep(Duration::from_millis(300));
-        over.store(true, Ordering::Relaxed);
+        drop(ended);
         load.join().unwrap()
     });
     let failed: Vec<_> = answers.iter().filter(|answer| **answer != Ok(200)).collect();
