@@ -74,10 +74,11 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
 /// The library's message as far as it names keys and not values.
 fn unquoted(message: &str) -> String {
     let unknown = message.split("unknown field `").nth(1).and_then(|rest| rest.split('`').next());
-    unknown.map_or_else(
+    let why = unknown.map_or_else(
         || "a key of the body has a value of the wrong kind".to_owned(),
         |key| format!("the body has a key that is not known here: {key}"),
-    )
+    );
+    format!("{why}\n  Nothing was changed.")
 }
 
 /// Goes through any JSON: of two readings of a key that stands twice neither may win, and what is nested deeper than
@@ -177,8 +178,9 @@ mod tests {
         }
         let wish = |text: &str| parse::<LifecycleWish>(text.as_bytes());
         assert!(wish(r#"{"force":true}"#).unwrap().force);
-        assert_eq!(wish(r#"{"forced":true}"#).unwrap_err(), "the body has a key that is not known here: forced");
-        assert_eq!(wish(r#"{"force":"canary"}"#).unwrap_err(), "a key of the body has a value of the wrong kind");
+        let told = |text: &str| wish(text).unwrap_err().lines().next().unwrap().to_owned();
+        assert_eq!(told(r#"{"forced":true}"#), "the body has a key that is not known here: forced");
+        assert_eq!(told(r#"{"force":"canary"}"#), "a key of the body has a value of the wrong kind");
     }
 
     #[test]
