@@ -25,6 +25,7 @@ bench: peers
 	$(CARGO) build --release --locked
 	$(CARGO) bench --locked
 	python3 benches/peers/peers.py --markdown
+	python3 benches/peers/links.py
 	python3 benches/peers/instructions.py
 
 soak: test
