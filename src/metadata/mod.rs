@@ -1,6 +1,7 @@
-//! What an authorization server says of itself (RFC 8414, OpenID Connect Discovery): the endpoints in it that we stand
-//! before, and the document with our address in the place of its own.
+//! What an authorization server says of itself (RFC 8414, OpenID Connect Discovery): where its document may be, which of its
+//! endpoints we stand before, and the document with our address in the place of its own.
 
+pub mod discovery;
 pub mod published;
 
 use http::Uri;
@@ -52,6 +53,12 @@ impl Origin {
     pub fn of(address: &Address) -> Option<Self> {
         let scheme = if address.is_https() { "https" } else { "http" };
         Url::parse(&format!("{scheme}://{}", address.authority())).map(|url| url.origin)
+    }
+
+    /// As a server may call itself that was asked by this Host: with either scheme, for not every one learns which it was.
+    pub fn called(host: &str) -> impl Iterator<Item = Self> {
+        let urls = ["http", "https"].map(|scheme| Url::parse(&format!("{scheme}://{host}")));
+        urls.into_iter().flatten().map(|url| url.origin)
     }
 }
 

@@ -11,8 +11,8 @@ use crate::config::settings::kinds::QueryPolicy;
 pub struct Ours<'s> {
     /// The endpoints that lead to the server whose document it is.
     pub endpoints: Vec<&'s Endpoint>,
-    /// That server, as we call it.
-    pub upstream: Option<Origin>,
+    /// That server, as we call it and as it was called for this; beside its issuer.
+    pub known: Vec<Origin>,
     /// Where callers reach us.
     pub base: &'s str,
     /// The tenant whose document was asked for; often none.
@@ -28,7 +28,7 @@ impl Ours<'_> {
     pub fn publish(&self, document: &[u8]) -> Result<Option<Vec<u8>>, NoDocument> {
         let mut members: Map<String, Value> = serde_json::from_slice(document).map_err(|_| NoDocument)?;
         let issuer = members.get("issuer").and_then(Value::as_str).and_then(Url::parse).map(|url| url.origin);
-        let theirs: Vec<Origin> = issuer.into_iter().chain(self.upstream.clone()).collect();
+        let theirs: Vec<Origin> = issuer.into_iter().chain(self.known.iter().cloned()).collect();
         let mut changed = self.replace(&mut members, &theirs);
         if let Some(Value::Object(aliases)) = members.get_mut(ALIASES) {
             changed |= self.replace(aliases, &theirs);
@@ -89,7 +89,8 @@ mod tests {
             queried,
         ];
         let upstream = Url::parse("http://10.0.0.1:9000").map(|url| url.origin);
-        let ours = Ours { endpoints: endpoints.iter().collect(), upstream, base: "https://us.test/x", tenant };
+        let known = upstream.into_iter().chain(Origin::called("us.test:81")).collect();
+        let ours = Ours { endpoints: endpoints.iter().collect(), known, base: "https://us.test/x", tenant };
         Ok(ours.publish(document.as_bytes())?.map(|bytes| String::from_utf8(bytes).unwrap()))
     }
 
@@ -99,6 +100,8 @@ mod tests {
             (r#""token_endpoint":"https://as.test/token""#, r#""token_endpoint":"https://us.test/x/oauth/token""#),
             (r#""token_endpoint":"https://AS.test:443/token""#, r#""token_endpoint":"https://us.test/x/oauth/token""#),
             (r#""token_endpoint":"http://10.0.0.1:9000/token""#, r#""token_endpoint":"https://us.test/x/oauth/token""#),
+            (r#""token_endpoint":"http://us.test:81/token""#, r#""token_endpoint":"https://us.test/x/oauth/token""#),
+            (r#""token_endpoint":"https://us.test:81/token""#, r#""token_endpoint":"https://us.test/x/oauth/token""#),
             (
                 r#""z":[1,null],"revocation_endpoint":"https://as.test/revoke","a":{"token_endpoint":"https://as.test/token"}"#,
                 r#""z":[1,null],"revocation_endpoint":"https://us.test/x/revoke","a":{"token_endpoint":"https://as.test/token"}"#,

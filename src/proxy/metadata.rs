@@ -74,10 +74,12 @@ impl Proxy {
         if answer.status != StatusCode::OK {
             return Ok(answer);
         }
-        let upstream = Origin::of(&pool.rules().target);
+        // Some write the Host into it by which they were asked, or that they are told of.
+        let called = caller.host().and_then(|host| host.to_str().ok()).into_iter().flat_map(Origin::called);
+        let known = Origin::of(&pool.rules().target).into_iter().chain(called).collect();
         let leads_there = |endpoint: &&Endpoint| endpoint.upstream == route.endpoint.upstream;
         let endpoints = settings.endpoints.iter().filter(leads_there).collect();
-        Ok(publish(answer, &Ours { endpoints, upstream, base: &base, tenant }).await?)
+        Ok(publish(answer, &Ours { endpoints, known, base: &base, tenant }).await?)
     }
 }
 

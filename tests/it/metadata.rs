@@ -1,5 +1,6 @@
 //! What an authorization server says of itself: passed through with our address in it, and held against the configuration.
 
+mod discovered;
 mod passed;
 
 use serde_json::{Value, json};

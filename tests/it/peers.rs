@@ -13,6 +13,7 @@ mod curl;
 mod grants;
 mod identity;
 mod line;
+mod metadata;
 mod nginx;
 mod parsers;
 mod passing;

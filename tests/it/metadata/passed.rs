@@ -181,6 +181,12 @@ fn what_is_no_document_is_a_502_and_another_status_passes_byte_for_byte() {
         assert_eq!((reply.status, reply.body.as_slice()), (status, body.as_bytes()));
         assert_eq!((reply.header("etag"), reply.header("location")), (Some("\"1\""), Some("https://as.test/token")));
     }
+    // One that writes the Host by which it was asked, whatever its issuer.
+    upstream.answer_by(|seen| {
+        let host = seen.header("host").unwrap();
+        Answer::json(200, &format!(r#"{{"issuer":"https://as.test","token_endpoint":"https://{host}/token"}}"#))
+    });
+    assert_eq!(ask(&sidecar, "GET", OPENID, "a:81", "").json()["token_endpoint"], "https://login.test/auth/token");
     // A document in which nothing is ours: not a byte of it changes.
     let theirs = "{ \"issuer\":\"https://as.test\" ,\t\"n\" : 1.0 }";
     upstream.answer(Answer::json(200, theirs).with("ETag", "\"1\""));
