@@ -19,7 +19,7 @@ pub enum Command {
     Check {
         /// The configuration file; default: the one of --config
         file: Option<PathBuf>,
-        /// Ask each token server for its metadata, and name the endpoints in it that no [[endpoint]] leads to
+        /// Ask each token server for its metadata, and name the endpoints in it that none of ours leads to
         #[arg(long)]
         discover: bool,
         /// With --discover: the issuer whose metadata to ask for; default: by the paths of the endpoints

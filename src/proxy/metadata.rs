@@ -3,6 +3,7 @@
 
 use std::rc::Rc;
 
+use bytes::Bytes;
 use http::header::{self, HeaderName, HeaderValue};
 use http::request::Parts;
 use http::{Method, StatusCode};
@@ -72,7 +73,9 @@ impl Proxy {
         // For HEAD too: the length of ours is known only from the whole.
         let answer = exchange(pool, conn, document(&original, pool.rules())).await?;
         if answer.status != StatusCode::OK {
-            return Ok(answer);
+            // Nobody would read it to its end.
+            let body = if parts.method == Method::HEAD { AnswerBody::Whole(Bytes::new()) } else { answer.body };
+            return Ok(Answer { body, ..answer });
         }
         // Some write the Host into it by which they were asked, or that they are told of.
         let called = caller.host().and_then(|host| host.to_str().ok()).into_iter().flat_map(Origin::called);

@@ -181,6 +181,13 @@ fn what_is_no_document_is_a_502_and_another_status_passes_byte_for_byte() {
         assert_eq!((reply.status, reply.body.as_slice()), (status, body.as_bytes()));
         assert_eq!((reply.header("etag"), reply.header("location")), (Some("\"1\""), Some("https://as.test/token")));
     }
+    // To HEAD the same without it, and the connection goes on.
+    let mut wire = Wire::connect(sidecar.proxy());
+    for _ in 0..2 {
+        wire.send(format!("HEAD {OPENID} HTTP/1.1\r\nHost: a\r\n\r\n").as_bytes());
+        let reply = wire.read_reply(true, PATIENCE).reply();
+        assert_eq!((reply.status, reply.header("content-length")), (301, Some(body.len().to_string().as_str())));
+    }
     // One that writes the Host by which it was asked, whatever its issuer.
     upstream.answer_by(|seen| {
         let host = seen.header("host").unwrap();
