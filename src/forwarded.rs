@@ -99,6 +99,11 @@ impl Caller {
         self.host.as_ref()
     }
 
+    /// The scheme by which the caller asked, as far as we know; the upstream is told so.
+    pub const fn proto(&self) -> &HeaderValue {
+        &self.proto
+    }
+
     fn told(link: &Link, address: Source, hops: &[Source], proto: &'static str, host: Option<&HeaderValue>) -> Self {
         let element = element(address, proto, host.and_then(|host| host.to_str().ok()));
         let (forwarded_for, proto) = (line(hops), HeaderValue::from_static(proto));

@@ -121,17 +121,20 @@ pub fn preflight(original: &Original<'_>, rules: &Upstream) -> Outbound {
     Outbound { method: Method::OPTIONS, uri: original.uri.clone(), headers, body: Bytes::new() }
 }
 
-fn headers(original: &Original<'_>, rules: &Upstream) -> HeaderMap {
-    let mut out = HeaderMap::with_capacity(16);
-    let host = match &rules.host {
-        HostPolicy::Preserve => original.head.host.cloned(),
-        HostPolicy::Fixed(name) => Some(name.clone()),
-        HostPolicy::Upstream => None,
-    };
-    let host = host.or_else(|| HeaderValue::from_str(rules.target.authority()).ok());
-    if let Some(host) = host {
-        out.insert(header::HOST, host);
+/// Writes a request for a public document anew: nothing of it says who asks, and the answer may be in any coding but a
+/// compressed one.
+pub fn document(original: &Original<'_>, rules: &Upstream) -> Outbound {
+    let mut headers = made(original, rules);
+    for name in [header::ACCEPT, header::ACCEPT_LANGUAGE, header::USER_AGENT, header::ORIGIN] {
+        for value in original.headers.get_all(&name) {
+            headers.append(&name, value.clone());
+        }
     }
+    Outbound { method: Method::GET, uri: original.uri.clone(), headers, body: Bytes::new() }
+}
+
+fn headers(original: &Original<'_>, rules: &Upstream) -> HeaderMap {
+    let mut out = made(original, rules);
     for (name, value) in original.headers {
         match pass(name, original.cors, rules) {
             Pass::No => {}
@@ -142,6 +145,21 @@ fn headers(original: &Original<'_>, rules: &Upstream) -> HeaderMap {
                 out.append(name, value.clone());
             }
         }
+    }
+    out
+}
+
+/// What is made here: the Host, the request's id, and who called.
+fn made(original: &Original<'_>, rules: &Upstream) -> HeaderMap {
+    let mut out = HeaderMap::with_capacity(16);
+    let host = match &rules.host {
+        HostPolicy::Preserve => original.head.host.cloned(),
+        HostPolicy::Fixed(name) => Some(name.clone()),
+        HostPolicy::Upstream => None,
+    };
+    let host = host.or_else(|| HeaderValue::from_str(rules.target.authority()).ok());
+    if let Some(host) = host {
+        out.insert(header::HOST, host);
     }
     out.insert(X_REQUEST_ID.clone(), original.request_id.clone());
     original.caller.write(&mut out);

@@ -51,7 +51,7 @@ impl App {
             .max_blocking_threads(4)
             .build_local(tokio::runtime::LocalOptions::default())
             .context("cannot start the control thread")?;
-        let metrics = Metrics::new(&self.0.settings.endpoints.iter().map(|e| e.path.to_string()).collect::<Vec<_>>())?;
+        let metrics = Metrics::new(&self.0.settings.labels().map(ToString::to_string).collect::<Vec<_>>())?;
         let (log, writer) = Log::start(&self.0.settings.log, self.0.clock.clone(), metrics.log_dropped.clone())?;
         let result = runtime.block_on(self.serve(metrics, log.clone()));
         if let Err(error) = &result {

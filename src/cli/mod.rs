@@ -8,6 +8,7 @@ mod client;
 mod completions;
 pub mod config;
 pub mod demo;
+mod discover;
 mod door;
 mod identify;
 mod import;

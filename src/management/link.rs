@@ -27,6 +27,8 @@ pub struct Link {
     base: Base,
     /// How, and the name that the certificate must have.
     tls: Option<(TlsConnector, ServerName<'static>)>,
+    /// How long a connection may take.
+    connect: Duration,
 }
 
 /// An answer, whole.
@@ -62,11 +64,16 @@ const MOST_HEAD: usize = 64 << 10;
 impl Link {
     /// Reads what TLS needs, where it is spoken. `ca` signs the server's certificate; default: whom the system trusts.
     pub fn to(base: Base, ca: Option<&Path>) -> Result<Self, Unusable> {
+        Self::secured(base, &ClientTls { ca: ca.map(Path::to_owned), ..ClientTls::default() }, CONNECT)
+    }
+
+    /// The same, secured as these settings say where TLS is spoken; a connection takes no longer than `connect`.
+    pub fn secured(base: Base, settings: &ClientTls, connect: Duration) -> Result<Self, Unusable> {
         let tls = match &base.door {
             Door::Tcp { host, tls: true, .. } => {
-                let settings = ClientTls { ca: ca.map(Path::to_owned), ..ClientTls::default() };
-                let connector = TlsConnector::from(link(&settings, &[HTTP_11])?.config());
-                let name = ServerName::try_from(host.clone()).map_err(|_| Unusable {
+                let connector = TlsConnector::from(link(settings, &[HTTP_11])?.config());
+                let named = settings.server_name.clone().or_else(|| ServerName::try_from(host.clone()).ok());
+                let name = named.ok_or_else(|| Unusable {
                     file: host.into(),
                     why: "is no name that a certificate can have".into(),
                 })?;
@@ -74,7 +81,7 @@ impl Link {
             }
             Door::Tcp { .. } | Door::Unix(_) => None,
         };
-        Ok(Self { base, tls })
+        Ok(Self { base, tls, connect })
     }
 
     /// Where it leads.
@@ -92,17 +99,18 @@ impl Link {
         headers.entry(header::HOST).or_insert(host);
         headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
         headers.insert(header::USER_AGENT, HeaderValue::from_static(concat!("relatch/", env!("CARGO_PKG_VERSION"))));
-        let late = |_| Undelivered::Unsent(format!("not within {} s", CONNECT.as_secs()));
+        let limit = self.connect;
+        let late = |_| Undelivered::Unsent(format!("not within {} s", limit.as_secs()));
         match &self.base.door {
             Door::Unix(path) => {
-                let stream = timeout(CONNECT, UnixStream::connect(path)).await.map_err(late)?;
+                let stream = timeout(limit, UnixStream::connect(path)).await.map_err(late)?;
                 exchange(stream.map_err(|error| unsent(&error))?, request).await
             }
             Door::Tcp { host, port, .. } => {
-                let stream = timeout(CONNECT, TcpStream::connect((host.as_str(), *port))).await.map_err(late)?;
+                let stream = timeout(limit, TcpStream::connect((host.as_str(), *port))).await.map_err(late)?;
                 let stream = stream.map_err(|error| unsent(&error))?;
                 let Some((connector, name)) = &self.tls else { return exchange(stream, request).await };
-                let stream = timeout(CONNECT, connector.connect(name.clone(), stream)).await.map_err(late)?;
+                let stream = timeout(limit, connector.connect(name.clone(), stream)).await.map_err(late)?;
                 exchange(stream.map_err(|error| unsent(&error))?, request).await
             }
         }

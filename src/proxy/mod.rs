@@ -5,6 +5,7 @@
 //! -> respond ([`respond`])
 
 pub mod authenticate;
+mod metadata;
 mod prove;
 pub mod read;
 pub mod report;
@@ -111,6 +112,9 @@ impl Proxy {
         self.room(parts.version)?;
         let head = Head::check(parts.version, &parts.headers)?;
         notes.request_id = head.request_id.cloned();
+        if let Some(found) = shared.routes.metadata(parts, notes) {
+            return Box::pin(self.metadata(found, conn, parts, &head, notes)).await;
+        }
         let (route, tenant) = shared.routes.find(&parts.method, &parts.uri, notes)?;
         let pool = self.pools.of(route.endpoint.upstream);
         let caller = conn.caller(&shared.settings.proxy.trusted_proxies, &parts.headers, head.host);

@@ -116,6 +116,11 @@ fn refuse(refusal: Refusal) -> Response<Reply> {
 const UNAVAILABLE: &str = r#"{"error":"temporarily_unavailable"}"#;
 
 fn fault(error: UpstreamError) -> Response<Reply> {
+    if error == UpstreamError::NoMetadata {
+        let body =
+            r#"{"error":"server_error","error_description":"the authorization server's metadata cannot be read"}"#;
+        return json(error.status(), body);
+    }
     let (UpstreamError::CredentialsRejected(seconds) | UpstreamError::CredentialsResting(seconds)) = error else {
         return json(error.status(), UNAVAILABLE);
     };

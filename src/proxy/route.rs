@@ -7,6 +7,7 @@ use http::{Method, Uri};
 
 use super::report::Notes;
 use crate::config::settings::kinds::{EndpointAuth, QueryPolicy};
+use crate::config::settings::path::PathTemplate;
 use crate::config::settings::{Endpoint, Settings};
 use crate::domain::oauth::Refusal;
 use crate::extract::form::{Form, FormCredentials};
@@ -14,6 +15,7 @@ use crate::extract::form::{Form, FormCredentials};
 /// The paths we serve.
 pub struct Routes {
     routes: Vec<Route>,
+    metadata: Vec<Route>,
 }
 
 /// One endpoint.
@@ -41,12 +43,27 @@ impl Routes {
                 .map_or_else(Vec::new, |upstream| upstream.allowed_hosts.clone()),
             endpoint: endpoint.clone(),
         };
-        Self { routes: settings.endpoints.iter().map(route).collect() }
+        let document = |path: &PathTemplate| {
+            route(&Endpoint { upstream: settings.metadata.upstream, ..Endpoint::at(path.clone()) })
+        };
+        let metadata = settings.metadata.paths.iter().map(document).collect();
+        Self { routes: settings.endpoints.iter().map(route).collect(), metadata }
+    }
+
+    /// The document of the authorization server that a request asks for, where it does.
+    pub fn metadata<'r>(&'r self, request: &'r Parts, notes: &mut Notes) -> Option<Found<'r>> {
+        let asks = matches!(request.method, Method::GET | Method::HEAD | Method::OPTIONS);
+        if !asks || request.uri.query().is_some() {
+            return None;
+        }
+        let (at, tenant) = position(&self.metadata, request.uri.path())?;
+        notes.endpoint = Some(self.routes.len() + at);
+        Some((self.metadata.get(at)?, tenant))
     }
 
     /// The route of a path, compared byte for byte: nothing is decoded, folded or trimmed.
     pub fn find<'r>(&'r self, method: &Method, uri: &'r Uri, notes: &mut Notes) -> Result<Found<'r>, Refusal> {
-        let at = self.position(uri.path());
+        let at = position(&self.routes, uri.path());
         notes.endpoint = at.map(|(at, _)| at);
         match at.and_then(|(at, tenant)| Some((self.routes.get(at)?, tenant))) {
             Some(found) => Ok(found),
@@ -56,20 +73,21 @@ impl Routes {
         }
     }
 
-    /// Where the route of a path stands, and the tenant it names. An exact path wins over one with a variable.
-    fn position<'p>(&self, path: &'p str) -> Option<(usize, &'p str)> {
-        let of = |exact: bool| {
-            let routes = self.routes.iter().map(|route| &route.endpoint.path).enumerate();
-            let mut routes = routes.filter(move |(_, template)| template.has_tenant() != exact);
-            routes.find_map(|(at, template)| Some((at, template.tenant_in(path)?)))
-        };
-        of(true).or_else(|| of(false))
-    }
-
     /// The path at an index, for labels and logs.
     pub fn name(&self, at: Option<usize>) -> &str {
-        at.and_then(|at| self.routes.get(at)).map_or("other", |route| route.endpoint.path.as_str())
+        let route = at.and_then(|at| self.routes.iter().chain(&self.metadata).nth(at));
+        route.map_or("other", |route| route.endpoint.path.as_str())
     }
+}
+
+/// Where the route of a path stands, and the tenant it names. An exact path wins over one with a variable.
+fn position<'p>(routes: &[Route], path: &'p str) -> Option<(usize, &'p str)> {
+    let of = |exact: bool| {
+        let routes = routes.iter().map(|route| &route.endpoint.path).enumerate();
+        let mut routes = routes.filter(move |(_, template)| template.has_tenant() != exact);
+        routes.find_map(|(at, template)| Some((at, template.tenant_in(path)?)))
+    };
+    of(true).or_else(|| of(false))
 }
 
 impl Route {
@@ -84,6 +102,12 @@ impl Route {
             .filter(|(_, port)| port.bytes().all(|b| b.is_ascii_digit()))
             .map_or(host, |(name, _)| name);
         let allowed = |known: &String| known.eq_ignore_ascii_case(host) || known.eq_ignore_ascii_case(name);
+        if self.allowed_hosts.iter().any(allowed) { Ok(()) } else { Err(Refusal::Misdirected) }
+    }
+
+    /// Refuses a Host that does not stand in the list as it is: it goes into an answer, and there the port counts.
+    pub fn check_exact_host(&self, host: Option<&HeaderValue>) -> Result<(), Refusal> {
+        let allowed = |known: &String| host.is_some_and(|host| known.as_bytes().eq_ignore_ascii_case(host.as_bytes()));
         if self.allowed_hosts.iter().any(allowed) { Ok(()) } else { Err(Refusal::Misdirected) }
     }
 
@@ -139,7 +163,7 @@ mod tests {
             ("/realms//token", None),
             ("/realms/../token", None),
         ] {
-            let found = routes.position(path).map(|(at, tenant)| {
+            let found = position(&routes.routes, path).map(|(at, tenant)| {
                 let uri = routes.routes[at].upstream_uri(tenant, None).ok().unwrap();
                 (at, tenant, uri.to_string())
             });
@@ -152,7 +176,7 @@ mod tests {
     #[test]
     fn a_host_is_allowed_with_or_without_its_port() {
         let route = |hosts: &[&str]| Route {
-            endpoint: Endpoint::at(crate::config::settings::path::PathTemplate::default()),
+            endpoint: Endpoint::at(PathTemplate::default()),
             upstream: None,
             allowed_hosts: hosts.iter().map(|h| (*h).to_owned()).collect(),
         };

@@ -36,6 +36,9 @@ pub enum UpstreamError {
     /// What came is not an HTTP answer, or too large.
     #[error("the upstream's answer is not usable HTTP")]
     Protocol,
+    /// What came is no document of an authorization server, or too large.
+    #[error("the upstream's answer is no metadata: no JSON object, or larger than 256 KiB")]
+    NoMetadata,
     /// Every upstream secret of the client was refused: the caller's own was right. Carries the seconds after which the
     /// upstream is asked again.
     #[error("the upstream refused the client's upstream credentials")]
@@ -54,6 +57,7 @@ impl UpstreamError {
             | Self::Tls
             | Self::Closed
             | Self::Protocol
+            | Self::NoMetadata
             | Self::CredentialsRejected(_)
             | Self::CredentialsResting(_) => StatusCode::BAD_GATEWAY,
         }
@@ -66,7 +70,7 @@ impl UpstreamError {
             Self::Tls => &counters.tls,
             Self::ConnectTimeout | Self::Timeout => &counters.timeout,
             Self::Closed => &counters.closed,
-            Self::Protocol => &counters.protocol,
+            Self::Protocol | Self::NoMetadata => &counters.protocol,
             Self::CredentialsRejected(_) | Self::CredentialsResting(_) => &counters.credentials_rejected,
         }
         .inc();

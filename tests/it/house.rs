@@ -15,6 +15,7 @@ const FLOORS: [&[&str]; 5] = [
         "hash",
         "head",
         "lifecycle",
+        "metadata",
         "preamble",
         "provider",
         "registry",
@@ -28,7 +29,7 @@ const FLOORS: [&[&str]; 5] = [
 ];
 
 /// What lib.rs's map says.
-const SIDEWAYS: [(&str, &[&str]); 16] = [
+const SIDEWAYS: [(&str, &[&str]); 17] = [
     ("config", &["hash"]),
     ("extract", &["config"]),
     ("registry", &["attempt", "config", "extract", "hash"]),
@@ -37,6 +38,7 @@ const SIDEWAYS: [(&str, &[&str]); 16] = [
     ("lifecycle", &["config", "registry"]),
     ("rewrite", &["config", "extract", "forwarded", "head", "registry", "verify"]),
     ("provider", &["attempt", "hash"]),
+    ("metadata", &["config"]),
     ("net", &["metrics", "tls"]),
     ("upstream", &["log", "metrics", "net", "tls"]),
     ("reload", &["source", "log", "metrics"]),

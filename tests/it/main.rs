@@ -30,6 +30,7 @@ mod house;
 mod http2;
 mod import;
 mod kill;
+mod metadata;
 mod mutants;
 mod once;
 mod peers;

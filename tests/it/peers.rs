@@ -14,6 +14,7 @@ mod grants;
 mod identity;
 mod line;
 mod listener;
+mod metadata;
 mod nginx;
 mod parsers;
 mod passing;

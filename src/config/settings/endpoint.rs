@@ -149,7 +149,7 @@ impl Endpoint {
             section.error("upstream_path", "has {tenant}, and path does not: nothing says whose");
         }
         let upstream = section.take("upstream", "Which [upstreams.NAME]; default: [upstream]");
-        let upstream = upstream.map_or(0, |name: String| Self::find(&name, upstreams, section));
+        let upstream = upstream.map_or(0, |name: String| find(&name, upstreams, section));
         let auth_doc = "required: a client secret; optional: passes without; none: relatch puts one in";
         let read = Self {
             auth: section.or("auth", auth_doc, EndpointAuth::Required),
@@ -166,19 +166,19 @@ impl Endpoint {
         }
         read
     }
+}
 
-    /// The number of the upstream of that name.
-    fn find(name: &str, upstreams: &[&str], section: &Section<'_, '_>) -> usize {
-        if let Some(at) = upstreams.iter().position(|known| *known == name) {
-            return at + 1;
-        }
-        let why = match nearest(name, upstreams.iter().copied()) {
-            Some(known) => format!("there is no [upstreams.{name}]: did you mean {known}?"),
-            None => format!("there is no [upstreams.{name}]: add one, with its url"),
-        };
-        section.error("upstream", why);
-        0
+/// The number of the upstream of that name.
+pub(super) fn find(name: &str, upstreams: &[&str], section: &Section<'_, '_>) -> usize {
+    if let Some(at) = upstreams.iter().position(|known| *known == name) {
+        return at + 1;
     }
+    let why = match nearest(name, upstreams.iter().copied()) {
+        Some(known) => format!("there is no [upstreams.{name}]: did you mean {known}?"),
+        None => format!("there is no [upstreams.{name}]: add one, with its url"),
+    };
+    section.error("upstream", why);
+    0
 }
 
 /// A path that stands in the file; what is wrong with it is told.

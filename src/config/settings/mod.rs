@@ -5,6 +5,7 @@ pub mod admin;
 pub mod endpoint;
 pub mod kinds;
 mod later;
+pub mod metadata;
 pub mod operation;
 pub mod path;
 pub mod proxy;
@@ -18,7 +19,9 @@ use std::time::Duration;
 use self::admin::Admin;
 pub use self::endpoint::Endpoint;
 use self::kinds::{BasicDecoding, LogFormat, LogLevel, UnknownClients};
+use self::metadata::Metadata;
 use self::operation::{Fleet, State};
+use self::path::PathTemplate;
 use self::proxy::Proxy;
 use self::tls::ServerTls;
 use self::upstream::Upstream;
@@ -37,6 +40,8 @@ pub struct Settings {
     pub upstreams: Vec<Upstream>,
     /// `[[endpoint]]`: what is served; at least one.
     pub endpoints: Vec<Endpoint>,
+    /// `[metadata]`: what the authorization server says of itself.
+    pub metadata: Metadata,
     /// `[clients]`: the list, and what to do with who is not on it.
     pub clients: Clients,
     /// `[credentials] basic_decoding`
@@ -192,6 +197,11 @@ impl Settings {
         ours.chain(theirs.map(|(_, key)| key)).map(PathBuf::as_path)
     }
 
+    /// Every path that is served, as labels have it: those of the endpoints, then those of the metadata.
+    pub fn labels(&self) -> impl Iterator<Item = &PathTemplate> {
+        self.endpoints.iter().map(|endpoint| &endpoint.path).chain(&self.metadata.paths)
+    }
+
     /// Every key of a configuration text with its value, to tell what an edit changed; nothing where it does not parse.
     pub fn keys(text: &str) -> Option<Vec<(String, String)>> {
         let node = Doc { name: "", text }.parse(Language::Toml, &mut Problems::default())?;
@@ -206,6 +216,7 @@ impl Settings {
         let upstream = root.section("upstream", |section| Upstream::read(section, "", base));
         let upstreams = root.named("upstreams", |section, name| Upstream::read(section, name, base));
         let endpoints = Endpoint::read_all(root, &proxy, &upstream, &upstreams);
+        let metadata = root.section("metadata", |section| Metadata::read(section, &endpoints, &upstream, &upstreams));
         let clients = root.section("clients", |section| Clients::read(section, base));
         let basic_decoding = root.section("credentials", |section| {
             section.or("basic_decoding", "How HTTP Basic is read: rfc6749, raw or both", BasicDecoding::Both)
@@ -231,6 +242,7 @@ impl Settings {
             upstream,
             upstreams,
             endpoints,
+            metadata,
             clients,
             basic_decoding,
             limits,
@@ -382,7 +394,7 @@ mod tests {
     #[test]
     fn two_keys_are_a_complete_set_up() {
         let settings = parse(LEAST, &[]).0.unwrap();
-        assert_eq!(settings.endpoints, [Endpoint::at(path::PathTemplate::parse("/oauth/token").unwrap())]);
+        assert_eq!(settings.endpoints, [Endpoint::at(PathTemplate::parse("/oauth/token").unwrap())]);
         assert_eq!(settings.clients.path, Path::new("/etc/relatch/clients.toml"));
         assert_eq!(settings.proxy.listen, [proxy::LISTEN]);
     }
@@ -494,6 +506,29 @@ mod tests {
             assert_eq!((errors.len(), told), (usize::from(refused), usize::from(refused)), "{endpoints}: {errors:?}");
             let forward = format!("{assert}{endpoints}").replace("assert", "forward");
             assert!(parse(&forward, &[]).1.is_empty(), "{endpoints}");
+        }
+    }
+
+    #[test]
+    fn metadata_names_an_address_that_no_caller_can_forge() {
+        let paths = "[metadata]\npaths = [\"/.well-known/openid-configuration\", \"/realms/{tenant}/m\"]\n";
+        let with = |least: &str, more: &str| parse(&format!("{least}{paths}{more}"), &[]);
+        let listed = LEAST.replace("[clients]", "allowed_hosts = [\"as.test\"]\n[clients]");
+        assert!(with(&listed, "").0.unwrap().metadata.base.is_none());
+        assert_eq!(with(LEAST, "base = \"https://a.test/\"\n").0.unwrap().labels().count(), 3);
+        assert!(parse(&format!("{LEAST}[metadata]\n"), &[]).1.is_empty());
+        let fixed = LEAST.replace("[clients]", "host = \"as.test\"\n[clients]");
+        let (preserve, fixed) = (with(LEAST, "").1, with(&fixed, "").1);
+        assert!(preserve.len() == 1 && preserve[0].contains("metadata.base: is missing"), "{preserve:?}");
+        assert!(preserve[0].ends_with("or list our names in [upstream] allowed_hosts"), "{preserve:?}");
+        assert!(fixed.len() == 1 && fixed[0].ends_with("write base = \"https://...\""), "{fixed:?}");
+        let base = "base = \"https://a.test\"\n";
+        for (more, expected) in [
+            ("upstream = \"other\"\n", "metadata.upstream: there is no [upstreams.other]"),
+            ("[[endpoint]]\npath = \"/realms/{tenant}/m\"\n", "metadata.paths: one request could be for"),
+        ] {
+            let errors = with(LEAST, &format!("{base}{more}")).1;
+            assert!(errors.len() == 1 && errors[0].contains(expected), "{errors:?}");
         }
     }
 
