@@ -2,6 +2,7 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 
@@ -105,6 +106,8 @@ fn the_link_that_requests_take_is_asked_over_tls_and_a_unix_socket_too() {
     for (name, text) in [("ca.pem", ca.pem()), ("c.pem", &ours.cert), ("c.key", &ours.key)] {
         std::fs::write(dir.path().join(name), text).unwrap();
     }
+    // As a key should be: nothing is warned of but what the server says.
+    std::fs::set_permissions(dir.path().join("c.key"), std::fs::Permissions::from_mode(0o600)).unwrap();
     let tls = "[upstream.tls]\nca = \"ca.pem\"\ncert = \"c.pem\"\nkey = \"c.key\"\nserver_name = \"as.internal\"\n\
                [[endpoint]]\npath = \"/token\"\n";
     let ran = check(dir.path(), &upstream.https(), tls, NO_TENANT, &[]);
