@@ -1,17 +1,17 @@
-//! A connection's bytes as they are read and written: as they come, or through TLS. An enum, so that it costs a branch.
+//! A connection's bytes as they are read and written, of whichever end of it we are: as they come, or through TLS. An enum,
+//! so that it costs a branch.
 
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio_rustls::TlsAcceptor;
-use tokio_rustls::server::TlsStream;
+use tokio_rustls::{TlsAcceptor, TlsStream};
 
 use super::socket::Socket;
 use crate::tls::server::ServerSide;
 
-/// A connection that is ready for requests.
+/// A connection that is ready for requests and answers.
 pub enum Stream {
     /// As it comes.
     Plain(Socket),
@@ -36,13 +36,18 @@ impl Stream {
             None => Ok(Self::Plain(socket)),
             Some(tls) => {
                 let accepted = TlsAcceptor::from(tls.config()).accept(socket).await?;
-                Ok(Self::Tls(Box::new(accepted)))
+                Ok(Self::Tls(Box::new(TlsStream::Server(accepted))))
             }
         }
     }
 
+    /// Whether it goes through TLS.
+    pub const fn is_secured(&self) -> bool {
+        matches!(self, Self::Tls(_))
+    }
+
     /// The protocol that was agreed on by ALPN, if any was.
-    pub(super) fn protocol(&self) -> Option<&[u8]> {
+    pub fn protocol(&self) -> Option<&[u8]> {
         match self {
             Self::Plain(_) => None,
             Self::Tls(stream) => stream.get_ref().1.alpn_protocol(),

@@ -8,14 +8,14 @@ use http_body_util::Full;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 
-use super::link::Link;
 use super::{Unreached, UpstreamError};
+use crate::net::stream::Stream;
 
 /// A connection and its two halves.
 pub struct Live {
     /// Takes requests.
     pub sender: http1::SendRequest<Full<Bytes>>,
-    connection: Option<http1::Connection<TokioIo<Link>, Full<Bytes>>>,
+    connection: Option<http1::Connection<TokioIo<Stream>, Full<Bytes>>>,
 }
 
 /// The largest head of an answer.
@@ -23,7 +23,7 @@ pub(super) const MOST_HEAD: usize = 64 << 10;
 
 impl Live {
     /// Over a fresh link.
-    pub(super) async fn over(link: Link) -> Result<Box<Self>, Unreached> {
+    pub(super) async fn over(link: Stream) -> Result<Box<Self>, Unreached> {
         let (sender, connection) = http1::Builder::new()
             .max_buf_size(MOST_HEAD)
             // One small copy costs less than the kernel's walk over a list of buffers.

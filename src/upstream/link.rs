@@ -2,81 +2,28 @@
 
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::Semaphore;
-use tokio_rustls::TlsConnector;
-use tokio_rustls::client::TlsStream;
+use tokio_rustls::{TlsConnector, TlsStream};
 
 use super::remote::Remote;
 use super::{Unreached, UpstreamError};
 use crate::config::settings::address::Address;
 use crate::net::socket::Socket;
-use crate::tls::H2;
+use crate::net::stream::Stream;
 
-/// A connected stream.
-pub enum Link {
-    /// As it is.
-    Plain(Socket),
-    /// Over TLS.
-    Tls(Box<TlsStream<Socket>>),
-}
-
-/// Hands a call on to whichever stream it is.
-macro_rules! on_either {
-    ($link:expr, $stream:ident => $call:expr) => {
-        match $link {
-            Link::Plain($stream) => $call,
-            Link::Tls($stream) => $call,
-        }
-    };
-}
-
-impl Link {
-    /// Connects, and agrees on keys where that is wanted. Not a byte of a request is sent before the other end has proved
-    /// who it is.
-    pub(super) async fn open(remote: &Remote, lookups: &Arc<Semaphore>) -> Result<Self, Unreached> {
-        let socket = dial(&remote.settings.target, lookups)
-            .await
-            .map_err(|error| Unreached { error: UpstreamError::Connect, why: error.to_string() })?;
-        let Some((config, name)) = remote.tls() else { return Ok(Self::Plain(socket)) };
-        let secured = TlsConnector::from(config).connect(name, socket).await;
-        Ok(Self::Tls(Box::new(secured.map_err(|error| Unreached::tls(&error))?)))
-    }
-
-    /// Whether it is over TLS.
-    pub(super) const fn is_secured(&self) -> bool {
-        matches!(self, Self::Tls(_))
-    }
-
-    /// Whether both ends agreed on HTTP/2.
-    pub(super) fn chose_http2(&self) -> bool {
-        matches!(self, Self::Tls(stream) if stream.get_ref().1.alpn_protocol() == Some(H2))
-    }
-}
-
-impl AsyncRead for Link {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        on_either!(self.get_mut(), stream => Pin::new(stream).poll_read(cx, buf))
-    }
-}
-
-impl AsyncWrite for Link {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        on_either!(self.get_mut(), stream => Pin::new(stream).poll_write(cx, buf))
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        on_either!(self.get_mut(), stream => Pin::new(stream).poll_flush(cx))
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        on_either!(self.get_mut(), stream => Pin::new(stream).poll_shutdown(cx))
-    }
+/// Connects, and agrees on keys where that is wanted. Not a byte of a request is sent before the other end has proved
+/// who it is.
+pub(super) async fn open(remote: &Remote, lookups: &Arc<Semaphore>) -> Result<Stream, Unreached> {
+    let socket = dial(&remote.settings.target, lookups)
+        .await
+        .map_err(|error| Unreached { error: UpstreamError::Connect, why: error.to_string() })?;
+    let Some((config, name)) = remote.tls() else { return Ok(Stream::Plain(socket)) };
+    let secured = TlsConnector::from(config).connect(name, socket).await;
+    let secured = secured.map_err(|error| Unreached::tls(&error))?;
+    Ok(Stream::Tls(Box::new(TlsStream::Client(secured))))
 }
 
 async fn dial(target: &Address, lookups: &Arc<Semaphore>) -> io::Result<Socket> {

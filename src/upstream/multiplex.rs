@@ -23,10 +23,11 @@ use tokio::sync::Semaphore;
 use super::UpstreamError;
 use super::connection::MOST_HEAD;
 use super::exchange::{Carrier, kind, send, unless_late};
-use super::link::Link;
 use super::pool::Pool;
 use crate::net::conn::Conn;
 use crate::net::deadline::Deadlines;
+use crate::net::stream::Stream;
+use crate::tls::H2;
 
 /// Connections of one thread to one upstream that takes few streams on each; more requests wait for a stream.
 const MOST_TRUNKS: usize = 8;
@@ -156,7 +157,7 @@ impl Trunks {
 
     async fn open(&self, pool: &Pool) -> Result<Carrier, UpstreamError> {
         let link = pool.link().await?;
-        if link.is_secured() && !link.chose_http2() {
+        if link.is_secured() && link.protocol() != Some(H2) {
             return pool.alone(link).await.map(Carrier::Own);
         }
         let trunk = Rc::new(Trunk::over(link, pool).await?);
@@ -175,7 +176,7 @@ impl Trunks {
 }
 
 impl Trunk {
-    async fn over(link: Link, pool: &Pool) -> Result<Self, UpstreamError> {
+    async fn over(link: Stream, pool: &Pool) -> Result<Self, UpstreamError> {
         let (sender, mut connection) = http2::Builder::new(Here)
             .timer(TokioTimer::new())
             .initial_stream_window_size(STREAM_WINDOW)

@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 
 use super::connection::Live;
-use super::link::Link;
+use super::link;
 use super::multiplex::{self, Trunks};
 use super::remote::{Remote, Remotes};
 use super::{Unreached, UpstreamError};
@@ -21,6 +21,7 @@ use crate::log::Log;
 use crate::metrics::Metrics;
 use crate::net::conn::{Conn, Phase};
 use crate::net::deadline::{Deadlines, TICK};
+use crate::net::stream::Stream;
 use crate::net::worker::RESOLVERS;
 
 /// The pools of one thread, one for each upstream.
@@ -96,14 +97,14 @@ impl Pool {
     }
 
     /// Over this link.
-    pub(super) async fn alone(&self, link: Link) -> Result<Box<Live>, UpstreamError> {
+    pub(super) async fn alone(&self, link: Stream) -> Result<Box<Live>, UpstreamError> {
         Live::over(link).await.map_err(|unreached| self.refused(unreached))
     }
 
     /// Makes a link, in time or not at all, and tells why not.
-    pub(super) async fn link(&self) -> Result<Link, UpstreamError> {
+    pub(super) async fn link(&self) -> Result<Stream, UpstreamError> {
         // On the heap: every request would carry the room that a handshake takes.
-        let connecting = Box::pin(Link::open(&self.remote, &self.lookups));
+        let connecting = Box::pin(link::open(&self.remote, &self.lookups));
         let limit = self.remote.settings.connect_timeout;
         let connected = tokio::time::timeout(limit, connecting).await.unwrap_or_else(|_| {
             let why = format!("nothing came of it within connect_timeout ({} ms)", limit.as_millis());
