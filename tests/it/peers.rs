@@ -22,6 +22,7 @@ mod process;
 mod prometheus;
 mod rotation;
 mod secrets;
+mod secured;
 mod server;
 mod tap;
 mod thousand;

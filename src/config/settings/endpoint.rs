@@ -66,12 +66,6 @@ impl Endpoint {
     ) -> Vec<Self> {
         let names: Vec<_> = named.iter().map(|one| one.as_ref().map_or("", |one| &one.name)).collect();
         let mut endpoints = root.sections("endpoint", |section| Self::read(section, &names));
-        for (at, name) in names.iter().enumerate().filter(|(_, name)| !name.is_empty()) {
-            if !endpoints.iter().any(|endpoint| endpoint.upstream == at + 1) {
-                let why = format!("[upstreams.{name}] is used by no [[endpoint]]: write upstream = \"{name}\" there");
-                root.warn("upstreams", why);
-            }
-        }
         for (index, endpoint) in endpoints.iter().enumerate() {
             for earlier in endpoints.iter().take(index).filter(|earlier| earlier.path.rivals(&endpoint.path)) {
                 let why = if earlier.path == endpoint.path {

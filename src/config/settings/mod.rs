@@ -217,6 +217,13 @@ impl Settings {
         let upstreams = root.named("upstreams", |section, name| Upstream::read(section, name, base));
         let endpoints = Endpoint::read_all(root, &proxy, &upstream, &upstreams);
         let metadata = root.section("metadata", |section| Metadata::read(section, &endpoints, &upstream, &upstreams));
+        for (at, one) in upstreams.iter().enumerate() {
+            let used = endpoints.iter().any(|endpoint| endpoint.upstream == at + 1) || metadata.upstream == at + 1;
+            if let (false, Some(Upstream { name, .. })) = (used, one) {
+                let why = format!("[upstreams.{name}] is used by no [[endpoint]]: write upstream = \"{name}\" there");
+                root.warn("upstreams", why);
+            }
+        }
         let clients = root.section("clients", |section| Clients::read(section, base));
         let basic_decoding = root.section("credentials", |section| {
             section.or("basic_decoding", "How HTTP Basic is read: rfc6749, raw or both", BasicDecoding::Both)

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::caller::Endpoints;
 use super::process::Peer;
+use crate::support::tls::Pair;
 
 /// Which program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,6 +72,13 @@ impl Server {
     pub(super) fn refresh_token(&self, id: &str) -> String {
         let told = self.tell(&json!({"cmd": "refresh_token", "client_id": id}));
         told["refresh_token"].as_str().unwrap().to_owned()
+    }
+
+    /// Has it answer over TLS too; the port.
+    #[track_caller]
+    pub(super) fn secure(&self, pair: &Pair) -> u64 {
+        let told = self.tell(&json!({"cmd": "secure", "cert": pair.cert, "key": pair.key}));
+        told["port"].as_u64().unwrap()
     }
 
     /// How many answers it gave on the token endpoint, by status.

@@ -5,7 +5,9 @@
 //   {"cmd":"remove","client_id":"a"}
 //   {"cmd":"refresh_token","client_id":"a"}    what a browser login would have ended in
 //   {"cmd":"stats"}                            answers so far, by path and status
+//   {"cmd":"secure","cert":PEM,"key":PEM}      the same over TLS, by HTTP/1.1 and HTTP/2, at the port it answers
 import { createServer } from 'node:http';
+import { createSecureServer } from 'node:http2';
 import { serve, failure, version } from '../peer.mjs';
 import { Provider } from 'oidc-provider';
 
@@ -22,17 +24,18 @@ const provider = new Provider(url, configuration());
 provider.proxy = true;
 provider.on('server_error', (ctx, error) => console.error(error));
 const handle = provider.callback();
-server.on('request', (request, response) => {
+const take = (request, response) => {
   response.on('finish', () => count(new URL(request.url, url).pathname, response.statusCode));
   handle(request, response);
-});
+};
+server.on('request', take);
 
 await serve({
   peer: 'oidc-provider', version: version('oidc-provider'), url,
   token: '/token', introspection: '/token/introspection', revocation: '/token/revocation',
 }, answer);
 
-async function answer({ cmd, client_id, client_secret, token_endpoint_auth_method, ttl }) {
+async function answer({ cmd, client_id, client_secret, token_endpoint_auth_method, ttl, cert, key }) {
   switch (cmd) {
     case 'client':
       clients.set(client_id, {
@@ -52,6 +55,8 @@ async function answer({ cmd, client_id, client_secret, token_endpoint_auth_metho
       return { ok: clients.delete(client_id) };
     case 'refresh_token':
       return { ok: true, refresh_token: await seedRefreshToken(client_id) };
+    case 'secure':
+      return { ok: true, port: await secure(cert, key) };
     case 'stats':
       return { ok: true, stats };
     default:
@@ -69,6 +74,12 @@ async function seedRefreshToken(client_id) {
     accountId: 'someone', client, grantId, gty: 'authorization_code', scope: 'offline_access',
   });
   return token.save();
+}
+
+async function secure(cert, key) {
+  const secured = createSecureServer({ cert, key, allowHTTP1: true }, take);
+  await new Promise((listening) => secured.listen(0, '127.0.0.1', listening));
+  return secured.address().port;
 }
 
 function configuration() {
