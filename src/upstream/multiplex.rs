@@ -7,6 +7,7 @@ use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::rc::Rc;
+use std::task::Waker;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -56,6 +57,8 @@ struct Trunk {
     streams: Cell<usize>,
     /// How many the upstream takes at once.
     most: Rc<Cell<usize>>,
+    /// Who is woken by the first answer, to look how many that is.
+    asks: Rc<Cell<Option<Waker>>>,
     idle_since: Cell<u64>,
     deadlines: Rc<Deadlines>,
     idle: IntGauge,
@@ -91,7 +94,10 @@ pub(super) async fn multiplex(
         let anew = anew(&request, pool.rules().target.is_https()).ok_or(UpstreamError::Protocol)?;
         let mut answer = pin!(lease.0.sender.clone().try_send_request(anew));
         match unless_late(conn, poll_fn(|cx| answer.as_mut().poll(cx).map(Ok))).await? {
-            Ok(response) => return Ok((response, Carrier::Shared(lease))),
+            Ok(response) => {
+                lease.0.ask();
+                return Ok((response, Carrier::Shared(lease)));
+            }
             Err(mut error) => {
                 let untouched = error.take_message().is_some() || is_unprocessed(error.error());
                 if !untouched || !std::mem::take(&mut is_first) {
@@ -189,12 +195,16 @@ impl Trunk {
             .await
             .map_err(|error| kind(&error, pool))?;
         let most = Rc::new(Cell::new(connection.current_max_send_streams()));
-        let told = most.clone();
+        let (told, asks) = (most.clone(), Rc::new(Cell::new(None)));
+        let (asked, mut is_known) = (asks.clone(), false);
         tokio::task::spawn_local(async move {
             // Its end is told by the answers that do not come.
             let _told = poll_fn(|cx| {
                 let polled = Pin::new(&mut connection).poll(cx);
                 told.set(connection.current_max_send_streams());
+                if !std::mem::replace(&mut is_known, true) {
+                    asked.set(Some(cx.waker().clone()));
+                }
                 polled
             })
             .await;
@@ -202,7 +212,17 @@ impl Trunk {
         let idle = pool.metrics().upstream_idle.clone();
         idle.inc();
         let deadlines = pool.deadlines().clone();
-        Ok(Self { sender, streams: Cell::new(0), most, idle_since: Cell::new(deadlines.now()), deadlines, idle })
+        Ok(Self { sender, streams: Cell::new(0), most, asks, idle_since: Cell::new(deadlines.now()), deadlines, idle })
+    }
+}
+
+impl Trunk {
+    /// With the first answer the upstream's settings are here. The connection looks at them when it next runs, which by
+    /// itself it does with the next request: too late for those that come with it.
+    fn ask(&self) {
+        if let Some(connection) = self.asks.take() {
+            connection.wake();
+        }
     }
 }
 

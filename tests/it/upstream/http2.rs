@@ -61,8 +61,7 @@ fn one_that_is_full_gets_no_more_and_the_others_wait() {
     let (upstream, setup) = scripted(H2);
     upstream.allow_streams(2);
     upstream.script(|_, _, _| [vec![Step::Pause(Duration::from_millis(50))], well(H2)].concat());
-    // The bound is each thread's own.
-    let sidecar = setup.config("proxy.workers = 1").start();
+    let sidecar = setup.start();
     // The first tells how many there may be.
     assert_eq!(ask(&sidecar, "first").status, 200);
     std::thread::scope(|scope| {
