@@ -110,6 +110,11 @@ fn sslyze_finds_what_mozilla_calls_intermediate() {
 /// What it says of the names of the machine or of a certificate made for a test, and not of us.
 const NOT_OURS: [&str; 4] = ["DNS_CAArecord", "cert_revocation", "cert_trust", "BREACH"];
 
+/// What it could not look at ("WARN"): its client hangs up without waiting for the session ticket, which follows the
+/// TLS 1.3 handshake, and has then nothing to come back with. That a session is taken up again is a test of its own
+/// (`secured::handshakes`).
+const NOT_ALWAYS_SEEN: &str = "sessionresumption_";
+
 #[test]
 #[ignore = "needs testssl"]
 fn testssl_finds_nothing_low_or_worse() {
@@ -125,7 +130,9 @@ fn testssl_finds_nothing_low_or_worse() {
     let findings: Vec<Value> = serde_json::from_str(&text).unwrap();
     let bad = |finding: &&Value| {
         let word = |key: &str| finding[key].as_str().unwrap_or_default().to_owned();
-        !matches!(word("severity").as_str(), "OK" | "INFO") && !NOT_OURS.contains(&word("id").as_str())
+        let (severity, id) = (word("severity"), word("id"));
+        let unseen = severity == "WARN" && id.starts_with(NOT_ALWAYS_SEEN);
+        !matches!(severity.as_str(), "OK" | "INFO") && !NOT_OURS.contains(&id.as_str()) && !unseen
     };
     let bad: Vec<_> = findings.iter().filter(bad).collect();
     assert!(findings.len() > 60 && bad.is_empty(), "{} findings, of which {bad:#?}", findings.len());
