@@ -28,9 +28,9 @@ const FILES: [&str; 7] = [
     "b-basic.toml",
     "c-framing.toml",
     "d-path-method.toml",
-    "e-egress.toml",
     "j-json.toml",
-    "p-parsers.toml",
+    "n-egress.toml",
+    "q-parsers.toml",
 ];
 
 /// How a request goes over the wire.
@@ -78,8 +78,8 @@ fn d_only_the_one_path_and_method_pass() {
 }
 
 #[test]
-fn e_no_secret_goes_out_but_the_upstreams_own() {
-    run("e-egress.toml");
+fn n_no_secret_goes_out_but_the_upstreams_own() {
+    run("n-egress.toml");
 }
 
 #[test]
@@ -88,8 +88,8 @@ fn j_json_has_one_reading_or_is_refused() {
 }
 
 #[test]
-fn p_what_parsers_disagree_about_has_one_reading_or_is_refused() {
-    run("p-parsers.toml");
+fn q_what_parsers_disagree_about_has_one_reading_or_is_refused() {
+    run("q-parsers.toml");
 }
 
 /// Runs every case of one file and reports all that failed.

@@ -1,5 +1,5 @@
 //! Egress: an application that knows no secret has its tokens, and a rotation at the far end needs nothing of it. Which
-//! requests are let through is data: `tests/corpus/e-egress.toml`.
+//! requests are let through is data: `tests/corpus/n-egress.toml`.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
