@@ -127,6 +127,25 @@ fn a_shutdown_finishes_what_is_under_way_and_says_that_no_more_is_taken() {
 }
 
 #[test]
+fn a_caller_that_was_idle_for_long_has_a_moment_to_take_its_leave() {
+    let upstream = Upstream::start();
+    let mut sidecar = guard(&upstream, "");
+    let mut raw = Raw::begin(sidecar.proxy(), &[]);
+    assert!(raw.ask(1, "c1", "good-secret"));
+    assert_eq!(raw.fate(1, PATIENCE), Fate::Answered(200));
+    // Longer than the moment itself: it begins with the signal, and not with the last answer.
+    std::thread::sleep(Duration::from_millis(1500));
+    sidecar.signal(Signal::TERM);
+    while raw.next(PATIENCE).is_some_and(|frame| frame.kind != GOAWAY) {}
+    // Sent before it knew.
+    std::thread::sleep(Duration::from_millis(300));
+    assert!(raw.ask(3, "c1", "good-secret"));
+    assert_eq!(raw.fate(3, PATIENCE), Fate::Answered(200));
+    assert!(sidecar.wait_exit(PATIENCE).is_some_and(|status| status.success()), "it did not end");
+    assert_eq!(upstream.since(0).len(), 2);
+}
+
+#[test]
 fn new_requests_do_not_hold_a_shutdown_up() {
     let upstream = Upstream::start();
     let mut sidecar = guard(&upstream, "");

@@ -74,6 +74,29 @@ fn f_old_versions_weak_suites_and_odd_names_end_in_an_alert() {
 }
 
 #[test]
+fn who_is_refused_before_all_was_said_reads_why() {
+    let (upstream, ca) = (Upstream::start(), Ca::new());
+    let sidecar = guard(&ca).upstream(&upstream).start();
+    let head = "POST /token HTTP/1.1\r\nHost: proxy.test\r\nContent-Type: application/x-www-form-urlencoded\r\n\
+                Content-Length: 200000\r\n\r\n";
+    let reads_why = || {
+        let mut caller = connect(sidecar.proxy(), caller(&ca, None, &["http/1.1"]));
+        let pieces = std::iter::once(head.as_bytes()).chain([&[b'a'; 1000][..]; 5]);
+        // The head alone is enough to be refused, and more comes after it.
+        for piece in pieces {
+            caller.write_all(piece).ok()?;
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        let mut status = [0; 12];
+        caller.read_exact(&mut status).ok()?;
+        (&status == b"HTTP/1.1 413").then_some(())
+    };
+    // A machine that stands still for longer than it lingers may cost one its answer, and not every one.
+    assert!((0..10).filter_map(|_| reads_why()).count() >= 5);
+    sidecar.finish(&upstream);
+}
+
+#[test]
 fn f_plain_http_on_the_tls_port_is_never_answered_with_a_way_on() {
     let (upstream, ca) = (Upstream::start(), Ca::new());
     let sidecar = guard(&ca).upstream(&upstream).start();
