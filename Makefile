@@ -26,8 +26,10 @@ bench: peers
 	$(CARGO) bench --locked
 	python3 benches/peers/peers.py --markdown
 	python3 benches/peers/links.py
+	python3 benches/peers/admin.py
 	python3 benches/peers/instructions.py
 
 soak: test
 	MUTANTS=20000 $(CARGO) test --release --locked --test it mutants
+	HANDSHAKES=10000 $(CARGO) test --release --locked --test it secured::handshakes
 	FAULTS=1000000 LEAVERS=10000 $(CARGO) test --release --locked --test it upstream::
