@@ -9,6 +9,7 @@ use http::header::{self, HeaderName, HeaderValue};
 use serde::{Deserialize, Serialize};
 
 use crate::config::tokens::Scope;
+use crate::event::entry::Outcome;
 use crate::lifecycle::Refused;
 
 /// What an answer that refuses says.
@@ -130,6 +131,16 @@ impl Fault {
         Self::new(StatusCode::MISDIRECTED_REQUEST, "misdirected", message, FAILED)
     }
 
+    /// As the audit log tells it: what is wrong with the request, or the state of things, refuses it; what broke failed.
+    pub(super) fn outcome(&self) -> Outcome {
+        let (code, refuses) = (self.code.to_owned(), self.status.is_client_error());
+        match self.status {
+            StatusCode::CONFLICT if self.exit == FAILED => Outcome::Failed(code, self.message.clone()),
+            _ if refuses => Outcome::Refused(code),
+            _ => Outcome::Failed(code, self.message.clone()),
+        }
+    }
+
     /// As JSON.
     pub fn object(&self) -> FaultObject {
         FaultObject { error: self.code.to_owned(), message: self.message.clone(), exit: self.exit }
@@ -165,6 +176,7 @@ impl From<Refused> for Fault {
 impl IntoResponse for Fault {
     fn into_response(self) -> Response {
         let mut response = (self.status, Json(self.object())).into_response();
+        response.extensions_mut().insert(self.outcome());
         if let Some((name, value)) = self.header {
             response.headers_mut().insert(name, value);
         }

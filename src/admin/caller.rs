@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use crate::config::tokens::{Scope, Token, TokenName};
 use crate::domain::secret::Digest;
+use crate::event::entry::Who;
 
 /// Who is asking.
 #[derive(Clone, Debug)]
@@ -44,6 +45,14 @@ impl Caller {
         match self {
             Self::User(_) => true,
             Self::Bearer(bearer) => scope.is_in(&bearer.scopes),
+        }
+    }
+
+    /// As the audit log names it.
+    pub(super) fn who(&self) -> Who {
+        match self {
+            Self::User(user) => Who::user(*user),
+            Self::Bearer(Bearer { name, from, .. }) => Who::token(name.as_str(), *from),
         }
     }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::answer::Fault;
 use super::ground::{Ground, Hands, View};
+use super::journal::Journal;
 use crate::config::clients::{ClientEntry, ClientList, SecretEntry};
 use crate::config::edit::{self, Edit};
 use crate::config::tree::{Doc, Language};
@@ -32,17 +33,39 @@ pub(super) type Granted = Result<bool, Refused>;
 
 impl Ground {
     /// Does what is wished as far as the rules allow it, in one write of the list, and waits until it is in force.
-    pub(super) async fn change(&self, view: &Arc<View>, wishes: Vec<Wish>) -> Result<Vec<Granted>, Fault> {
+    pub(super) async fn change(self: &Arc<Self>, view: &Arc<View>, wishes: Vec<Wish>) -> Result<Vec<Granted>, Fault> {
+        let journal = Journal::current(self);
+        let first = journal.wished(&wishes);
+        let changed = self.bring_about(view, wishes, &journal, first).await;
+        if let Err(fault) = &changed {
+            journal.failed(first, fault);
+        }
+        changed
+    }
+
+    async fn bring_about(
+        &self,
+        view: &Arc<View>,
+        wishes: Vec<Wish>,
+        journal: &Arc<Journal>,
+        first: usize,
+    ) -> Result<Vec<Granted>, Fault> {
+        let journal = journal.clone();
         let list = self.settings.clients.path.clone();
         let view = view.clone();
         let ours = self.written.load_full();
         let write = move || {
-            write::rewrite(&list, &ours, |files| {
+            let written = write::rewrite(&list, &ours, |files| {
                 let desk = Desk { view: &view, entries: entries(files), list: &list, files };
                 let (edits, granted) = desk.settle(&wishes);
                 desk.would_be_taken(&edits)?;
                 Ok((edits, granted))
-            })
+            });
+            // Here, where it is done: whoever asked may have left.
+            if let Ok(written) = &written {
+                journal.settled(first, &written.value);
+            }
+            written
         };
         let written = match &self.hands {
             Hands::Instance(_) => tokio::task::spawn_blocking(write).await.map_err(|_| {

@@ -58,6 +58,7 @@ pub(super) struct Between {
 
 /// Stands before the routes.
 pub struct Gate {
+    ground: Arc<Ground>,
     routes: Router,
     tokens: Tokens,
     /// One look at a time.
@@ -73,6 +74,7 @@ impl Gate {
     pub fn new(ground: &Arc<Ground>, tokens: Tokens, log: Log) -> Arc<Self> {
         let Failures { failures, per, table_size } = ground.settings.throttle;
         Arc::new(Self {
+            ground: ground.clone(),
             routes: router(ground.clone()).layer(DefaultBodyLimit::max(MOST_BODY)),
             tokens,
             look: Arc::new(Semaphore::new(1)),
@@ -136,6 +138,7 @@ impl Gate {
         if let Some(token) = self.tokens.find(presented(headers), now) {
             return Ok(Caller::Bearer(Bearer::of(token, between.peer)));
         }
+        self.ground.audit.stranger(between.peer, now);
         let source = Source::Address(between.peer);
         match self.failures.settle(BorrowedKey { tenant: "", id: b"" }, source, now) {
             Some(seconds) => Err(Fault::too_many(seconds)),

@@ -12,6 +12,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::answer::Fault;
 use super::repeat::Repeats;
+use crate::audit::Audit;
 use crate::config::problem::ConfigErrors;
 use crate::config::settings::Settings;
 use crate::config::settings::operation::Instances;
@@ -36,6 +37,8 @@ pub struct Ground {
     pub(super) snapshot: Arc<ArcSwap<Snapshot>>,
     pub(super) clock: Arc<Clock>,
     pub(super) hands: Hands,
+    /// Where it is written down who changed what.
+    pub(super) audit: Audit,
     turn: Semaphore,
     pub(super) repeats: Repeats,
     /// The files that the last change wrote, each with its digest.
@@ -59,6 +62,8 @@ pub struct Instance {
     pub metrics: Arc<Metrics>,
     /// When it started.
     pub started: Timestamp,
+    /// Who changed what.
+    pub audit: Audit,
 }
 
 /// The list and the uses of its secrets, at one moment.
@@ -89,24 +94,32 @@ impl Ground {
         clock: Arc<Clock>,
         instance: Instance,
     ) -> Self {
-        Self::new(settings, snapshot, clock, Hands::Instance(instance))
+        let audit = instance.audit.clone();
+        Self::new(settings, snapshot, clock, Hands::Instance(instance), audit)
     }
 
     /// The files that the settings name.
-    pub fn files(settings: Settings, clock: Arc<Clock>) -> Result<Self, ConfigErrors> {
+    pub fn files(settings: Settings, clock: Arc<Clock>, audit: Audit) -> Result<Self, ConfigErrors> {
         let loaded = reload::load(&settings, &clock)?;
         // A state file that cannot be read knows as little as one that is not there.
         let state = usage::read(&settings.state.path).ok().flatten().map(Arc::new);
         let snapshot = Arc::new(ArcSwap::from_pointee(loaded.snapshot));
-        Ok(Self::new(Arc::new(settings), snapshot, clock, Hands::Files(state)))
+        Ok(Self::new(Arc::new(settings), snapshot, clock, Hands::Files(state), audit))
     }
 
-    fn new(settings: Arc<Settings>, snapshot: Arc<ArcSwap<Snapshot>>, clock: Arc<Clock>, hands: Hands) -> Self {
+    fn new(
+        settings: Arc<Settings>,
+        snapshot: Arc<ArcSwap<Snapshot>>,
+        clock: Arc<Clock>,
+        hands: Hands,
+        audit: Audit,
+    ) -> Self {
         Self {
             settings,
             snapshot,
             clock,
             hands,
+            audit,
             turn: Semaphore::new(1),
             repeats: Repeats::default(),
             written: ArcSwap::default(),

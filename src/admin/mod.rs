@@ -8,6 +8,7 @@ mod change;
 pub mod door;
 pub mod gate;
 pub mod ground;
+pub mod journal;
 mod named;
 pub mod object;
 mod repeat;

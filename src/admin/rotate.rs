@@ -12,6 +12,7 @@ use super::body::Body;
 use super::caller::Caller;
 use super::change::Wish;
 use super::ground::{Ground, View};
+use super::journal::Journal;
 use super::named::{Named, OfTenant};
 use super::object::SecretObject;
 use super::repeat::Asked;
@@ -79,7 +80,7 @@ pub(super) async fn several(
 
 impl Ground {
     async fn rotate(
-        &self,
+        self: &Arc<Self>,
         caller: &Caller,
         ids: Vec<ClientKey>,
         wish: &RotateWish,
@@ -98,6 +99,7 @@ impl Ground {
         for client in &ids {
             let unused = |secret: &SecretId| view.is_unused(client, secret);
             if let Some(again) = self.repeats.again(client, &asked, view.now, unused) {
+                Journal::current(self).repeated(client, &again.0);
                 had.insert(client.clone(), again);
                 continue;
             }

@@ -124,7 +124,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("t.toml");
         let write = |text: &str| std::fs::write(&path, text).unwrap();
-        let settings = LogSettings { format: LogFormat::Json, level: LogLevel::Error, access: false };
+        let settings = LogSettings { format: LogFormat::Json, level: LogLevel::Error, access: false, audit: None };
         let dropped = prometheus::IntCounter::new("lost", "lost").unwrap();
         let (log, _writer) = Log::start(&settings, Arc::new(Clock::start()), dropped).unwrap();
         let tokens = Tokens::read(&path).unwrap();

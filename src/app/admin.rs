@@ -10,6 +10,7 @@ use crate::admin::door::{self, tcp, unix};
 use crate::admin::gate::Gate;
 use crate::admin::ground::{Ground, Instance};
 use crate::admin::tokens::Tokens;
+use crate::audit::Audit;
 use crate::log::Log;
 use crate::net::listener;
 use crate::net::unix::Name;
@@ -29,6 +30,7 @@ pub(super) fn open(
     triggers: &Triggers,
     tls: Option<&Arc<ServerSide>>,
     planes: &Planes,
+    audit: &Audit,
     log: &Log,
 ) -> anyhow::Result<Admin> {
     let flushed = planes.clone();
@@ -37,6 +39,7 @@ pub(super) fn open(
         flush: Box::new(move || Box::pin(flushed.clone().flush())),
         metrics: shared.metrics.clone(),
         started: shared.clock.now(),
+        audit: audit.clone(),
     };
     let settings = Arc::new(shared.settings.clone());
     let ground = Arc::new(Ground::instance(settings, shared.snapshot.clone(), shared.clock.clone(), instance));

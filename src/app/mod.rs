@@ -5,6 +5,7 @@ mod certificates;
 mod notices;
 mod planes;
 mod signals;
+mod watchers;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,11 +15,15 @@ use arc_swap::ArcSwap;
 use tokio::sync::watch;
 
 use self::signals::Signals;
+use self::watchers::Watchers;
 
 use crate::admission::Provers;
+use crate::audit::Audit;
 use crate::cli::{Bound, Launch};
 use crate::config::settings::Settings;
 use crate::domain::clock::{Clock, WallClock};
+use crate::event::entry::Outcome;
+use crate::hooks::{self, Hooks};
 use crate::log::Log;
 use crate::metrics::Metrics;
 use crate::net::accept::{self, Rules};
@@ -53,15 +58,31 @@ impl App {
             .context("cannot start the control thread")?;
         let metrics = Metrics::new(&self.0.settings.labels().map(ToString::to_string).collect::<Vec<_>>())?;
         let (log, writer) = Log::start(&self.0.settings.log, self.0.clock.clone(), metrics.log_dropped.clone())?;
-        let result = runtime.block_on(self.serve(metrics, log.clone()));
+        let (audit, audit_writer) =
+            Audit::start(self.0.settings.log.audit.clone(), self.0.clock.clone(), log.clone(), metrics.audit.clone())?;
+        let (hooks, deliverer) = Hooks::start(hooks::Start {
+            hooks: self.0.settings.hooks.clone(),
+            instance: rustix::system::uname().nodename().to_str().unwrap_or_default().to_owned(),
+            clock: self.0.clock.clone(),
+            log: log.clone(),
+            metrics: metrics.hooks.clone(),
+        })?;
+        let watchers = Watchers { audit, hooks, clock: self.0.clock.clone() };
+        let result = runtime.block_on(self.serve(metrics, log.clone(), watchers));
         if let Err(error) = &result {
             log.error("stopped", &[("error", &format!("{error:#}"))]);
+        }
+        if let Some(deliverer) = deliverer {
+            deliverer.finish();
+        }
+        if let Some(audit_writer) = audit_writer {
+            audit_writer.finish();
         }
         writer.finish();
         result
     }
 
-    async fn serve(self, metrics: Arc<Metrics>, log: Log) -> anyhow::Result<()> {
+    async fn serve(self, metrics: Arc<Metrics>, log: Log, watchers: Watchers) -> anyhow::Result<()> {
         let Launch { settings, remotes, loaded, links, clock, warnings, origin, announce } = self.0;
         for warning in &warnings {
             log.warn("configuration", &[("warning", warning)]);
@@ -93,7 +114,7 @@ impl App {
             settings: settings.clone(),
         });
         let certificates: Vec<_> = links.all.into_iter().chain(remotes.renewable()).collect();
-        let (planes, threads) = planes::start(&shared, remotes, links.proxy.as_ref(), &log)?;
+        let (planes, threads) = planes::start(&shared, remotes, links.proxy.as_ref(), &watchers.hooks, &log)?;
 
         let triggers = match &origin {
             Some(_) => {
@@ -105,7 +126,8 @@ impl App {
                     clock.clone(),
                     log.clone(),
                 )
-                .before_publish(Box::new(usage.on_publish()));
+                .before_publish(Box::new(usage.on_publish()))
+                .telling(Box::new(watchers.clone()));
                 Some(reload::watch::start(reloader, settings.clients.poll_interval, log.clone())?)
             }
             None => {
@@ -134,10 +156,12 @@ impl App {
             Telemetry { shared: shared.clone(), readiness: readiness.clone(), flush: move || flushed.clone().flush() };
         tokio::task::spawn_local(telemetry::serve(door, links.telemetry, Arc::new(shown), telemetry_runs));
         let admin = match &triggers {
-            Some(triggers) => Some(admin::open(&shared, triggers, links.admin.as_ref(), &planes, &log)?),
+            Some(triggers) => {
+                Some(admin::open(&shared, triggers, links.admin.as_ref(), &planes, &watchers.audit, &log)?)
+            }
             None => None,
         };
-        tokio::task::spawn_local(notices::follow(shared.snapshot.clone(), clock.clone(), log.clone()));
+        tokio::task::spawn_local(notices::follow(shared.clone(), watchers.hooks.clone(), log.clone()));
         tokio::task::spawn_local(certificates::follow(
             certificates,
             metrics.certificates.clone(),
@@ -161,12 +185,15 @@ impl App {
                 ("secrets", &list.secrets()),
             ],
         );
+        let mut started = watchers.note("start", Outcome::Done, list.generation);
+        started.more.version = Some(env!("CARGO_PKG_VERSION").to_owned());
+        watchers.audit.write(&started);
         drop(list);
         if let Some(announce) = announce {
             announce(&addresses);
         }
 
-        signals.until_stop(triggers.as_ref(), origin.as_ref(), &log).await;
+        signals.until_stop(triggers.as_ref(), origin.as_ref(), &watchers.audit, &log).await;
         readiness.draining();
         log.info("draining", &[("in_flight", &metrics.in_flight.get()), ("connections", &metrics.connections.get())]);
         let drained = async {
@@ -192,6 +219,11 @@ impl App {
             usage.finish(LAST_WORDS);
         }
         drop(admin);
+        let ended = match &outcome {
+            Ok(()) => Outcome::Done,
+            Err(reason) => Outcome::Failed("connections_open".to_owned(), (*reason).to_owned()),
+        };
+        watchers.audit.write(&watchers.note("stop", ended, shared.snapshot.load().generation));
         match outcome {
             Ok(()) => log.info("stopped", &[]),
             Err(reason) => {

@@ -1,15 +1,20 @@
-//! Warnings ahead of the end of a secret: one line for each threshold that it passes, by the clock or by a new list.
+//! What the clock brings: warnings ahead of the end of a secret, one for each threshold that it passes, by the clock or by a
+//! new list; and rotations that can be finished.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
-
-use crate::domain::clock::{Clock, Timestamp};
+use crate::config::settings::operation::Instances;
+use crate::domain::clock::Timestamp;
 use crate::domain::ids::{ClientKey, SecretId};
+use crate::event::webhook::{Event, Kind, What};
+use crate::hooks::Hooks;
+use crate::lifecycle::progress::Progress;
+use crate::lifecycle::{Holder, Usage};
 use crate::log::{Field, Log, about};
-use crate::registry::Snapshot;
+use crate::proxy::Shared;
+use crate::registry::{Client, Record, SecretState, Snapshot};
 
 /// How soon a new list is noticed, and how often the clock is asked.
 const LOOK: Duration = Duration::from_secs(1);
@@ -20,15 +25,24 @@ const MOST_LINES: usize = 100;
 /// What was told: of each secret with this end, the last threshold.
 type Told = HashMap<(ClientKey, SecretId, Timestamp), u16>;
 
+/// Old secrets whose rotation was said to be ready.
+type Ready = HashSet<(ClientKey, SecretId)>;
+
 /// Goes on while the instance runs.
-pub(super) async fn follow(snapshot: Arc<ArcSwap<Snapshot>>, clock: Arc<Clock>, log: Log) {
+pub(super) async fn follow(shared: Arc<Shared>, hooks: Hooks, log: Log) {
     let mut told = Told::new();
+    let mut ready = Ready::new();
     let mut checked: Option<(u64, Timestamp)> = None;
+    // Of many instances each sees its own callers only: none of them can say that a secret is quiet.
+    let sees_all = shared.settings.fleet.instances == Instances::One;
     loop {
-        let (list, now) = (snapshot.load_full(), clock.now());
+        let (list, now) = (shared.snapshot.load_full(), shared.clock.now());
         let due = |(generation, at)| generation != list.generation || now.since(at) >= CHECK;
         if checked.is_none_or(due) {
-            told = check(&list, now, &told, &log);
+            told = check(&list, now, &told, &hooks, &log);
+            if sees_all && hooks.wants(Kind::RotationReady) {
+                ready = finishable(&list, now, &ready, &hooks);
+            }
             checked = Some((list.generation, now));
         }
         drop(list);
@@ -36,7 +50,7 @@ pub(super) async fn follow(snapshot: Arc<ArcSwap<Snapshot>>, clock: Arc<Clock>, 
     }
 }
 
-fn check(list: &Snapshot, now: Timestamp, before: &Told, log: &Log) -> Told {
+fn check(list: &Snapshot, now: Timestamp, before: &Told, hooks: &Hooks, log: &Log) -> Told {
     let mut told = Told::new();
     let mut lines = 0;
     let records = list.clients.iter().flat_map(|client| client.records.iter().map(move |record| (client, record)));
@@ -52,6 +66,7 @@ fn check(list: &Snapshot, now: Timestamp, before: &Told, log: &Log) -> Told {
         if !client.enabled || known == Some(days) {
             continue;
         }
+        hooks.tell(&event(client, record, now, What::Expiring(record.expires, days)));
         lines += 1;
         if lines <= MOST_LINES {
             let (expires, left) = (record.expires.rfc3339(), record.expires.since(now).as_secs() / 86_400);
@@ -65,4 +80,45 @@ fn check(list: &Snapshot, now: Timestamp, before: &Told, log: &Log) -> Told {
         log.warn("more secrets expire soon: see relatch_client_secret_expiry_notice_days", &[("more", &more)]);
     }
     told
+}
+
+/// Tells of old secrets that have been quiet for long enough, of each once; gives those that were told of and are there.
+fn finishable(list: &Snapshot, now: Timestamp, before: &Ready, hooks: &Hooks) -> Ready {
+    let mut ready = Ready::new();
+    for client in &list.clients {
+        let active = |record: &&Record| record.state(now) == SecretState::Active;
+        // Most have one secret, and nothing to finish.
+        if client.records.iter().filter(active).nth(1).is_none() {
+            continue;
+        }
+        let current = client.current(now).map(|record| &record.id);
+        let is_ready = Progress::of(&Holder::of_client(client, usage, now), now) == Progress::Ready;
+        for record in client.records.iter().filter(active).filter(|record| Some(&record.id) != current) {
+            let key = (client.key.clone(), record.id.clone());
+            let known = before.contains(&key);
+            if is_ready && !known {
+                hooks.tell(&event(client, record, now, What::RotationReady));
+            }
+            if is_ready || known {
+                ready.insert(key);
+            }
+        }
+    }
+    ready
+}
+
+/// What this instance knows of a secret's use.
+fn usage(record: &Record) -> Usage {
+    let seen = record.uses.seen();
+    Usage::Seen {
+        tracking_since: seen.tracking_since,
+        last_used: seen.last_used,
+        last_refused: seen.refused.from.first().map(|sighting| sighting.at),
+        uses: seen.uses,
+        from: Vec::new(),
+    }
+}
+
+fn event(client: &Client, record: &Record, at: Timestamp, what: What) -> Event {
+    Event { at, client: client.key.clone(), secret: record.id.clone(), what }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 
+use crate::hooks::Hooks;
 use crate::log::Log;
 use crate::net::accept::{Lane, Load};
 use crate::net::conn::PhaseLimits;
@@ -41,10 +42,11 @@ pub(super) fn start(
     shared: &Arc<Shared>,
     remotes: Remotes,
     tls: Option<&Arc<ServerSide>>,
+    hooks: &Hooks,
     log: &Log,
 ) -> anyhow::Result<(Planes, Vec<JoinHandle<()>>)> {
     let (settle, batches) = mpsc::channel(BATCHES);
-    tokio::task::spawn_local(settle_all(batches, shared.clone(), log.clone()));
+    tokio::task::spawn_local(settle_all(batches, shared.clone(), Settler::telling(hooks.clone()), log.clone()));
     let (settings, remotes) = (&shared.settings, Arc::new(remotes));
     let proxy = &settings.proxy;
     let entry = Arc::new(Entry {
@@ -127,8 +129,7 @@ impl Planes {
     }
 }
 
-async fn settle_all(mut batches: mpsc::Receiver<Settle>, shared: Arc<Shared>, log: Log) {
-    let mut settler = Settler::default();
+async fn settle_all(mut batches: mpsc::Receiver<Settle>, shared: Arc<Shared>, mut settler: Settler, log: Log) {
     while let Some(next) = batches.recv().await {
         match next {
             Settle::Batch(batch) => settler.settle(batch, &shared, &log),

@@ -2,6 +2,7 @@
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use crate::audit::Audit;
 use crate::cli::Origin;
 use crate::config::settings::Settings;
 use crate::log::Log;
@@ -33,13 +34,20 @@ impl Signals {
         }
     }
 
-    /// Reloads at each SIGHUP until told to stop.
-    pub(super) async fn until_stop(&mut self, triggers: Option<&Triggers>, origin: Option<&Origin>, log: &Log) {
+    /// Reloads at each SIGHUP until told to stop, and opens the audit log anew.
+    pub(super) async fn until_stop(
+        &mut self,
+        triggers: Option<&Triggers>,
+        origin: Option<&Origin>,
+        audit: &Audit,
+        log: &Log,
+    ) {
         loop {
             tokio::select! {
                 _ = self.terminate.recv() => return,
                 _ = self.interrupt.recv() => return,
                 _ = self.hangup.recv() => {
+                    audit.reopen();
                     if let Some(triggers) = triggers {
                         triggers.pull(Trigger::Signal);
                     }

@@ -23,6 +23,7 @@ use crate::admin::caller::Caller;
 use crate::admin::ground::Ground;
 use crate::admin::object::ClientObject;
 use crate::admin::routes::router;
+use crate::audit::Audit;
 use crate::config::problem::Problems;
 use crate::config::settings::Settings;
 use crate::domain::clock::Clock;
@@ -68,7 +69,8 @@ impl Door {
         if let Some(link) = running(&settings, globals)? {
             return Ok(door(Hands::Instance(link)));
         }
-        let ground = Ground::files(settings, Arc::new(Clock::start())).map_err(|errors| {
+        let audit = Audit::direct(settings.log.audit.clone(), Box::new(|why| talk(&format!("note: {why}\n"))));
+        let ground = Ground::files(settings, Arc::new(Clock::start()), audit).map_err(|errors| {
             let lines: Vec<String> = errors.0.iter().map(|error| format!("  {error}")).collect();
             let count = plural(errors.0.len(), "error");
             Failure::new(

@@ -9,6 +9,7 @@ use crate::config::problem::{ConfigErrors, Place, Problem, Problems};
 use crate::config::settings::Settings;
 use crate::domain::clock::Clock;
 use crate::domain::spoken::plural;
+use crate::hooks;
 use crate::reload::{self, Loaded};
 use crate::source::file::check_mode;
 use crate::source::tokens;
@@ -38,6 +39,7 @@ pub(super) fn ready(
     if let Some(settings) = settings.as_ref().filter(|settings| !settings.admin.addresses.is_empty()) {
         look_at_tokens(&settings.admin.tokens, &mut problems);
     }
+    hooks::check(settings.as_ref().map_or(&[], |settings| &settings.hooks), &mut problems);
     for key in settings.iter().flat_map(Settings::private_keys) {
         check_mode(key, true, &mut problems);
     }

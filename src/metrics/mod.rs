@@ -3,6 +3,7 @@
 //! Families of fixed size live in the library's registry. The per-secret families are written as text straight from the
 //! live snapshot ([`secrets`]), because at 100,000 secrets the library's way of gathering is too slow.
 
+pub mod audit;
 pub mod certificates;
 pub mod entry;
 pub mod requests;
@@ -16,6 +17,7 @@ use prometheus::{
     Gauge, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
+use self::audit::{AuditMetrics, HookMetrics};
 use self::certificates::CertificateMetrics;
 use self::entry::EntryMetrics;
 use self::requests::Requests;
@@ -38,6 +40,10 @@ pub struct Metrics {
     pub entry: EntryMetrics,
     /// Certificates of links.
     pub certificates: Arc<CertificateMetrics>,
+    /// Lines of the audit log.
+    pub audit: Arc<AuditMetrics>,
+    /// Deliveries of web hooks.
+    pub hooks: Arc<HookMetrics>,
     /// From the end of a request to the decision.
     pub authentication_duration: Histogram,
     /// To the head of the upstream's answer.
@@ -143,6 +149,8 @@ impl Metrics {
             )?,
             entry: EntryMetrics::new(&registry)?,
             certificates: CertificateMetrics::new(&registry)?,
+            audit: AuditMetrics::new(&registry)?,
+            hooks: HookMetrics::new(&registry)?,
             authentication_duration: register(
                 &registry,
                 Histogram::with_opts(

@@ -13,7 +13,9 @@ use crate::domain::clock::Timestamp;
 use crate::domain::ids::{ClientKey, SecretId};
 use crate::domain::oauth::AuthResult;
 use crate::domain::source::Source;
+use crate::event::webhook::{Event, What};
 use crate::hash;
+use crate::hooks::Hooks;
 use crate::log::access::{Line, LineCache};
 use crate::log::{Field, Log, about};
 use crate::registry::Client;
@@ -57,10 +59,10 @@ pub struct Denial {
 }
 
 /// Settles batch after batch.
-#[derive(Default)]
 pub struct Settler {
     cache: LineCache,
     told: Told,
+    hooks: Hooks,
 }
 
 /// What is shorter is a version or a name, whoever uses it as a secret.
@@ -69,6 +71,11 @@ const SHORTEST: usize = 6;
 const WITHHELD: &str = "(withheld: it holds a secret)";
 
 impl Settler {
+    /// Tells whoever wants to know of dead secrets.
+    pub fn telling(hooks: Hooks) -> Self {
+        Self { cache: LineCache::default(), told: Told::default(), hooks }
+    }
+
     /// Counts and logs what is in a batch.
     pub fn settle(&mut self, batch: Batch, shared: &Shared, log: &Log) {
         for Used { client, record, mut sighting } in batch.used {
@@ -116,12 +123,12 @@ impl Settler {
         let mut user_agent = denial.user_agent.clone();
         if let Some(record) = record {
             let id = record.id.clone();
-            if let Some(what) = dead(result) {
+            if let Some((what, status)) = dead(result) {
                 withhold(client, &mut user_agent);
                 let Denial { peer: address, at, .. } = *denial;
                 let sighting = Sighting { address, user_agent: user_agent.clone(), method: denial.denied.method, at };
                 record.uses.refuse(sighting);
-                self.told.tell(what, client, &id, denial, &user_agent, log);
+                self.tell((what, status), client, &id, denial, &user_agent, log);
             }
             return (result, Some(id));
         }
@@ -129,22 +136,46 @@ impl Settler {
         match tombstone(&denial.denied, &shared.snapshot.load()) {
             Some(id) if client.enabled => {
                 withhold(client, &mut user_agent);
-                self.told.tell("a revoked secret was presented", client, id, denial, &user_agent, log);
+                self.tell(REVOKED, client, id, denial, &user_agent, log);
                 (AuthResult::RevokedSecret, Some(id.clone()))
             }
             _ => (result, None),
         }
     }
+
+    fn tell(
+        &mut self,
+        (what, status): Said,
+        client: &Client,
+        secret: &SecretId,
+        denial: &Denial,
+        user_agent: &str,
+        log: &Log,
+    ) {
+        let Denial { peer: address, at, .. } = *denial;
+        if !self.told.is_due((client.key.clone(), secret.clone(), address), at) {
+            return;
+        }
+        let rest: [Field<'_>; 3] = [("secret_id", secret), ("address", &address), ("user_agent", &user_agent)];
+        log.warn(what, &about(&client.key, &rest));
+        let (client, secret, user_agent) = (client.key.clone(), secret.clone(), user_agent.to_owned());
+        self.hooks.tell(&Event { at, client, secret, what: What::DeadPresented { status, address, user_agent } });
+    }
 }
 
+/// In the log, and in a word.
+type Said = (&'static str, &'static str);
+
+const REVOKED: Said = ("a revoked secret was presented", "revoked");
+
 /// What is said of a secret of ours that was presented and refused.
-const fn dead(result: AuthResult) -> Option<&'static str> {
+const fn dead(result: AuthResult) -> Option<Said> {
     match result {
-        AuthResult::RevokedSecret => Some("a revoked secret was presented"),
-        AuthResult::ExpiredSecret => Some("an expired secret was presented"),
-        AuthResult::DisabledSecret => Some("a disabled secret was presented"),
-        AuthResult::NotYetValidSecret => Some("a secret was presented before its time"),
-        AuthResult::DisabledClient => Some("a secret of a disabled client was presented"),
+        AuthResult::RevokedSecret => Some(REVOKED),
+        AuthResult::ExpiredSecret => Some(("an expired secret was presented", "expired")),
+        AuthResult::DisabledSecret => Some(("a disabled secret was presented", "disabled")),
+        AuthResult::NotYetValidSecret => Some(("a secret was presented before its time", "pending")),
+        AuthResult::DisabledClient => Some(("a secret of a disabled client was presented", "client_disabled")),
         _ => None,
     }
 }
@@ -173,14 +204,6 @@ const EVERY: Duration = Duration::from_secs(60);
 const MOST_TOLD: usize = 4096;
 
 impl Told {
-    fn tell(&mut self, what: &str, client: &Client, secret: &SecretId, denial: &Denial, user_agent: &str, log: &Log) {
-        let key = (client.key.clone(), secret.clone(), denial.peer);
-        if self.is_due(key, denial.at) {
-            let rest: [Field<'_>; 3] = [("secret_id", secret), ("address", &denial.peer), ("user_agent", &user_agent)];
-            log.warn(what, &about(&client.key, &rest));
-        }
-    }
-
     fn is_due(&mut self, key: (ClientKey, SecretId, Source), now: Timestamp) -> bool {
         if self.0.get(&key).is_some_and(|told| now.since(*told) < EVERY) {
             return false;

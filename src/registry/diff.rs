@@ -9,23 +9,43 @@ use super::index::Index;
 use super::{Client, Record, Slots, Snapshot};
 use crate::config::clients::SecretStatus;
 use crate::domain::clock::Timestamp;
-use crate::domain::ids::ClientKey;
+use crate::domain::ids::{ClientKey, SecretId};
 
 /// The difference between two lists, by name and never by value.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Diff {
     /// Clients that are new.
-    pub clients_added: Vec<String>,
+    pub clients_added: Vec<ClientKey>,
     /// Clients that are gone.
-    pub clients_removed: Vec<String>,
-    /// Secrets that are new, as `client/secret` or `tenant/client/secret`.
-    pub secrets_added: Vec<String>,
+    pub clients_removed: Vec<ClientKey>,
+    /// Clients whose secrets are accepted again.
+    pub clients_enabled: Vec<ClientKey>,
+    /// Clients none of whose secrets is accepted any more.
+    pub clients_disabled: Vec<ClientKey>,
+    /// Secrets that are new.
+    pub secrets_added: Vec<Named>,
     /// Secrets that are gone, those of removed clients included.
-    pub secrets_removed: Vec<String>,
+    pub secrets_removed: Vec<Named>,
     /// Secrets that were not revoked and now are.
-    pub secrets_revoked: Vec<String>,
+    pub secrets_revoked: Vec<Named>,
     /// Secrets whose status, window or value changed otherwise.
-    pub secrets_changed: Vec<String>,
+    pub secrets_changed: Vec<Named>,
+}
+
+/// A secret by its names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Named {
+    /// Whose it is.
+    pub client: ClientKey,
+    /// Its id.
+    pub secret: SecretId,
+}
+
+/// `client/secret` or `tenant/client/secret`.
+impl fmt::Display for Named {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", name(&self.client), self.secret)
+    }
 }
 
 /// More names than this are told as a number.
@@ -33,19 +53,23 @@ const NAMED: usize = 10;
 
 impl fmt::Display for Diff {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let clients = |keys: &[ClientKey]| (keys.len(), keys.iter().take(NAMED).map(name).collect::<Vec<_>>());
+        let secrets = |all: &[Named]| (all.len(), all.iter().take(NAMED).map(ToString::to_string).collect::<Vec<_>>());
         let parts = [
-            ("clients added", &self.clients_added),
-            ("clients removed", &self.clients_removed),
-            ("secrets added", &self.secrets_added),
-            ("secrets removed", &self.secrets_removed),
-            ("secrets revoked", &self.secrets_revoked),
-            ("secrets changed", &self.secrets_changed),
+            ("clients added", clients(&self.clients_added)),
+            ("clients removed", clients(&self.clients_removed)),
+            ("clients enabled", clients(&self.clients_enabled)),
+            ("clients disabled", clients(&self.clients_disabled)),
+            ("secrets added", secrets(&self.secrets_added)),
+            ("secrets removed", secrets(&self.secrets_removed)),
+            ("secrets revoked", secrets(&self.secrets_revoked)),
+            ("secrets changed", secrets(&self.secrets_changed)),
         ];
         let mut first = true;
-        for (what, names) in parts.iter().filter(|(_, names)| !names.is_empty()) {
-            let more = names.len().saturating_sub(NAMED);
-            let shown = names.iter().take(NAMED).map(String::as_str).collect::<Vec<_>>().join(" ");
-            write!(f, "{}{} {what}: {shown}", if first { "" } else { "; " }, names.len())?;
+        for (what, (count, names)) in parts.iter().filter(|(_, (count, _))| *count > 0) {
+            let more = count.saturating_sub(NAMED);
+            let shown = names.join(" ");
+            write!(f, "{}{count} {what}: {shown}", if first { "" } else { "; " })?;
             if more > 0 {
                 write!(f, " and {more} more")?;
             }
@@ -60,17 +84,20 @@ pub fn diff(old: &Snapshot, new: &Snapshot) -> Diff {
     let mut diff = Diff::default();
     for client in &new.clients {
         let before = old.client(&client.key);
-        if before.is_none() {
-            diff.clients_added.push(name(&client.key));
+        match before {
+            None => diff.clients_added.push(client.key.clone()),
+            Some(before) if !before.enabled && client.enabled => diff.clients_enabled.push(client.key.clone()),
+            Some(before) if before.enabled && !client.enabled => diff.clients_disabled.push(client.key.clone()),
+            Some(_) => {}
         }
         for record in &client.records {
-            let name = format!("{}/{}", name(&client.key), record.id);
+            let named = || Named { client: client.key.clone(), secret: record.id.clone() };
             match before.and_then(|client| client.records.iter().find(|old| old.id == record.id)) {
-                None => diff.secrets_added.push(name),
+                None => diff.secrets_added.push(named()),
                 Some(old) if old.status != SecretStatus::Revoked && record.status == SecretStatus::Revoked => {
-                    diff.secrets_revoked.push(name);
+                    diff.secrets_revoked.push(named());
                 }
-                Some(old) if !same(old, record) => diff.secrets_changed.push(name),
+                Some(old) if !same(old, record) => diff.secrets_changed.push(named()),
                 Some(_) => {}
             }
         }
@@ -78,11 +105,11 @@ pub fn diff(old: &Snapshot, new: &Snapshot) -> Diff {
     for client in &old.clients {
         let after = new.client(&client.key);
         if after.is_none() {
-            diff.clients_removed.push(name(&client.key));
+            diff.clients_removed.push(client.key.clone());
         }
         let gone = |record: &&Record| !after.is_some_and(|client| client.records.iter().any(|new| new.id == record.id));
-        diff.secrets_removed
-            .extend(client.records.iter().filter(gone).map(|r| format!("{}/{}", name(&client.key), r.id)));
+        let named = |record: &Record| Named { client: client.key.clone(), secret: record.id.clone() };
+        diff.secrets_removed.extend(client.records.iter().filter(gone).map(named));
     }
     diff
 }

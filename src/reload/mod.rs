@@ -19,7 +19,7 @@ use crate::log::Log;
 use crate::metrics::Metrics;
 use crate::registry::Snapshot;
 use crate::registry::build::{Ground, build};
-use crate::registry::diff::{diff, shrinks, with_revocations};
+use crate::registry::diff::{Diff, diff, shrinks, with_revocations};
 use crate::source::file::{self, Content, Fingerprint, Patience, Seen, Text};
 
 /// Why we reload.
@@ -41,7 +41,8 @@ pub enum Trigger {
 }
 
 impl Trigger {
-    const fn as_str(self) -> &'static str {
+    /// In a word or two.
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Event => "file event",
             Self::Poll => "poll",
@@ -110,6 +111,26 @@ enum NotTaken {
 /// Called with the list in force and the one that is about to be.
 pub type BeforePublish = Box<dyn Fn(&Snapshot, &Snapshot) + Send>;
 
+/// A list that was just put in force, in place of another.
+pub struct Published<'p> {
+    /// Why it was read.
+    pub trigger: Trigger,
+    /// The one before.
+    pub before: &'p Snapshot,
+    /// The one in force.
+    pub after: &'p Snapshot,
+    /// What is different.
+    pub changes: &'p Diff,
+}
+
+/// Who is told how reloads go; nothing here may wait.
+pub trait Audience: Send {
+    /// A list is in force; of a held one its revocations alone.
+    fn published(&self, published: &Published<'_>);
+    /// A reload ended otherwise. The list in force is of this generation.
+    fn ended(&self, trigger: Trigger, outcome: &Outcome, generation: u64);
+}
+
 /// Reloads the list of one instance.
 pub struct Reloader {
     settings: Arc<Settings>,
@@ -119,6 +140,7 @@ pub struct Reloader {
     log: Log,
     in_force: Seen,
     before_publish: Option<BeforePublish>,
+    audience: Option<Box<dyn Audience>>,
     /// The last list that was not taken: it is not told again until it changes, or somebody asks.
     refused: Option<Seen>,
 }
@@ -157,7 +179,8 @@ impl Reloader {
         clock: Arc<Clock>,
         log: Log,
     ) -> Self {
-        let reloader = Self { settings, current, metrics, clock, log, in_force, before_publish: None, refused: None };
+        let (before_publish, audience, refused) = (None, None, None);
+        let reloader = Self { settings, current, metrics, clock, log, in_force, before_publish, audience, refused };
         reloader.succeeded();
         reloader
     }
@@ -166,6 +189,12 @@ impl Reloader {
     #[must_use]
     pub fn before_publish(self, look: BeforePublish) -> Self {
         Self { before_publish: Some(look), ..self }
+    }
+
+    /// Tells somebody how reloads go.
+    #[must_use]
+    pub fn telling(self, audience: Box<dyn Audience>) -> Self {
+        Self { audience: Some(audience), ..self }
     }
 
     /// Reads the list and, if it is new and good, publishes it.
@@ -205,6 +234,9 @@ impl Reloader {
                     &[("trigger", &by), ("reason", why), ("next", &next)],
                 );
             }
+        }
+        if let (Some(audience), false) = (&self.audience, outcome == Outcome::Published) {
+            audience.ended(trigger, &outcome, self.current.load().generation);
         }
         outcome
     }
@@ -259,17 +291,19 @@ impl Reloader {
             }
             Err(NotTaken::Held(why, held, seen)) => {
                 self.refused = Some(seen);
-                self.hold(&current, &held);
+                self.hold(&current, &held, trigger);
                 Outcome::Held(why)
             }
         })
     }
 
     /// Applies what a held list revokes, and nothing else of it.
-    fn hold(&mut self, current: &Snapshot, held: &Snapshot) {
+    fn hold(&mut self, current: &Snapshot, held: &Snapshot, trigger: Trigger) {
         if let Some(next) = with_revocations(current, held, self.clock.now()) {
-            self.log.warn("revocations of the held list are in force", &[("changes", &diff(current, &next))]);
-            self.current.store(Arc::new(next));
+            let (changes, next) = (diff(current, &next), Arc::new(next));
+            self.log.warn("revocations of the held list are in force", &[("changes", &changes)]);
+            self.current.store(next.clone());
+            self.tell(trigger, current, &next, &changes);
             // The list in force is none that stands in a file: even the old one must be gone over again.
             self.in_force.texts = [0; 32];
         }
@@ -283,11 +317,19 @@ impl Reloader {
         if let Some(look) = &self.before_publish {
             look(current, &loaded.snapshot);
         }
-        self.current.store(Arc::new(loaded.snapshot));
+        let next = Arc::new(loaded.snapshot);
+        self.current.store(next.clone());
+        self.tell(trigger, current, &next, &changes);
         let fields: [(&str, &dyn std::fmt::Display); 4] =
             [("trigger", &trigger.as_str()), ("generation", &generation), ("clients", &clients), ("changes", &changes)];
         self.log.info("client list in force", &fields);
         warn(&self.log, &loaded.warnings);
+    }
+
+    fn tell(&self, trigger: Trigger, before: &Snapshot, after: &Snapshot, changes: &Diff) {
+        if let Some(audience) = &self.audience {
+            audience.published(&Published { trigger, before, after, changes });
+        }
     }
 
     fn succeeded(&self) {

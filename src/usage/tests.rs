@@ -34,7 +34,7 @@ fn record(list: &Snapshot, number: usize) -> &Record {
 /// A keeper of this list in this folder, not running by itself.
 fn keeper(dir: &TempDir, list: Snapshot, keep_gone: Duration) -> Keeper {
     let clock = Arc::new(Clock::start());
-    let settings = LogSettings { format: LogFormat::Json, level: LogLevel::Error, access: false };
+    let settings = LogSettings { format: LogFormat::Json, level: LogLevel::Error, access: false, audit: None };
     let dropped = prometheus::IntCounter::new("a", "b").unwrap();
     let (log, _writer) = Log::start(&settings, clock.clone(), dropped).unwrap();
     let (path, snapshot) = (Some(dir.path().join("state")), Arc::new(ArcSwap::from_pointee(list)));

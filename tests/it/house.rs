@@ -9,6 +9,7 @@ const FLOORS: [&[&str]; 5] = [
         "admission",
         "attempt",
         "config",
+        "event",
         "extract",
         "forwarded",
         "frames",
@@ -23,13 +24,27 @@ const FLOORS: [&[&str]; 5] = [
         "throttle",
         "verify",
     ],
-    &["fleet", "log", "management", "metrics", "net", "reload", "source", "tls", "upstream", "usage", "work"],
+    &[
+        "audit",
+        "fleet",
+        "hooks",
+        "log",
+        "management",
+        "metrics",
+        "net",
+        "reload",
+        "source",
+        "tls",
+        "upstream",
+        "usage",
+        "work",
+    ],
     &["admin", "cli", "demo", "proxy", "telemetry"],
     &["app", "main", "lib"],
 ];
 
 /// What lib.rs's map says.
-const SIDEWAYS: [(&str, &[&str]); 17] = [
+const SIDEWAYS: [(&str, &[&str]); 20] = [
     ("config", &["hash"]),
     ("extract", &["config"]),
     ("registry", &["attempt", "config", "extract", "hash"]),
@@ -39,12 +54,15 @@ const SIDEWAYS: [(&str, &[&str]); 17] = [
     ("rewrite", &["config", "extract", "forwarded", "head", "registry", "verify"]),
     ("provider", &["attempt", "hash"]),
     ("metadata", &["config"]),
+    ("event", &["config", "registry"]),
     ("net", &["metrics", "tls"]),
     ("upstream", &["log", "metrics", "net", "tls"]),
     ("reload", &["source", "log", "metrics"]),
     ("usage", &["log"]),
     ("fleet", &["metrics", "tls"]),
     ("management", &["tls"]),
+    ("audit", &["log", "metrics"]),
+    ("hooks", &["log", "management", "metrics", "source"]),
     ("telemetry", &["proxy"]),
     ("cli", &["admin", "demo"]),
 ];

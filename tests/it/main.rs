@@ -18,6 +18,7 @@
     reason = "a test that cannot go on should stop where it stands, and its deadlines need a clock"
 )]
 
+mod audit;
 mod cli;
 mod commands;
 mod corpus;
@@ -26,6 +27,7 @@ mod egress;
 mod fallback;
 mod gate;
 mod harness;
+mod hooks;
 mod house;
 mod http2;
 mod import;

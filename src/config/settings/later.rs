@@ -26,11 +26,6 @@ fn mention(section: &mut Section<'_, '_>, keys: &[&'static str]) {
     }
 }
 
-/// `[log] audit`
-pub(super) fn audit(section: &mut Section<'_, '_>) {
-    mention(section, &["audit"]);
-}
-
 /// `[fleet]` keys.
 pub(super) fn fleet(section: &mut Section<'_, '_>) {
     mention(section, &["redis", "prefix", "key_file", "max_stale"]);

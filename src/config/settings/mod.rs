@@ -3,6 +3,7 @@
 pub mod address;
 pub mod admin;
 pub mod endpoint;
+pub mod hooks;
 pub mod kinds;
 mod later;
 pub mod metadata;
@@ -18,6 +19,7 @@ use std::time::Duration;
 
 use self::admin::Admin;
 pub use self::endpoint::Endpoint;
+use self::hooks::Hook;
 use self::kinds::{BasicDecoding, LogFormat, LogLevel, UnknownClients};
 use self::metadata::Metadata;
 use self::operation::{Fleet, State};
@@ -62,6 +64,8 @@ pub struct Settings {
     pub state: State,
     /// `[fleet]`: whether we are alone.
     pub fleet: Fleet,
+    /// `[[hooks]]`: who is told by a web hook.
+    pub hooks: Vec<Hook>,
 }
 
 /// `[clients]`
@@ -117,7 +121,7 @@ pub struct Shutdown {
 }
 
 /// `[log]`
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Log {
     /// JSON or text.
     pub format: LogFormat,
@@ -125,6 +129,8 @@ pub struct Log {
     pub level: LogLevel,
     /// One line a request.
     pub access: bool,
+    /// The file of who changed what; nothing where none is kept.
+    pub audit: Option<PathBuf>,
 }
 
 /// `[telemetry]`
@@ -238,10 +244,11 @@ impl Settings {
             listen: section.or("listen", "Where /metrics, /livez, /readyz and /version are", TELEMETRY_LISTEN),
             tls: ServerTls::read_in(section, base),
         });
-        let log = root.section("log", Log::read);
+        let log = root.section("log", |section| Log::read(section, base));
         let admin = root.section("admin", |section| Admin::read(section, base));
         let state = root.section("state", |section| State::read(section, base));
         let fleet = root.section("fleet", Fleet::read);
+        let hooks = Hook::read_all(root, base);
         let upstreams = upstreams.into_iter().collect::<Option<_>>();
         let (upstream, upstreams, clients) = (upstream?, upstreams?, clients?);
         Some(Self {
@@ -260,6 +267,7 @@ impl Settings {
             admin,
             state,
             fleet,
+            hooks,
         })
     }
 }
@@ -302,9 +310,13 @@ impl Limits {
 }
 
 impl Log {
-    fn read(section: &mut Section<'_, '_>) -> Self {
-        later::audit(section);
+    fn read(section: &mut Section<'_, '_>, base: &Path) -> Self {
+        let audit: Option<String> = section.take("audit", "The file of who changed what, a JSON object a line");
+        if audit.as_ref().is_some_and(String::is_empty) {
+            section.error("audit", "expected a file's name");
+        }
         Self {
+            audit: audit.map(|path| base.join(path)),
             format: section.or("format", "auto, json or text", LogFormat::Auto),
             level: section.or("level", "debug, info, warn or error", LogLevel::Info),
             access: section.or("access", "One line a request", true),

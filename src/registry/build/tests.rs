@@ -181,7 +181,7 @@ fn what_is_known_of_a_client_is_not_known_of_its_like_in_another_tenant() {
     let (revived, findings) = build_on(&of("t", &client("a", &[("s1", "one", "")])), Some(&second));
     assert!(revived.is_none() && findings.errors[0].1.contains("\"a\" of tenant \"t\""), "{findings:?}");
     let moved = good(&of("u", &client("a", &[("s1", "one", "")])), Some(&second));
-    assert_eq!(diff(&second, &moved).clients_added, ["u/a"]);
+    assert!(diff(&second, &moved).to_string().contains("1 clients added: u/a"));
     // What a held list revokes is revoked in its tenant.
     let held = good(&of("t", &client("a", &[("s2", "three", REVOKED)])), Some(&second));
     let next = with_revocations(&second, &held, NOW).unwrap();

@@ -1,0 +1,203 @@
+//! What a web hook says: one event, about one secret.
+
+use serde::Serialize;
+
+pub use crate::config::settings::hooks::Kind;
+use crate::domain::clock::Timestamp;
+use crate::domain::ids::{ClientKey, SecretId};
+use crate::domain::source::Source;
+use crate::registry::diff::{Diff, Named};
+use crate::registry::{SecretState, Snapshot};
+
+/// Something that happened, or is about to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// When it was seen.
+    pub at: Timestamp,
+    /// Whose secret.
+    pub client: ClientKey,
+    /// Which one.
+    pub secret: SecretId,
+    /// What.
+    pub what: What,
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum What {
+    /// A new secret is in force; its end, where it has one.
+    Added(Option<Timestamp>),
+    /// The end of a secret comes near: when, and the days that were passed on the way.
+    Expiring(Timestamp, u16),
+    /// A secret is refused for good.
+    Revoked {
+        /// Its entry is gone from the list, rather than marked.
+        removed: bool,
+        /// Why, where the list tells it, such as `compromised`.
+        reason: Option<String>,
+    },
+    /// A secret that is not accepted was presented.
+    DeadPresented {
+        /// Why it is not, in a word.
+        status: &'static str,
+        /// By whom.
+        address: Source,
+        /// What the caller says it is.
+        user_agent: String,
+    },
+    /// The old secret has been quiet for long enough: the rotation can be finished.
+    RotationReady,
+}
+
+impl What {
+    /// As settings name it.
+    pub const fn kind(&self) -> Kind {
+        match self {
+            Self::Added(_) => Kind::SecretAdded,
+            Self::Expiring(..) => Kind::SecretExpiring,
+            Self::Revoked { .. } => Kind::SecretRevoked,
+            Self::DeadPresented { .. } => Kind::SecretDeadPresented,
+            Self::RotationReady => Kind::RotationReady,
+        }
+    }
+}
+
+/// The body, in this order.
+#[derive(Default, Serialize)]
+struct Body<'e> {
+    id: &'e str,
+    #[serde(rename = "type")]
+    kind: &'static str,
+    at: String,
+    instance: &'e str,
+    client_id: &'e str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    tenant: &'e str,
+    secret_id: &'e str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    days_left: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    notice_days: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'e str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    address: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user_agent: Option<&'e str>,
+}
+
+impl Event {
+    /// The body. `id` is the delivery's, the same however often it is tried; `instance` says which one tells it.
+    pub fn body(&self, id: &str, instance: &str) -> String {
+        let mut body = Body {
+            id,
+            kind: self.what.kind().as_str(),
+            at: self.at.rfc3339(),
+            instance,
+            client_id: self.client.id.as_str(),
+            tenant: self.client.tenant.as_str(),
+            secret_id: self.secret.as_str(),
+            ..Body::default()
+        };
+        match &self.what {
+            What::Added(expires) => body.expires = expires.map(Timestamp::rfc3339),
+            What::Expiring(expires, days) => {
+                body.expires = Some(expires.rfc3339());
+                body.days_left = Some(expires.since(self.at).as_secs() / 86_400);
+                body.notice_days = Some(*days);
+            }
+            What::Revoked { removed, reason } => {
+                body.status = Some(if *removed { "removed" } else { "revoked" });
+                body.reason = reason.as_deref();
+            }
+            What::DeadPresented { status, address, user_agent } => {
+                body.status = Some(status);
+                body.address = Some(address.to_string());
+                body.user_agent = Some(user_agent);
+            }
+            What::RotationReady => {}
+        }
+        serde_json::to_string(&body).unwrap_or_default()
+    }
+}
+
+/// What a new list is told of, however it came about.
+pub fn of_a_list(before: &Snapshot, after: &Snapshot, diff: &Diff, at: Timestamp) -> Vec<Event> {
+    let event = |named: &Named, what| Event { at, client: named.client.clone(), secret: named.secret.clone(), what };
+    let record = |list: &Snapshot, named: &Named| {
+        list.client(&named.client)?.records.iter().find(|record| record.id == named.secret).cloned()
+    };
+    let added = diff.secrets_added.iter().filter_map(|named| {
+        let record = record(after, named)?;
+        let alive = matches!(record.state(at), SecretState::Active | SecretState::Pending | SecretState::Disabled);
+        let expires = Some(record.expires).filter(|end| *end != Timestamp::MAX);
+        alive.then(|| event(named, What::Added(expires)))
+    });
+    let revoked = diff.secrets_revoked.iter().map(|named| {
+        let reason = record(after, named).and_then(|record| Some(record.revoked_reason?.into_string()));
+        event(named, What::Revoked { removed: false, reason })
+    });
+    // A dead one that is cleared away has been told of.
+    let removed = diff.secrets_removed.iter().filter_map(|named| {
+        let state = record(before, named)?.state(at);
+        let alive = !matches!(state, SecretState::Revoked | SecretState::Expired);
+        alive.then(|| event(named, What::Revoked { removed: true, reason: None }))
+    });
+    added.chain(revoked).chain(removed).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::ids::{ClientId, Tenant};
+
+    #[test]
+    fn an_event_says_what_it_is_about_and_nothing_that_must_not_be_said() {
+        let at = Timestamp::from_millis(1_795_224_600_007);
+        let end = Timestamp::from_millis(at.millis() + 5 * 86_400_000 + 1);
+        let dead = || What::DeadPresented {
+            status: "revoked",
+            address: Source::Unix(7),
+            user_agent: "curl/8 \"x\"".to_owned(),
+        };
+        let head = |kind: &str| {
+            format!(
+                "{{\"id\":\"msg_1\",\"type\":\"{kind}\",\"at\":\"2026-11-21T01:30:00.007Z\",\"instance\":\"pod-1\",\
+                 \"client_id\":\"billing\",\"secret_id\":\"sec_1\""
+            )
+        };
+        let expires = end.rfc3339();
+        for (what, kind, rest) in [
+            (What::Added(None), "secret.added", String::new()),
+            (What::Added(Some(end)), "secret.added", format!(",\"expires\":\"{expires}\"")),
+            (
+                What::Expiring(end, 7),
+                "secret.expiring",
+                format!(",\"expires\":\"{expires}\",\"days_left\":5,\"notice_days\":7"),
+            ),
+            (
+                What::Revoked { removed: false, reason: Some("compromised".to_owned()) },
+                "secret.revoked",
+                ",\"status\":\"revoked\",\"reason\":\"compromised\"".to_owned(),
+            ),
+            (What::Revoked { removed: true, reason: None }, "secret.revoked", ",\"status\":\"removed\"".to_owned()),
+            (
+                dead(),
+                "secret.dead_presented",
+                ",\"status\":\"revoked\",\"address\":\"unix:7\",\"user_agent\":\"curl/8 \\\"x\\\"\"".to_owned(),
+            ),
+            (What::RotationReady, "rotation.ready", String::new()),
+        ] {
+            let client = ClientKey::from(ClientId::parse("billing").unwrap());
+            let event = Event { at, client, secret: SecretId::parse("sec_1").unwrap(), what };
+            assert_eq!(event.body("msg_1", "pod-1"), format!("{}{rest}}}", head(kind)));
+            let client = ClientKey { tenant: Tenant::parse("master").unwrap(), ..event.client.clone() };
+            let body = Event { client, ..event }.body("msg_1", "pod-1");
+            assert!(body.contains("\"client_id\":\"billing\",\"tenant\":\"master\",\"secret_id\""), "{body}");
+        }
+    }
+}

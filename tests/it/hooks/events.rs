@@ -1,0 +1,164 @@
+//! What is told.
+
+use std::time::{Duration, SystemTime};
+
+use rustix::process::Signal;
+use serde_json::{Value, json};
+
+use super::receiver::{Receiver, certified};
+use super::{KEY, OLD, hooked, next, token, with_hook};
+use crate::support::PATIENCE;
+use crate::support::admin::Admin;
+use crate::support::leak::spills;
+use crate::support::upstream::Upstream;
+
+#[test]
+fn a_secret_that_is_made_and_revoked_is_told_whoever_did_it() {
+    let (upstream, receiver) = (Upstream::start(), Receiver::start());
+    let sidecar = hooked(&receiver).upstream(&upstream).start();
+    let admin = Admin::of(sidecar.dir());
+    let made = admin.must("POST", "/api/v1/clients/c1/rotate", &json!({}));
+    let (event, heard) = next(&receiver, "secret.added");
+    assert!(heard.head.starts_with("POST /relatch?team=a HTTP/1.1\r\n"), "{}", heard.head);
+    assert_eq!(heard.header("content-type"), "application/json");
+    assert!(heard.header("user-agent").starts_with("relatch/"), "{}", heard.head);
+    assert!(heard.is_signed_with(KEY), "{}", heard.head);
+    assert_eq!(heard.header("webhook-id"), event["id"]);
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
+    let signed_at: u64 = heard.header("webhook-timestamp").parse().unwrap();
+    assert!(now.abs_diff(signed_at) < 120, "{signed_at}");
+    assert_eq!((&event["client_id"], &event["secret_id"]), (&"c1".into(), &made["id"]));
+    assert!(event["at"].is_string() && event["instance"].as_str().is_some_and(|name| !name.is_empty()), "{event}");
+    let mut told = heard.body;
+
+    admin.must("POST", "/api/v1/clients/c1/secrets/c1_1/lifecycle/revoke", &json!({"compromised": true}));
+    let (event, heard) = next(&receiver, "secret.revoked");
+    assert_eq!(
+        (&event["secret_id"], &event["status"], &event["reason"]),
+        (&"c1_1".into(), &"revoked".into(), &"compromised".into())
+    );
+    told.extend(heard.body);
+
+    // By an editor: two come, and one goes without a word.
+    let record = |id: &str| format!("[[client.secret]]\nid = \"{id}\"\nhash = \"@SHA256({id}-s3cr3t-7Hq2)@\"\n");
+    let text = std::fs::read_to_string(sidecar.dir().join("clients.toml")).unwrap();
+    let with = |more: &str| format!("{text}\n[[client]]\nid = \"c2\"\n{more}");
+    sidecar.write_clients(&with(&(record("first") + &record("second"))));
+    assert_eq!(next(&receiver, "secret.added").0["secret_id"], "first");
+    assert_eq!(next(&receiver, "secret.added").0["secret_id"], "second");
+    sidecar.write_clients(&with(&record("second")));
+    let (event, _) = next(&receiver, "secret.revoked");
+    assert_eq!((&event["secret_id"], &event["status"]), (&"first".into(), &"removed".into()));
+
+    // Dead, and still in somebody's configuration.
+    assert_eq!((token(&sidecar, OLD), token(&sidecar, OLD)), (401, 401));
+    let (event, heard) = next(&receiver, "secret.dead_presented");
+    assert_eq!(
+        [&event["client_id"], &event["secret_id"], &event["status"], &event["address"], &event["user_agent"]],
+        [&Value::from("c1"), &"c1_1".into(), &"revoked".into(), &"127.0.0.1".into(), &"".into()]
+    );
+    told.extend(heard.body);
+    assert!(!receiver.hears(Duration::from_millis(300)), "once a minute");
+    let canaries = [sidecar.canaries(), &[made["client_secret"].as_str().unwrap().to_owned()]].concat();
+    assert!(spills("the web hooks", &told, &canaries).is_empty());
+    let text = String::from_utf8(told).unwrap();
+    assert!(!text.contains("$sha256$") && !text.contains("hint"), "{text}");
+    sidecar.wait_metric("relatch_webhook_deliveries_total", &[("result", "delivered")], |count| count == 6.0);
+    sidecar.finish(&upstream);
+}
+
+#[test]
+fn an_end_that_comes_near_and_a_rotation_that_can_be_finished_are_told_once() {
+    let (upstream, receiver) = (Upstream::start(), Receiver::start());
+    let home = tempfile::tempdir().unwrap();
+    let state = home.path().join("relatch.state");
+    let end = jiff::Timestamp::now() + jiff::SignedDuration::from_hours(24 * 6);
+    let made = |day: u8| format!("created = 2026-01-0{day}T00:00:00Z");
+    let list = format!(
+        "[[client]]\nid = \"c1\"\n\
+         [[client.secret]]\nid = \"old\"\nhash = \"@SHA256({OLD})@\"\n{}\n\
+         [[client.secret]]\nid = \"new\"\nhash = \"@SHA256(new-s3cr3t-7Hq2)@\"\n{}\nexpires = {end}\n",
+        made(1),
+        made(2)
+    );
+    let guard = || {
+        let config = format!("state.path = {state:?}");
+        hooked(&receiver).clients_text(&list).canary("new-s3cr3t-7Hq2").config(&config).upstream(&upstream)
+    };
+    let mut first = guard().start();
+    let (event, _) = next(&receiver, "secret.expiring");
+    assert_eq!(
+        [&event["secret_id"], &event["notice_days"], &event["days_left"]],
+        [&Value::from("new"), &7.into(), &5.into()]
+    );
+    assert!(event["expires"].is_string(), "{event}");
+    assert_eq!((token(&first, OLD), token(&first, "new-s3cr3t-7Hq2")), (200, 200));
+    assert!(!receiver.hears(Duration::from_millis(300)), "old and new are both in use");
+    first.signal(Signal::TERM);
+    assert!(first.wait_exit(PATIENCE).is_some());
+
+    // The same, two days later: the old one was not used again.
+    let text = std::fs::read_to_string(&state).unwrap();
+    let aged = text.lines().map(|line| match serde_json::from_str::<Value>(line) {
+        Ok(mut entry) => {
+            let two_days = 2 * 86_400_000;
+            for key in ["since", "used"] {
+                if let Some(at) = entry[key].as_u64() {
+                    entry[key] = (at - two_days).into();
+                }
+            }
+            entry.as_object_mut().unwrap().remove("from");
+            entry.to_string()
+        }
+        Err(_) => line.to_owned(),
+    });
+    std::fs::write(&state, aged.map(|line| line + "\n").collect::<String>()).unwrap();
+    let second = guard().start();
+    let (event, _) = next(&receiver, "rotation.ready");
+    assert_eq!((&event["client_id"], &event["secret_id"]), (&"c1".into(), &"old".into()));
+    // A new list is looked at anew, and has nothing new to tell of.
+    second.write_clients(&(list.clone() + "# a remark\n"));
+    second.wait_metric("relatch_config_generation", &[], |generation| generation == 2.0);
+    std::thread::sleep(Duration::from_millis(1500));
+    let ready = std::iter::from_fn(|| receiver.hears(Duration::from_millis(10)).then_some(())).count();
+    assert_eq!(ready, 0);
+    second.finish(&upstream);
+}
+
+#[test]
+fn a_receiver_is_told_what_it_asked_for_over_tls_with_every_key_of_the_file() {
+    let (upstream, everything) = (Upstream::start(), Receiver::start());
+    let (config, ca) = certified();
+    let some = Receiver::secure(config);
+    let other = "whsec_ZmVkY2JhOTg3NjU0MzIxMGZlZGNiYTk4NzY1NDMyMTA=";
+    let hooks = format!(
+        "hooks = [\n\
+         {{ url = \"{}/a\", secret_file = \"hook.key\" }},\n\
+         {{ url = \"{}\", secret_file = \"other.key\", events = [\"secret.revoked\"], ca = \"ca.pem\" }},\n]",
+        everything.url(),
+        some.url()
+    );
+    let guard = with_hook(&format!("url = \"{}\"\nsecret_file = \"hook.key\"", everything.url()));
+    let sidecar = guard.config(&hooks).file("other.key", other).file("ca.pem", &ca).upstream(&upstream).start();
+    let admin = Admin::of(sidecar.dir());
+    admin.must("POST", "/api/v1/clients/c1/rotate", &json!({}));
+    admin.must("POST", "/api/v1/clients/c1/secrets/c1_1/lifecycle/revoke", &json!({"force": true}));
+    let heard = some.next();
+    assert_eq!(heard.event()["type"], "secret.revoked");
+    assert!(heard.head.starts_with("POST / HTTP/1.1\r\n"), "{}", heard.head);
+    assert!(heard.is_signed_with(other) && !heard.is_signed_with(KEY));
+    assert_eq!([everything.next(), everything.next()].map(|heard| heard.is_signed_with(KEY)), [true, true]);
+    // The key is changed: both sign for a while, and then the new one alone.
+    let file = sidecar.dir().join("other.key");
+    std::fs::write(&file, format!("{KEY}\n{other}\n")).unwrap();
+    admin.must("POST", "/api/v1/clients", &json!({"id": "c2"}));
+    admin.must("DELETE", "/api/v1/clients/c2?force=true", &Value::Null);
+    let heard = some.next();
+    assert!(heard.is_signed_with(other) && heard.is_signed_with(KEY), "{}", heard.head);
+    std::fs::write(&file, format!("{KEY}\n")).unwrap();
+    admin.must("POST", "/api/v1/clients", &json!({"id": "c3"}));
+    admin.must("DELETE", "/api/v1/clients/c3?force=true", &Value::Null);
+    let heard = some.next();
+    assert!(!heard.is_signed_with(other) && heard.is_signed_with(KEY), "{}", heard.head);
+    sidecar.finish(&upstream);
+}
