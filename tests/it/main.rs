@@ -20,6 +20,7 @@
 
 mod cli;
 mod commands;
+mod compatible;
 mod corpus;
 mod doors;
 mod egress;
