@@ -228,7 +228,7 @@ fn is_of_a_page(headers: &HeaderMap) -> bool {
 }
 
 /// The token of the one Authorization header; nothing where there is none, or more than one, or of another scheme. Okta's
-/// SDKs have a scheme of their own for the same.
+/// SDKs have a scheme of their own for the same, and the one for Python leaves no space after it.
 fn presented(headers: &HeaderMap) -> &[u8] {
     let mut all = headers.get_all(header::AUTHORIZATION).iter();
     let (Some(one), None) = (all.next(), all.next()) else { return b"" };
@@ -236,5 +236,5 @@ fn presented(headers: &HeaderMap) -> &[u8] {
         let (own, token) = one.as_bytes().split_at_checked(scheme.len())?;
         own.eq_ignore_ascii_case(scheme).then(|| token.trim_ascii())
     };
-    of(b"bearer ").or_else(|| of(b"ssws ")).unwrap_or_default()
+    of(b"bearer ").or_else(|| of(b"ssws")).unwrap_or_default()
 }

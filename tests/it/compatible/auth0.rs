@@ -144,6 +144,5 @@ fn a_login_gives_the_token_again_for_no_longer_than_it_lives() {
 }
 
 fn time_in_an_hour() -> String {
-    let ran = std::process::Command::new("date").args(["-u", "-d", "+1 hour", "+%Y-%m-%dT%H:%M:%SZ"]).output().unwrap();
-    String::from_utf8(ran.stdout).unwrap().trim().to_owned()
+    (jiff::Timestamp::now() + jiff::SignedDuration::from_hours(1)).to_string()
 }

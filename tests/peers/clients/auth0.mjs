@@ -25,7 +25,8 @@ await serve({ peer: 'auth0', version: version('auth0') }, async (ask) => {
     }
   } catch (error) {
     if (error.name === 'Error') throw error;
-    return { ok: false, status: error.statusCode ?? null, error: error.name, body: error.body ?? String(error.message) };
+    const body = typeof error.body === 'object' ? error.body : { error: error.error, message: error.message };
+    return { ok: false, status: error.statusCode ?? null, error: error.name, body };
   }
 });
 
@@ -38,4 +39,6 @@ function client({ domain, token, client_id, client_secret }) {
   return clients.get(key);
 }
 
-const told = ({ data, rawResponse }) => ({ ok: true, status: rawResponse.status, body: data ?? null });
+function told({ data, rawResponse }) {
+  return { ok: true, status: rawResponse.status, body: data ?? null };
+}

@@ -1,16 +1,17 @@
 """A client: PyPI auth0-python's ManagementClient, asking relatch's Auth0 shape as the lines on stdin say."""
 
-import os
-import ssl
 import sys
 from importlib.metadata import version
+from pathlib import Path
 
-sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.dont_write_bytecode = True
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from auth0.management import ManagementClient  # noqa: E402
-from auth0.management.core.api_error import ApiError  # noqa: E402
+import httpx
+from auth0.management import ManagementClient
+from auth0.management.core.api_error import ApiError
 
-import peer  # noqa: E402
+from peer import serve
 
 # One a login, as a program has it: it keeps its access token.
 clients = {}
@@ -42,6 +43,11 @@ def answer(ask):
                 raise ValueError(f"what is {other}?")
     except ApiError as error:
         return {"ok": False, "status": error.status_code, "error": type(error).__name__, "body": error.body}
+    except httpx.HTTPStatusError as error:
+        # Of the login, which is no part of the API.
+        return {"ok": False, "status": error.response.status_code, "error": "HTTPStatusError", "body": error.response.json()}
+    except httpx.TransportError as error:
+        return {"ok": False, "status": None, "error": type(error).__name__, "body": str(error)}
 
 
 def client(ask):
@@ -57,4 +63,4 @@ def told(status, response):
     return {"ok": True, "status": status, "body": response.data.model_dump(mode="json", exclude_none=True)}
 
 
-peer.serve({"peer": "auth0-python", "version": version("auth0-python")}, answer)
+serve({"peer": "auth0-python", "version": version("auth0-python")}, answer)

@@ -1,20 +1,21 @@
 """A client: PyPI okta's Client, asking relatch's Okta shape as the lines on stdin say."""
 
 import asyncio
-import os
 import sys
 from importlib.metadata import version
+from pathlib import Path
 
-sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.dont_write_bytecode = True
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from okta.client import Client  # noqa: E402
-from okta.models.o_auth2_client_secret_request_body import OAuth2ClientSecretRequestBody  # noqa: E402
+from okta.client import Client
+from okta.models.o_auth2_client_secret_request_body import OAuth2ClientSecretRequestBody
 
-import peer  # noqa: E402
+from peer import serve
 
 
 async def asked(ask):
-    client = Client({"orgUrl": ask["url"], "token": ask["token"], "authorizationMode": ask.get("scheme", "SSWS")})
+    client = Client({"orgUrl": ask["url"], "token": ask["token"]})
     app, secret = ask["id"], ask.get("secret")
     match ask["action"]:
         case "list":
@@ -36,17 +37,19 @@ async def asked(ask):
 
 
 def answer(ask):
-    data, response, error = asyncio.run(asked(ask))
+    # Of what answers nothing a failure is told by two values, else by three.
+    *whole, error = asyncio.run(asked(ask))
     if error is not None:
         fields = {"code": getattr(error, "error_code", None), "causes": getattr(error, "error_causes", None)}
         status = getattr(error, "status", None)
         return {"ok": False, "status": status, "error": type(error).__name__, "body": str(error), **fields}
-    whole = [plain(item) for item in data] if isinstance(data, list) else plain(data)
-    return {"ok": True, "status": response.status_code, "body": whole}
+    data, response = whole
+    body = [plain(secret) for secret in data] if isinstance(data, list) else plain(data)
+    return {"ok": True, "status": response.status_code, "body": body}
 
 
 def plain(secret):
     return secret and secret.model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
-peer.serve({"peer": "okta", "version": version("okta")}, answer)
+serve({"peer": "okta", "version": version("okta")}, answer)

@@ -18,4 +18,6 @@ await serve({ peer: '@ory/client', version: version('@ory/client') }, async (ask
   }
 });
 
-const told = ({ data, status }) => ({ ok: true, status, body: data });
+function told({ data, status }) {
+  return { ok: true, status, body: data };
+}
