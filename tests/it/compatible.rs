@@ -2,6 +2,7 @@
 //! each refusal is told. With the providers' SDKs: `peers::sdks`.
 
 mod auth0;
+mod chained;
 mod hydra;
 mod limits;
 mod okta;

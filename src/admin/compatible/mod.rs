@@ -74,7 +74,7 @@ impl Ground {
     /// Does one thing to one client, as far as the rules allow it; `action` is what is to be done by what stands there then.
     /// How things stand after it.
     async fn wish(
-        &self,
+        self: &Arc<Self>,
         client: &ClientKey,
         guard: Guard,
         action: impl FnOnce(&View) -> Result<Action, Fault>,
@@ -88,7 +88,12 @@ impl Ground {
     }
 
     /// A new secret of our making; for who asks again the one that it was given.
-    async fn renew(&self, caller: &Caller, client: &ClientKey, wish: &RotateWish) -> Result<SecretObject, Fault> {
+    async fn renew(
+        self: &Arc<Self>,
+        caller: &Caller,
+        client: &ClientKey,
+        wish: &RotateWish,
+    ) -> Result<SecretObject, Fault> {
         let made = self.rotate(caller, vec![client.clone()], wish).await?.into_iter().next();
         made.map_or_else(|| Err(Refused::NoClient(client.clone()).into()), |(_, made)| made)
     }
@@ -96,7 +101,7 @@ impl Ground {
     /// A secret that a caller made itself becomes the newest of a client, where it is not that already: who asks again is
     /// told that it was done.
     async fn take(
-        &self,
+        self: &Arc<Self>,
         client: &ClientKey,
         text: Zeroizing<String>,
         grace: Option<Duration>,

@@ -111,7 +111,7 @@ async fn deactivate(
 }
 
 async fn step(
-    ground: &Ground,
+    ground: &Arc<Ground>,
     ids: &Ids,
     beside: &Beside,
     action: fn(SecretId) -> Action,
