@@ -24,14 +24,14 @@ pub struct FaultObject {
 }
 
 /// Why something is not done.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Fault {
-    status: StatusCode,
-    code: &'static str,
-    message: String,
+    pub(super) status: StatusCode,
+    pub(super) code: &'static str,
+    pub(super) message: String,
     exit: u8,
     /// What the answer says beside its body.
-    header: Option<(HeaderName, HeaderValue)>,
+    pub(super) header: Option<(HeaderName, HeaderValue)>,
 }
 
 /// Exit codes of the commands: done is 0.
@@ -177,9 +177,11 @@ impl IntoResponse for Fault {
     fn into_response(self) -> Response {
         let mut response = (self.status, Json(self.object())).into_response();
         response.extensions_mut().insert(self.outcome());
-        if let Some((name, value)) = self.header {
+        if let Some((name, value)) = self.header.clone() {
             response.headers_mut().insert(name, value);
         }
+        // Where the path is of another shape, it is told in that.
+        response.extensions_mut().insert(self);
         response
     }
 }

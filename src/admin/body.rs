@@ -53,7 +53,7 @@ impl<S: Send + Sync, T: DeserializeOwned + Default> FromRequest<S> for Body<T> {
 }
 
 /// Whether the header says JSON; nothing where there is no header.
-fn is_json(headers: &HeaderMap) -> Option<bool> {
+pub(super) fn is_json(headers: &HeaderMap) -> Option<bool> {
     let kinds: Vec<_> = headers.get_all(header::CONTENT_TYPE).iter().collect();
     let [kind] = &*kinds else { return (!kinds.is_empty()).then_some(false) };
     let kind = kind.to_str().ok().and_then(|kind| kind.split(';').next()).unwrap_or_default();
@@ -61,7 +61,7 @@ fn is_json(headers: &HeaderMap) -> Option<bool> {
 }
 
 /// Reads what was wished, or says why not without quoting a value.
-fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
+pub(super) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
     let mut json = serde_json::Deserializer::from_slice(bytes);
     let told_once = Strict { left: DEEPEST }.deserialize(&mut json).and_then(|()| json.end());
     told_once.map_err(|error| match error.classify() {

@@ -127,6 +127,7 @@ fn fault(failure: &WriteFailure<NotTaken>) -> Fault {
     match failure {
         WriteFailure::Change(NotTaken(why)) => Fault::refused("list_would_be_refused", why.clone()),
         WriteFailure::Conflict(_) => Fault::conflict("conflict", failure.to_string()),
+        WriteFailure::ReadOnly(..) => Fault::conflict("read_only", failure.to_string()),
         other => Fault::failed(other.to_string()),
     }
 }
@@ -219,8 +220,9 @@ impl Desk<'_> {
         });
         let usage = |secret: &SecretEntry| self.view.usage_of(&wish.client, &secret.id);
         let holder = found.map(|(_, client)| Holder::of(client, usage, self.view.now));
-        let plan = decide(&wish.client, holder.as_ref(), wish.action.clone(), &wish.policy)?;
+        // First, since it is what a retry with a given secret runs into, at the limit as below it.
         self.is_another(wish)?;
+        let plan = decide(&wish.client, holder.as_ref(), wish.action.clone(), &wish.policy)?;
         let file = found.map_or_else(|| write::file_for_new_clients(self.list, self.files), |(file, _)| file);
         Ok((file, plan.edits))
     }

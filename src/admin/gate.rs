@@ -17,11 +17,13 @@ use tower_service::Service;
 
 use super::answer::Fault;
 use super::caller::{Bearer, Caller};
+use super::compatible;
+use super::compatible::login::{self, Login};
 use super::ground::Ground;
 use super::routes::router;
 use super::tokens::Tokens;
 use crate::config::settings::Throttle as Failures;
-use crate::domain::clock::Clock;
+use crate::domain::clock::{Clock, Timestamp};
 use crate::domain::ids::BorrowedKey;
 use crate::domain::source::Source;
 use crate::log::Log;
@@ -104,7 +106,15 @@ impl Gate {
         B: http_body::Body<Data = bytes::Bytes> + Send + 'static,
         B::Error: Into<axum::BoxError>,
     {
-        let mut response = match self.admit(&request, between).await {
+        let path = request.uri().path().to_owned();
+        let admitted = match self.arrive(&request, between).await {
+            Ok(()) if login::is_login(&request) => {
+                return dressed(&path, self.log_in(request.map(Body::new), between).await, self.clock.now());
+            }
+            Ok(()) => self.admit(request.headers(), between),
+            Err(fault) => Err(fault),
+        };
+        let response = match admitted {
             Err(fault) => fault.into_response(),
             // Told by its length, before it comes.
             Ok(_) if request.body().size_hint().lower() > MOST_BODY as u64 => Fault::too_large().into_response(),
@@ -118,13 +128,11 @@ impl Gate {
                 response
             }
         };
-        for (name, value) in ALWAYS {
-            response.headers_mut().insert(name, HeaderValue::from_static(value));
-        }
-        response
+        dressed(&path, response, self.clock.now())
     }
 
-    async fn admit<B>(self: &Arc<Self>, request: &Request<B>, between: Between) -> Result<Caller, Fault> {
+    /// Whether a request may be heard at all.
+    async fn arrive<B>(self: &Arc<Self>, request: &Request<B>, between: Between) -> Result<(), Fault> {
         let headers = request.headers();
         if !self.is_ours(request.uri(), headers, between.local) {
             return Err(Fault::misdirected());
@@ -134,17 +142,37 @@ impl Gate {
         }
         // What was revoked a moment ago is refused now.
         self.clone().renew(Tokens::renew_if_changed).await;
+        Ok(())
+    }
+
+    /// Who asks.
+    fn admit(&self, headers: &HeaderMap, between: Between) -> Result<Caller, Fault> {
+        let token = self.tokens.find(presented(headers), self.clock.now());
+        token.map(|token| Caller::Bearer(Bearer::of(token, between.peer))).ok_or_else(|| self.unknown(between))
+    }
+
+    /// Who presents a token by its name is given it for an access token.
+    async fn log_in(&self, request: Request<Body>, between: Between) -> Response {
+        let login = match Login::read(request).await {
+            Ok(login) => login,
+            Err(fault) => return fault.into_response(),
+        };
         let now = self.clock.now();
-        if let Some(token) = self.tokens.find(presented(headers), now) {
-            return Ok(Caller::Bearer(Bearer::of(token, between.peer)));
+        match self.tokens.find(login.client_secret.as_bytes(), now).filter(|token| login.is_of(token)) {
+            Some(token) => login.granted(&token, now),
+            None => self.unknown(between).into_response(),
         }
-        self.ground.audit.stranger(between.peer, now);
+    }
+
+    /// No token that is known was presented.
+    fn unknown(&self, between: Between) -> Fault {
+        self.ground.audit.stranger(between.peer, self.clock.now());
         let source = Source::Address(between.peer);
-        match self.failures.settle(BorrowedKey { tenant: "", id: b"" }, source, now) {
-            Some(seconds) => Err(Fault::too_many(seconds)),
+        match self.failures.settle(BorrowedKey { tenant: "", id: b"" }, source, self.clock.now()) {
+            Some(seconds) => Fault::too_many(seconds),
             None => {
                 self.log.warn("an admin token was refused", &[("address", &source)]);
-                Err(Fault::unauthorized())
+                Fault::unauthorized()
             }
         }
     }
@@ -187,16 +215,29 @@ impl Gate {
     }
 }
 
+/// An answer as it leaves: what it refuses in the words of its path, and what every answer carries.
+fn dressed(path: &str, response: Response, now: Timestamp) -> Response {
+    let mut response = compatible::in_own_words(path, response, now);
+    for (name, value) in ALWAYS {
+        response.headers_mut().insert(name, HeaderValue::from_static(value));
+    }
+    response
+}
+
 /// Whether a page of a browser asks: one of ours is not there to ask, and no other may.
 fn is_of_a_page(headers: &HeaderMap) -> bool {
     let from_elsewhere = |value: &HeaderValue| value == "cross-site" || value == "same-site";
     headers.contains_key(header::ORIGIN) || headers.get_all("sec-fetch-site").iter().any(from_elsewhere)
 }
 
-/// The token of the one Authorization header; nothing where there is none, or more than one, or of another scheme.
+/// The token of the one Authorization header; nothing where there is none, or more than one, or of another scheme. Okta's
+/// SDKs have a scheme of their own for the same, and the one for Python leaves no space after it.
 fn presented(headers: &HeaderMap) -> &[u8] {
     let mut all = headers.get_all(header::AUTHORIZATION).iter();
     let (Some(one), None) = (all.next(), all.next()) else { return b"" };
-    let scheme = one.as_bytes().split_at_checked(7).filter(|(scheme, _)| scheme.eq_ignore_ascii_case(b"bearer "));
-    scheme.map_or(b"", |(_, token)| token.trim_ascii())
+    let of = |scheme: &[u8]| {
+        let (own, token) = one.as_bytes().split_at_checked(scheme.len())?;
+        own.eq_ignore_ascii_case(scheme).then(|| token.trim_ascii())
+    };
+    of(b"bearer ").or_else(|| of(b"ssws")).unwrap_or_default()
 }

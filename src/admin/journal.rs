@@ -164,6 +164,7 @@ impl Deed {
                 ("secret.expire", known(id))
             }
             Action::Revoke(id) => ("secret.revoke", known(id)),
+            Action::RevokePrevious => ("secret.revoke_previous", None),
             Action::RevokeCompromised(id) => {
                 more.compromised = true;
                 ("secret.revoke", known(id))

@@ -5,6 +5,7 @@ pub mod answer;
 mod body;
 pub mod caller;
 mod change;
+mod compatible;
 pub mod door;
 pub mod gate;
 pub mod ground;

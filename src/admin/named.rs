@@ -29,7 +29,7 @@ pub(super) struct OfTenant {
 pub(super) struct Ids {
     pub(super) id: String,
     #[serde(default)]
-    secret: String,
+    pub(super) secret: String,
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for Ids {
@@ -65,7 +65,7 @@ async fn read<S: Send + Sync>(parts: &mut Parts, state: &S) -> Result<(ClientKey
     Ok((client_key(&tenant.unwrap_or_default(), &id)?, secret))
 }
 
-fn secret_id(client: &ClientKey, text: &str) -> Result<SecretId, Fault> {
+pub(super) fn secret_id(client: &ClientKey, text: &str) -> Result<SecretId, Fault> {
     SecretId::parse(text).ok_or_else(|| {
         // What was typed may be the secret itself: it is not quoted.
         Fault::not_found(format!(

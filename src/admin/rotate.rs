@@ -79,7 +79,8 @@ pub(super) async fn several(
 }
 
 impl Ground {
-    async fn rotate(
+    /// A new secret for each client, or what stands against it; for a retry of the same caller the one it had.
+    pub(super) async fn rotate(
         self: &Arc<Self>,
         caller: &Caller,
         ids: Vec<ClientKey>,

@@ -18,7 +18,7 @@ use super::named::{Ids, Named, NamedSecret, OfTenant};
 use super::object::{ClientObject, SecretObject, StatusObject};
 use super::wish::{ClientWish, Guard, LifecycleWish, Made, client_key, duration};
 use super::words::{Nothing, Words};
-use super::{journal, rotate, scope, status};
+use super::{compatible, journal, rotate, scope, status};
 use crate::config::settings::operation::Instances;
 use crate::config::tokens::Scope;
 use crate::domain::ids::{ClientKey, SecretId};
@@ -40,10 +40,12 @@ pub fn router(ground: Arc<Ground>) -> Router {
         .route("/api/v1/clients/{id}/rotate", post(rotate::one))
         .route("/api/v1/rotate", post(rotate::several))
         .route("/-/reload", post(reload))
+        .merge(compatible::routes())
         .fallback(|| async { Fault::not_found("there is no such path in the admin API".to_owned()) })
         .method_not_allowed_fallback(|| async { Fault::of_method() })
         .route_layer(from_fn(scope::guard))
         .route_layer(from_fn_with_state(ground.clone(), journal::keep))
+        .layer(from_fn_with_state(ground.clone(), compatible::told))
         .with_state(ground)
 }
 

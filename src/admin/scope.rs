@@ -7,6 +7,7 @@ use http::Method;
 
 use super::answer::Fault;
 use super::caller::Caller;
+use super::compatible;
 use crate::config::tokens::Scope;
 
 /// The scope for a method of a route, as the router names it.
@@ -20,7 +21,7 @@ fn needed(method: &Method, route: &str) -> Scope {
         ("GET" | "HEAD", "/api/v1/status" | CLIENTS | CLIENT | SECRETS | SECRET) => Scope::ReadClients,
         ("POST", CLIENTS) | ("PATCH" | "DELETE", CLIENT) => Scope::UpdateClients,
         ("POST", SECRETS | LIFECYCLE | "/api/v1/clients/{id}/rotate" | "/api/v1/rotate") => Scope::UpdateClientKeys,
-        _ => Scope::Admin,
+        _ => compatible::needed(method, route).unwrap_or(Scope::Admin),
     }
 }
 

@@ -43,6 +43,11 @@ pub fn secret_id(mut fill: impl FnMut(&mut [u8])) -> String {
     id
 }
 
+/// A new client id, for who wants one made: 32 random characters of base62.
+pub fn client_id(mut fill: impl FnMut(&mut [u8])) -> String {
+    letters(ALPHABET, 32, &mut fill).into_iter().map(char::from).collect()
+}
+
 /// Whether a string is one of ours: prefix, length, alphabet and checksum. Says nothing about whose, or alive or dead.
 pub fn is_ours(text: &[u8]) -> bool {
     begins_and_checks(PREFIX, text)

@@ -50,6 +50,8 @@ pub enum Action {
     Revoke(SecretId),
     /// Refused for good, at once, whoever uses it: somebody has it who should not.
     RevokeCompromised(SecretId),
+    /// Every secret but the newest that is accepted is refused for good: the rotation is finished. Pending ones wait on.
+    RevokePrevious,
     /// Refused until then, to see who fails; accepted again by the clock alone.
     Rehearse(SecretId, Timestamp),
     /// The mark of a rehearsal goes, and nothing else: what somebody did to the secret meanwhile stands.
@@ -88,6 +90,7 @@ pub fn decide(client: &ClientKey, holder: Option<&Holder>, action: Action, polic
         Action::Expire(id, at) => holder.expire(&id, at, policy)?,
         Action::Revoke(id) => holder.revoke(&id, policy)?,
         Action::RevokeCompromised(id) => holder.revoke_compromised(&id, policy)?,
+        Action::RevokePrevious => holder.revoke_previous(policy)?,
         Action::Rehearse(id, until) => holder.rehearse(&id, until, policy)?,
         Action::EndRehearsal(id) => holder.end_rehearsal(&id)?,
     };
@@ -204,6 +207,18 @@ impl Holder {
             _ => revoked(policy.now, compromised),
         };
         Ok(vec![self.set(id, set)])
+    }
+
+    fn revoke_previous(&self, policy: &Policy) -> Result<Vec<Edit>, Refused> {
+        let active = self.secrets.iter().filter(|secret| secret.state == SecretState::Active);
+        let Some(newest) = active.max_by_key(|secret| secret.created) else { return Ok(Vec::new()) };
+        let ends = |secret: &&Held| match secret.state {
+            SecretState::Active | SecretState::Disabled => secret.id != newest.id,
+            SecretState::Pending | SecretState::Expired | SecretState::Revoked => false,
+        };
+        let going: Vec<&Held> = self.secrets.iter().filter(ends).collect();
+        policy.guard(self, going.iter().copied().filter(|old| self.comes_back(old)), None)?;
+        Ok(going.into_iter().map(|old| self.set(&old.id, revoked(policy.now, None))).collect())
     }
 
     fn rehearse(&self, id: &SecretId, until: Timestamp, policy: &Policy) -> Result<Vec<Edit>, Refused> {

@@ -124,6 +124,7 @@ fn each_rule_says_what_it_says() {
         (Action::Rehearse(id("off"), now().plus(HOUR)), "not_active", "not_active"),
         (Action::Add(new("next")), "at_limit", "at_limit"),
         (Action::Rotate { secret: new("next"), grace: None }, "at_limit", "at_limit"),
+        (Action::RevokePrevious, "recently_used", "done"),
         (Action::SetEnabled(true), "nothing to do", "nothing to do"),
         (Action::SetEnabled(false), "last_usable_secret", "done"),
         (Action::RemoveClient, "last_usable_secret", "done"),
@@ -305,4 +306,44 @@ fn where_a_rotation_stands() {
     ] {
         assert_eq!(Progress::of(&holder(secrets.clone()), now()), expected, "{secrets:?}");
     }
+}
+
+#[test]
+fn a_rotation_is_finished_for_every_secret_before_the_newest_or_for_none() {
+    use SecretState::*;
+    let made = |name, state, day: u32, usage| Held {
+        created: Some(at(&format!("2026-10-{day:02}T00:00:00Z"))),
+        ..held(name, state, usage)
+    };
+    let quiet = || seen(Some(HOUR * 48));
+    let secrets = |first: Usage| {
+        vec![
+            made("first", Active, 1, first),
+            made("newest", Active, 9, seen(Some(Duration::from_secs(60)))),
+            made("off", Disabled, 2, quiet()),
+            made("later", Pending, 10, quiet()),
+            made("past", Expired, 3, quiet()),
+            made("gone", Revoked, 4, quiet()),
+            made("second", Active, 5, quiet()),
+        ]
+    };
+    let policy = Policy::at(now());
+    let going = |holder: &Holder| -> Vec<String> {
+        let plan = decide(&client(), Some(holder), Action::RevokePrevious, &policy).unwrap();
+        let id = |edit: &Edit| match edit {
+            Edit::SetSecret { secret, set, .. } if set.contains(&("status", Some(text("revoked")))) => {
+                secret.to_string()
+            }
+            other => panic!("{other:?}"),
+        };
+        plan.edits.iter().map(id).collect()
+    };
+    assert_eq!(going(&holder(secrets(quiet()))), ["first", "off", "second"]);
+    assert_eq!(going(&Holder { enabled: false, ..holder(secrets(quiet())) }), ["first", "off", "second"]);
+    let used = holder(secrets(seen(Some(HOUR))));
+    assert_eq!(code(&used, Action::RevokePrevious, policy), "recently_used");
+    assert_eq!(code(&used, Action::RevokePrevious, Policy { force: true, ..policy }), "done");
+    // Where none is accepted none is the newest.
+    let dark = holder(vec![made("off", Disabled, 1, quiet()), made("later", Pending, 2, quiet())]);
+    assert!(going(&dark).is_empty());
 }

@@ -15,22 +15,22 @@ use crate::support::setup::Setup;
 use crate::support::sidecar::Sidecar;
 
 /// May do everything.
-const ADMIN: &str = "rlt_admin-of-the-test-0123456789";
+pub(crate) const ADMIN: &str = "rlt_admin-of-the-test-0123456789";
 /// May look only.
-const READER: &str = "rlt_reader-of-the-test-0123456789";
+pub(crate) const READER: &str = "rlt_reader-of-the-test-0123456789";
 
 /// A token as its file keeps it.
-fn entry(name: &str, token: &str, scopes: &str, rest: &str) -> String {
+pub(crate) fn entry(name: &str, token: &str, scopes: &str, rest: &str) -> String {
     format!("[[token]]\nname = \"{name}\"\nhash = \"@SHA256({token})@\"\nscopes = {scopes}\n{rest}\n")
 }
 
 /// A sidecar that takes commands by TCP, with a token for everything and one for looking.
-fn gated() -> Setup {
+pub(crate) fn gated() -> Setup {
     let tokens = entry("admin", ADMIN, "[\"admin\"]", "") + &entry("reader", READER, "[\"read:clients\"]", "");
     gated_with(&tokens).canary(ADMIN).canary(READER)
 }
 
-fn gated_with(tokens: &str) -> Setup {
+pub(crate) fn gated_with(tokens: &str) -> Setup {
     Sidecar::guard()
         .client("c1", &["first-s3cr3t-of-c1"])
         .file("admin-tokens.toml", tokens)
@@ -39,7 +39,7 @@ fn gated_with(tokens: &str) -> Setup {
 
 /// Where its admin API is.
 #[track_caller]
-fn address(sidecar: &Sidecar) -> SocketAddr {
+pub(crate) fn address(sidecar: &Sidecar) -> SocketAddr {
     let of =
         |line: &Value| line["listener"] == "admin" && line["address"].as_str().is_some_and(|at| !at.contains("unix"));
     sidecar.wait_log(of)["address"].as_str().unwrap().parse().unwrap()
@@ -47,12 +47,12 @@ fn address(sidecar: &Sidecar) -> SocketAddr {
 
 /// Sends a request as it stands, and holds the answer to what every answer must carry.
 #[track_caller]
-fn send(address: SocketAddr, request: &str) -> Reply {
+pub(crate) fn send(address: SocketAddr, request: &str) -> Reply {
     send_from(1, address, request)
 }
 
 #[track_caller]
-fn send_from(source: u8, address: SocketAddr, request: &str) -> Reply {
+pub(crate) fn send_from(source: u8, address: SocketAddr, request: &str) -> Reply {
     let mut wire = Wire::connect_from(source, address);
     wire.send(request.as_bytes());
     let reply = wire.read_reply(request.starts_with("HEAD"), PATIENCE).reply();
@@ -72,13 +72,13 @@ fn send_from(source: u8, address: SocketAddr, request: &str) -> Reply {
 }
 
 /// A request with a token, and a JSON body where there is one.
-fn request(address: SocketAddr, token: &str, method: &str, path: &str, body: &str) -> String {
+pub(crate) fn request(address: SocketAddr, token: &str, method: &str, path: &str, body: &str) -> String {
     let head = format!("{method} {path} HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {token}\r\n");
     let kind = if body.is_empty() { "" } else { "Content-Type: application/json\r\n" };
     format!("{head}{kind}Content-Length: {}\r\n\r\n{body}", body.len())
 }
 
 #[track_caller]
-fn ask(address: SocketAddr, token: &str, method: &str, path: &str, body: &str) -> Reply {
+pub(crate) fn ask(address: SocketAddr, token: &str, method: &str, path: &str, body: &str) -> Reply {
     send(address, &request(address, token, method, path, body))
 }

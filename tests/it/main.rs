@@ -21,6 +21,7 @@
 mod audit;
 mod cli;
 mod commands;
+mod compatible;
 mod corpus;
 mod doors;
 mod egress;

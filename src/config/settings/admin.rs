@@ -8,6 +8,7 @@ use super::tls::ServerTls;
 use crate::config::reader::Section;
 use crate::config::values;
 use crate::domain::host::is_host;
+use crate::from_words;
 
 /// `[admin]`
 #[derive(Clone, Debug)]
@@ -24,7 +25,19 @@ pub struct Admin {
     pub tls: Option<ServerTls>,
     /// Hosts that a request may name beside the addresses themselves and this machine; in lower case.
     pub allowed_hosts: Vec<String>,
+    /// What a rotation in Auth0's shape does to the secrets before it.
+    pub auth0_rotate: Before,
 }
+
+/// `[admin] auth0_rotate`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Before {
+    /// They go on working until they are revoked.
+    Keep,
+    /// They end at once, as they do at Auth0, where the rules let them go.
+    End,
+}
+from_words!(Before, "keep or end", {"keep" => Self::Keep, "end" => Self::End});
 
 /// Beside the configuration, where the commands that read the same file find it.
 const SOCKET: &str = "relatch.sock";
@@ -76,6 +89,8 @@ impl Admin {
             let why = format!("{bad:?} is no host: expected a name or an address, and perhaps a port, as in a URL");
             section.error("allowed_hosts", why);
         }
+        let rotate_doc = "What Auth0's rotate-secret does to the secrets before: keep, until they are revoked, or end";
+        let auth0_rotate = section.or("auth0_rotate", rotate_doc, Before::Keep);
         Self {
             socket: sockets.into_iter().next(),
             asked_for,
@@ -83,6 +98,7 @@ impl Admin {
             tokens: base.join(tokens),
             tls,
             allowed_hosts: allowed_hosts.iter().map(|host| host.to_ascii_lowercase()).collect(),
+            auth0_rotate,
         }
     }
 

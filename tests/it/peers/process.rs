@@ -27,10 +27,17 @@ impl Peer {
     /// Starts a script of tests/peers and waits until it is ready.
     #[track_caller]
     pub(super) fn start(script: &str) -> Self {
+        Self::start_with(script, &[])
+    }
+
+    /// The same, with these variables of its own.
+    #[track_caller]
+    pub(super) fn start_with(script: &str, environment: &[(&str, &str)]) -> Self {
         let node = Path::new(script).extension().is_some_and(|kind| kind == "mjs");
         let runner = if node { "node".into() } else { root().join("target/peers/venv/bin/python") };
         let spawned = Command::new(&runner)
             .arg(root().join("tests/peers").join(script))
+            .envs(environment.iter().copied())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

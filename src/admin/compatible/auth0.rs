@@ -1,0 +1,257 @@
+//! Auth0's Management API, as its SDKs call it: clients, and the rotation of their secrets.
+
+use std::sync::Arc;
+
+use axum::extract::{Extension, State};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use http::StatusCode;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use zeroize::Zeroizing;
+
+use super::{Beside, Refusal, given, known};
+use crate::admin::answer::Fault;
+use crate::admin::body::Body;
+use crate::admin::caller::Caller;
+use crate::admin::ground::{Ground, View};
+use crate::admin::named::{Ids, OfTenant};
+use crate::admin::routes::text;
+use crate::admin::wish::{ClientWish, Guard, RotateWish, no_random};
+use crate::admin::words::Words;
+use crate::config::settings::admin::Before;
+use crate::config::tokens::Scope;
+use crate::domain::ids::ClientKey;
+use crate::domain::mint;
+use crate::lifecycle::Action;
+use crate::registry::Client;
+
+pub(super) const ALL: &str = "/api/v2/";
+pub(super) const CLIENTS: &str = "/api/v2/clients";
+pub(super) const CLIENT: &str = "/api/v2/clients/{id}";
+pub(super) const ROTATE: &str = "/api/v2/clients/{id}/rotate-secret";
+
+/// As many as Auth0 gives.
+const DEFAULT_PAGE: usize = 50;
+const LARGEST_PAGE: usize = 100;
+
+pub(super) fn routes() -> Router<Arc<Ground>> {
+    Router::new()
+        .route(CLIENTS, get(list).post(create))
+        .route(CLIENT, get(show).patch(set).delete(remove))
+        .route(ROTATE, post(rotate))
+}
+
+/// `GET /api/v2/clients`
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Listing {
+    tenant: Option<String>,
+    fields: Option<String>,
+    include_fields: Option<bool>,
+    page: Option<usize>,
+    per_page: Option<usize>,
+    include_totals: Option<bool>,
+    /// None here is.
+    is_global: Option<bool>,
+}
+
+impl Listing {
+    /// An object with the fields that are asked for.
+    fn pick(&self, mut object: Map<String, Value>) -> Value {
+        if let Some(fields) = &self.fields {
+            let include = self.include_fields.unwrap_or(true);
+            object.retain(|key, _| fields.split(',').any(|field| field.trim() == key) == include);
+        }
+        Value::Object(object)
+    }
+}
+
+async fn list(State(ground): State<Arc<Ground>>, Words(asked): Words<Listing>) -> Result<Json<Value>, Fault> {
+    let (page, limit) = (asked.page.unwrap_or(0), asked.per_page.unwrap_or(DEFAULT_PAGE));
+    if limit > LARGEST_PAGE {
+        return Err(Fault::invalid(format!("per_page is at most {LARGEST_PAGE}: ask for further pages with page")));
+    }
+    let tenant = asked.tenant.as_deref().unwrap_or_default();
+    let snapshot = ground.snapshot.load();
+    let of_tenant = |client: &&Arc<Client>| client.key.tenant.as_str() == tenant && asked.is_global != Some(true);
+    let found = snapshot.clients.iter().filter(of_tenant);
+    let start = page.saturating_mul(limit);
+    let clients: Vec<Value> =
+        found.clone().skip(start).take(limit).map(|client| asked.pick(object(client, None))).collect();
+    Ok(Json(match asked.include_totals {
+        Some(true) => json!({"start": start, "limit": limit, "total": found.count(), "clients": clients}),
+        _ => Value::Array(clients),
+    }))
+}
+
+async fn show(
+    State(ground): State<Arc<Ground>>,
+    Ids { id, .. }: Ids,
+    Words(asked): Words<Listing>,
+) -> Result<Json<Value>, Fault> {
+    let client = Beside { tenant: asked.tenant.clone(), ..Beside::default() }.client(&id)?;
+    Ok(Json(asked.pick(object(known(&ground.snapshot.load(), &client)?, None))))
+}
+
+/// `POST /api/v2/clients`. What is not known here is refused: nothing would hold to it. `app_type` and `grant_types` are
+/// taken where they say what a client here is: one that has a secret.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NewClient {
+    name: Option<String>,
+    client_id: Option<String>,
+    client_secret: Option<Zeroizing<String>>,
+    app_type: Option<String>,
+    grant_types: Option<Vec<String>>,
+    token_endpoint_auth_method: Option<String>,
+}
+
+impl NewClient {
+    fn check(&self) -> Result<(), Fault> {
+        let is = |text: &Option<String>, known: &[&str]| text.as_deref().is_none_or(|text| known.contains(&text));
+        let why = if self.name.as_deref().unwrap_or_default().is_empty() {
+            "name is missing"
+        } else if !is(&self.app_type, &["non_interactive", "regular_web"]) {
+            "app_type: a client here has a secret: non_interactive or regular_web"
+        } else if self.grant_types.iter().flatten().any(|grant| grant != "client_credentials") {
+            "grant_types: which others a client may use is the token server's own to say"
+        } else if !is(&self.token_endpoint_auth_method, &["client_secret_post", "client_secret_basic"]) {
+            "token_endpoint_auth_method: client_secret_post and client_secret_basic are there, each for every client"
+        } else {
+            return Ok(());
+        };
+        Err(Fault::invalid(format!("{why}\n  Nothing was changed.")))
+    }
+}
+
+async fn create(
+    State(ground): State<Arc<Ground>>,
+    Words(asked): Words<OfTenant>,
+    Body(new): Body<NewClient>,
+) -> Result<(StatusCode, Json<Value>), Fault> {
+    new.check()?;
+    let wish = ClientWish {
+        id: new.client_id.map_or_else(client_id, Ok)?,
+        name: new.name.unwrap_or_default(),
+        ..ClientWish::default()
+    };
+    let key = wish.key(asked.tenant.as_deref())?;
+    let mut plain = None;
+    let add = |view: &View| {
+        let made = given(new.client_secret).make(view.now)?;
+        plain = made.plain.as_ref().and_then(text);
+        Ok(Action::AddClient(wish.new_client(key.clone(), vec![made.secret])))
+    };
+    ground.wish(&key, Guard::default(), add).await?;
+    Ok((StatusCode::CREATED, Json(client_object(&ground, &key, plain)?)))
+}
+
+fn client_id() -> Result<String, Fault> {
+    let mut failed = false;
+    let id = mint::client_id(|bytes| failed |= getrandom::fill(bytes).is_err());
+    if failed { Err(no_random()) } else { Ok(id) }
+}
+
+/// `PATCH /api/v2/clients/{id}`
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Patch {
+    name: Option<String>,
+    client_secret: Option<Zeroizing<String>>,
+}
+
+async fn set(
+    State(ground): State<Arc<Ground>>,
+    Extension(caller): Extension<Caller>,
+    Ids { id, .. }: Ids,
+    Words(beside): Words<Beside>,
+    Body(patch): Body<Patch>,
+) -> Result<Json<Value>, Fault> {
+    if patch.client_secret.is_some() && !caller.may(Scope::UpdateClientKeys) {
+        return Err(Fault::forbidden(Scope::UpdateClientKeys));
+    }
+    let client = beside.client(&id)?;
+    let list = ground.snapshot.load();
+    let shown = shown_name(known(&list, &client)?);
+    if patch.name.is_some_and(|name| name != shown) {
+        let why = "the name of a client is not changed here: it stands in the list";
+        return Err(Fault::invalid(format!("{why}\n  Nothing was changed.")));
+    }
+    if let Some(text) = patch.client_secret {
+        ground.take(&client, text, end_of_old(&ground).grace()?, beside.guard()).await?;
+    }
+    Ok(Json(client_object(&ground, &client, None)?))
+}
+
+async fn remove(
+    State(ground): State<Arc<Ground>>,
+    Ids { id, .. }: Ids,
+    Words(beside): Words<Beside>,
+) -> Result<StatusCode, Fault> {
+    ground.wish(&beside.client(&id)?, beside.guard(), |_| Ok(Action::RemoveClient)).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn rotate(
+    State(ground): State<Arc<Ground>>,
+    Extension(caller): Extension<Caller>,
+    Ids { id, .. }: Ids,
+    Words(beside): Words<Beside>,
+) -> Result<Json<Value>, Fault> {
+    let client = beside.client(&id)?;
+    let wish = RotateWish { force: beside.force, quiet_for: beside.quiet_for, ..end_of_old(&ground) };
+    let made = ground.renew(&caller, &client, &wish).await?;
+    Ok(Json(client_object(&ground, &client, made.client_secret)?))
+}
+
+/// What becomes of the secrets before.
+fn end_of_old(ground: &Ground) -> RotateWish {
+    let grace = match ground.settings.admin.auth0_rotate {
+        Before::Keep => None,
+        Before::End => Some("0s".to_owned()),
+    };
+    RotateWish { grace, ..RotateWish::default() }
+}
+
+fn client_object(ground: &Ground, client: &ClientKey, secret: Option<String>) -> Result<Value, Fault> {
+    Ok(Value::Object(object(known(&ground.snapshot.load(), client)?, secret)))
+}
+
+/// A client as Auth0 shows it; its secret only in the answer that made it.
+fn object(client: &Client, secret: Option<String>) -> Map<String, Value> {
+    let mut object = Map::new();
+    let mut say = |key: &str, value: Value| object.insert(key.to_owned(), value);
+    if !client.key.tenant.as_str().is_empty() {
+        say("tenant", client.key.tenant.as_str().into());
+    }
+    say("client_id", client.key.id.as_str().into());
+    say("name", shown_name(client).into());
+    say("global", false.into());
+    if let Some(secret) = secret {
+        say("client_secret", secret.into());
+    }
+    object
+}
+
+/// Every client has a name there.
+fn shown_name(client: &Client) -> &str {
+    if client.name.is_empty() { client.key.id.as_str() } else { &client.name }
+}
+
+pub(super) fn refusal(refused: &Refusal<'_>) -> Value {
+    let code = match refused.code {
+        "no_such_client" => "inexistent_client",
+        "invalid" => "invalid_body",
+        "unauthorized" => "invalid_token",
+        "forbidden" => "insufficient_scope",
+        "throttled" => "too_many_requests",
+        code => code,
+    };
+    json!({
+        "statusCode": refused.status.as_u16(),
+        "error": refused.status.canonical_reason().unwrap_or_default(),
+        "message": refused.text(),
+        "errorCode": code,
+    })
+}

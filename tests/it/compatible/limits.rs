@@ -1,0 +1,183 @@
+//! What holds for all of them: scopes, the throttle, lists that may not be written, and secrets that are shown once.
+
+use std::os::unix::fs::symlink;
+
+use super::{done, listed, plain, refused, token};
+use crate::gate::{ADMIN, READER, address, ask, entry, gated_with, send, send_from};
+use crate::support::upstream::Upstream;
+
+/// Every route, with the scope that it needs; what is asked is refused for another reason where it would change something.
+const ROUTES: [(&str, &str, &str, &str); 15] = [
+    ("GET", "/api/v2/clients", "", "read:clients"),
+    ("GET", "/api/v2/clients/c1", "", "read:clients"),
+    ("HEAD", "/api/v2/clients/c1", "", "read:clients"),
+    ("POST", "/api/v2/clients", "{}", "update:clients"),
+    ("PATCH", "/api/v2/clients/c1", "{}", "update:clients"),
+    ("DELETE", "/api/v2/clients/nobody", "", "update:clients"),
+    ("POST", "/api/v2/clients/nobody/rotate-secret", "", "update:client_keys"),
+    ("GET", "/api/v1/apps/c1/credentials/secrets", "", "read:clients"),
+    ("GET", "/api/v1/apps/c1/credentials/secrets/c1_1", "", "read:clients"),
+    ("POST", "/api/v1/apps/nobody/credentials/secrets", "", "update:client_keys"),
+    ("DELETE", "/api/v1/apps/nobody/credentials/secrets/c1_1", "", "update:client_keys"),
+    ("POST", "/api/v1/apps/nobody/credentials/secrets/c1_1/lifecycle/deactivate", "", "update:client_keys"),
+    ("GET", "/admin/clients/c1", "", "read:clients"),
+    ("POST", "/admin/clients/nobody/secrets/rotate", "", "update:client_keys"),
+    ("DELETE", "/admin/clients/nobody/secrets/rotate", "", "update:client_keys"),
+];
+
+#[test]
+fn every_route_is_open_to_its_own_scope_and_to_admin_alone() {
+    const SCOPES: [&str; 4] = ["read:clients", "update:clients", "update:client_keys", "admin"];
+    let upstream = Upstream::start();
+    let of = |scope: &str| format!("rlt_token-of-the-scope-{scope}");
+    let entry = |scope: &&str| entry(&scope.replace(':', "-"), &of(scope), &format!("[\"{scope}\"]"), "");
+    let sidecar = gated_with(&SCOPES.iter().map(entry).collect::<String>()).upstream(&upstream).start();
+    let at = address(&sidecar);
+    for (method, path, body, needed) in ROUTES {
+        for scope in SCOPES {
+            let reply = ask(at, &of(scope), method, path, body);
+            let open = scope == needed || scope == "admin";
+            assert_eq!(reply.status != 403, open, "{scope}: {method} {path}: {}", reply.status);
+        }
+    }
+    // A secret is a key, whatever else the request changes.
+    let secret = "{\"client_secret\":\"made-elsewhere-s3cr3t-0123456789\"}";
+    let reply = ask(at, &of("update:clients"), "PATCH", "/api/v2/clients/c1", secret);
+    assert!(reply.status == 403 && reply.json()["message"].as_str().unwrap().contains("update:client_keys"));
+    sidecar.finish(&upstream);
+}
+
+#[test]
+fn whoever_goes_on_guessing_is_told_to_wait_in_the_words_of_each_and_a_login_is_a_guess() {
+    let upstream = Upstream::start();
+    let tokens = entry("admin", ADMIN, "[\"admin\"]", "");
+    let sidecar = gated_with(&tokens).config("throttle.failures = 4").canary(ADMIN).upstream(&upstream).start();
+    let at = address(&sidecar);
+    let log_in = |source: u8, secret: &str| {
+        let form = format!("grant_type=client_credentials&client_id=admin&client_secret={secret}");
+        let head =
+            format!("POST /oauth/token HTTP/1.1\r\nHost: {at}\r\nContent-Type: application/x-www-form-urlencoded\r\n");
+        send_from(source, at, &format!("{head}Content-Length: {}\r\n\r\n{form}", form.len()))
+    };
+    let wait = |reply: &crate::support::http::Reply| reply.header("retry-after").and_then(|s| s.parse::<u64>().ok());
+    for guess in 0..4 {
+        assert_eq!(log_in(5, &format!("rlt_guess-{guess}")).status, 401);
+    }
+    let reply = log_in(5, "rlt_guess-5");
+    assert_eq!((reply.status, reply.json()["error"].as_str()), (429, Some("too_many_attempts")));
+    assert!(wait(&reply).is_some_and(|seconds| seconds > 0));
+    let asked = |path: &str| {
+        let request = format!("GET {path} HTTP/1.1\r\nHost: {at}\r\nAuthorization: Bearer rlt_guess\r\n\r\n");
+        let reply = send_from(5, at, &request);
+        assert!(reply.status == 429 && wait(&reply).is_some(), "{path}: {}", reply.status);
+        reply
+    };
+    let auth0 = asked("/api/v2/clients").json();
+    assert!(auth0["errorCode"] == "too_many_requests" && auth0["statusCode"] == 429, "{auth0}");
+    assert_eq!(asked("/admin/clients/c1").json()["status_code"], 429);
+    let okta = asked("/api/v1/apps/c1/credentials/secrets");
+    assert_eq!(okta.json()["errorCode"], "E0000047");
+    // Okta's SDKs wait from the answer's date to this time, and give up where either is missing.
+    let reset: u64 = okta.header("x-rate-limit-reset").unwrap().parse().unwrap();
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    assert!(okta.header("date").is_some() && (now..now + 3600).contains(&reset), "{reset} at {now}");
+    assert_eq!(log_in(5, ADMIN).status, 200, "who has the token is let in all the same");
+    sidecar.finish(&upstream);
+}
+
+#[test]
+fn a_list_that_may_not_be_written_is_told_with_where_it_is_changed_and_never_with_a_5xx() {
+    let upstream = Upstream::start();
+    let sidecar = listed().upstream(&upstream).start();
+    let at = address(&sidecar);
+    // As Kubernetes mounts it.
+    let list = sidecar.dir().join("clients.toml");
+    let mount = sidecar.dir().join("mount");
+    std::fs::create_dir_all(mount.join("..2026_11_21")).unwrap();
+    std::fs::rename(&list, mount.join("..2026_11_21/clients.toml")).unwrap();
+    symlink("..2026_11_21", mount.join("..data")).unwrap();
+    symlink("..data/clients.toml", mount.join("clients.toml")).unwrap();
+    symlink("mount/clients.toml", &list).unwrap();
+    let given = "{\"client_secret\":\"made-elsewhere-s3cr3t-0123456789\"}";
+    for (method, path, body) in [
+        ("POST", "/api/v2/clients", "{\"name\":\"x\"}"),
+        ("PATCH", "/api/v2/clients/one", given),
+        ("DELETE", "/api/v2/clients/one?force=true", ""),
+        ("POST", "/api/v2/clients/one/rotate-secret", ""),
+        ("POST", "/api/v1/apps/one/credentials/secrets", ""),
+        ("POST", "/api/v1/apps/one/credentials/secrets/one_1/lifecycle/deactivate?force=true", ""),
+        ("POST", "/api/v1/apps/off/credentials/secrets/off_2/lifecycle/activate", ""),
+        ("DELETE", "/api/v1/apps/off/credentials/secrets/off_2", ""),
+        ("POST", "/admin/clients/one/secrets/rotate", ""),
+        ("DELETE", "/admin/clients/two/secrets/rotate?force=true", ""),
+    ] {
+        let told = refused(at, method, path, body);
+        assert!(told.contains("is mounted by Kubernetes: edit the Secret"), "{method} {path}: {told}");
+    }
+    for (client, secret) in [("one", "first-s3cr3t-of-one"), ("two", "first-s3cr3t-of-two")] {
+        assert_eq!(token(&sidecar, client, secret), 200);
+    }
+    sidecar.finish(&upstream);
+}
+
+#[test]
+fn what_was_changed_by_hand_and_is_not_in_force_is_not_changed_further() {
+    let upstream = Upstream::start();
+    let sidecar = listed().upstream(&upstream).start();
+    let at = address(&sidecar);
+    sidecar.write_clients(&format!("{}\n[[client]]\nid = \"one\"\n", super::LIST));
+    for (method, path) in [
+        ("POST", "/api/v2/clients/one/rotate-secret"),
+        ("POST", "/api/v1/apps/one/credentials/secrets"),
+        ("POST", "/admin/clients/one/secrets/rotate"),
+        ("DELETE", "/admin/clients/two/secrets/rotate?force=true"),
+    ] {
+        let told = refused(at, method, path, "");
+        assert!(told.contains("the list on disk is not in force"), "{method} {path}: {told}");
+    }
+    sidecar.write_clients(super::LIST);
+    done(at, "POST", "/api/v2/clients/one/rotate-secret", "", 200);
+    sidecar.finish(&upstream);
+}
+
+#[test]
+fn a_secret_is_shown_by_the_answer_that_made_it_and_by_no_read() {
+    let upstream = Upstream::start();
+    let sidecar = listed().upstream(&upstream).start();
+    let at = address(&sidecar);
+    let mut shown: Vec<String> = [
+        ("POST", "/api/v2/clients/one/rotate-secret", ""),
+        ("POST", "/api/v1/apps/off/credentials/secrets", ""),
+        ("POST", "/admin/clients/one/secrets/rotate?tenant=t", ""),
+    ]
+    .map(|(method, path, body)| {
+        let reply = ask(at, ADMIN, method, path, body);
+        assert!((200..300).contains(&reply.status), "{path}: {}", reply.status);
+        plain(&reply.json())
+    })
+    .to_vec();
+    shown.push(plain(&done(at, "POST", "/api/v2/clients", "{\"name\":\"n\",\"client_id\":\"n\"}", 201)));
+    for path in [
+        "/api/v2/clients",
+        "/api/v2/clients/one",
+        "/api/v2/clients?tenant=t&include_totals=true",
+        "/api/v1/apps/one/credentials/secrets",
+        "/api/v1/apps/off/credentials/secrets",
+        "/api/v1/apps/off/credentials/secrets/off_1",
+        "/api/v1/apps/one/credentials/secrets?tenant=t",
+        "/admin/clients/one",
+        "/admin/clients/one?tenant=t",
+        "/api/v1/clients",
+    ] {
+        let reply = ask(at, ADMIN, "GET", path, "");
+        assert_eq!(reply.status, 200, "{path}");
+        let text = String::from_utf8(reply.raw).unwrap();
+        let hidden = ["$sha256$", "s3cr3t", ADMIN, READER].into_iter().chain(shown.iter().map(String::as_str));
+        hidden.for_each(|hidden| assert!(!text.contains(hidden), "{path} shows {hidden}: {text}"));
+    }
+    assert!(!send(at, &format!("GET /oauth/token HTTP/1.1\r\nHost: {at}\r\n\r\n")).raw.is_empty());
+    for secret in &shown {
+        assert!(!sidecar.log().contains(&**secret));
+    }
+    sidecar.finish(&upstream);
+}
