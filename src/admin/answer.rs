@@ -130,6 +130,16 @@ impl Fault {
         Self::new(StatusCode::MISDIRECTED_REQUEST, "misdirected", message, FAILED)
     }
 
+    /// How HTTP tells it.
+    pub(super) const fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// Whether a rule stands against it, which a person may overrule.
+    pub(super) const fn is_refusal(&self) -> bool {
+        self.exit == REFUSED
+    }
+
     /// As JSON.
     pub fn object(&self) -> FaultObject {
         FaultObject { error: self.code.to_owned(), message: self.message.clone(), exit: self.exit }

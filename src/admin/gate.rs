@@ -1,5 +1,6 @@
-//! What a request must bring where it comes over a network: a name that is ours, no sign of a browser, a token. And what
-//! every answer there carries, so that no browser keeps it, runs it or shows it in a frame.
+//! What a request must bring where it comes over a network: a name that is ours, no sign of a browser, a token. For a
+//! browser there is the page, and nothing else. And what every answer carries, so that no browser keeps it or shows it in a
+//! frame.
 
 use std::cell::Cell;
 use std::net::{IpAddr, SocketAddr};
@@ -18,6 +19,7 @@ use tower_service::Service;
 use super::answer::Fault;
 use super::caller::{Bearer, Caller};
 use super::ground::Ground;
+use super::page::{self, Page};
 use super::routes::router;
 use super::tokens::Tokens;
 use crate::config::settings::Throttle as Failures;
@@ -34,7 +36,7 @@ const LOOK: Duration = Duration::from_secs(1);
 /// A disk that hangs does not keep out whom the tokens in force let in.
 const LOOK_PATIENCE: Duration = Duration::from_secs(2);
 
-/// On every answer. There is no page here, so that nothing may be loaded, framed or run.
+/// On every answer that says nothing else of itself. What is no page has nothing to load, frame or run.
 const ALWAYS: [(HeaderName, &str); 6] = [
     (header::CACHE_CONTROL, "no-store"),
     (
@@ -54,11 +56,14 @@ pub(super) struct Between {
     pub(super) peer: IpAddr,
     /// Where it called.
     pub(super) local: SocketAddr,
+    /// Whether the connection has TLS.
+    pub(super) secure: bool,
 }
 
 /// Stands before the routes.
 pub struct Gate {
     routes: Router,
+    page: Page,
     tokens: Tokens,
     /// One look at a time.
     look: Arc<Semaphore>,
@@ -74,6 +79,7 @@ impl Gate {
         let Failures { failures, per, table_size } = ground.settings.throttle;
         Arc::new(Self {
             routes: router(ground.clone()).layer(DefaultBodyLimit::max(MOST_BODY)),
+            page: Page::new(ground.clone(), log.clone()),
             tokens,
             look: Arc::new(Semaphore::new(1)),
             allowed_hosts: ground.settings.admin.allowed_hosts.clone(),
@@ -83,12 +89,15 @@ impl Gate {
         })
     }
 
-    /// Reads the tokens again from time to time, while the instance runs.
+    /// Reads the tokens again from time to time, and what the page shows, while the instance runs.
     pub async fn follow(self: Arc<Self>) {
-        loop {
-            tokio::time::sleep(LOOK).await;
-            self.clone().renew(Tokens::renew).await;
-        }
+        let tokens = async {
+            loop {
+                tokio::time::sleep(LOOK).await;
+                self.clone().renew(Tokens::renew).await;
+            }
+        };
+        tokio::join!(tokens, self.page.follow());
     }
 
     /// Answers a request. `busy` while it is one that was let in.
@@ -103,10 +112,12 @@ impl Gate {
         B::Error: Into<axum::BoxError>,
     {
         let mut response = match self.admit(&request, between).await {
+            // Who shows a token is no browser.
+            Ok(None) => self.page.answer(request.map(Body::new), between, &self.tokens, busy).await,
             Err(fault) => fault.into_response(),
             // Told by its length, before it comes.
             Ok(_) if request.body().size_hint().lower() > MOST_BODY as u64 => Fault::too_large().into_response(),
-            Ok(caller) => {
+            Ok(Some(caller)) => {
                 let mut request = request.map(Body::new);
                 request.extensions_mut().insert(caller);
                 busy.set(true);
@@ -117,15 +128,20 @@ impl Gate {
             }
         };
         for (name, value) in ALWAYS {
-            response.headers_mut().insert(name, HeaderValue::from_static(value));
+            response.headers_mut().entry(name).or_insert(HeaderValue::from_static(value));
         }
         response
     }
 
-    async fn admit<B>(self: &Arc<Self>, request: &Request<B>, between: Between) -> Result<Caller, Fault> {
+    /// Who asks for the API; nobody where the page is asked for, which looks for itself.
+    async fn admit<B>(self: &Arc<Self>, request: &Request<B>, between: Between) -> Result<Option<Caller>, Fault> {
         let headers = request.headers();
         if !self.is_ours(request.uri(), headers, between.local) {
             return Err(Fault::misdirected());
+        }
+        if page::is_at(request.uri().path()) && !headers.contains_key(header::AUTHORIZATION) {
+            self.clone().renew(Tokens::renew_if_changed).await;
+            return Ok(None);
         }
         if is_of_a_page(headers) {
             return Err(Fault::of_a_page());
@@ -134,7 +150,7 @@ impl Gate {
         self.clone().renew(Tokens::renew_if_changed).await;
         let now = self.clock.now();
         if let Some(token) = self.tokens.find(presented(headers), now) {
-            return Ok(Caller::Bearer(Bearer::of(token, between.peer)));
+            return Ok(Some(Caller::Bearer(Bearer::of(token, between.peer))));
         }
         let source = Source::Address(between.peer);
         match self.failures.settle(BorrowedKey { tenant: "", id: b"" }, source, now) {
@@ -184,7 +200,7 @@ impl Gate {
     }
 }
 
-/// Whether a page of a browser asks: one of ours is not there to ask, and no other may.
+/// Whether a page of a browser asks: ours does not ask the API, and no other may.
 fn is_of_a_page(headers: &HeaderMap) -> bool {
     let from_elsewhere = |value: &HeaderValue| value == "cross-site" || value == "same-site";
     headers.contains_key(header::ORIGIN) || headers.get_all("sec-fetch-site").iter().any(from_elsewhere)

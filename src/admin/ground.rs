@@ -2,15 +2,17 @@
 //! are the same over both.
 
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::answer::Fault;
+use super::page::session::Sessions;
 use super::repeat::Repeats;
 use crate::config::problem::ConfigErrors;
 use crate::config::settings::Settings;
@@ -38,6 +40,9 @@ pub struct Ground {
     pub(super) hands: Hands,
     turn: Semaphore,
     pub(super) repeats: Repeats,
+    pub(super) sessions: Sessions,
+    /// The addresses it can be reached at, once it listens.
+    pub(super) addresses: OnceLock<Vec<SocketAddr>>,
     /// The files that the last change wrote, each with its digest.
     pub(super) written: ArcSwap<Vec<(PathBuf, Fingerprint)>>,
 }
@@ -109,6 +114,8 @@ impl Ground {
             hands,
             turn: Semaphore::new(1),
             repeats: Repeats::default(),
+            sessions: Sessions::default(),
+            addresses: OnceLock::new(),
             written: ArcSwap::default(),
         }
     }

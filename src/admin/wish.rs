@@ -284,7 +284,7 @@ fn salt() -> Result<[u8; 16], Fault> {
     Ok(salt)
 }
 
-fn no_random() -> Fault {
+pub(super) fn no_random() -> Fault {
     Fault::failed("the system's random source failed\n  Nothing was changed.".to_owned())
 }
 

@@ -62,7 +62,8 @@ impl App {
     }
 
     async fn serve(self, metrics: Arc<Metrics>, log: Log) -> anyhow::Result<()> {
-        let Launch { settings, remotes, loaded, links, clock, warnings, origin, announce } = self.0;
+        let Launch { settings, remotes, loaded, links, clock, warnings, origin, announce, scratch: _gone_at_the_end } =
+            self.0;
         for warning in &warnings {
             log.warn("configuration", &[("warning", warning)]);
         }
@@ -95,24 +96,10 @@ impl App {
         let certificates: Vec<_> = links.all.into_iter().chain(remotes.renewable()).collect();
         let (planes, threads) = planes::start(&shared, remotes, links.proxy.as_ref(), &log)?;
 
-        let triggers = match &origin {
-            Some(_) => {
-                let reloader = Reloader::new(
-                    Arc::new(settings.clone()),
-                    seen,
-                    snapshot,
-                    metrics.clone(),
-                    clock.clone(),
-                    log.clone(),
-                )
+        let reloader =
+            Reloader::new(Arc::new(settings.clone()), seen, snapshot, metrics.clone(), clock.clone(), log.clone())
                 .before_publish(Box::new(usage.on_publish()));
-                Some(reload::watch::start(reloader, settings.clients.poll_interval, log.clone())?)
-            }
-            None => {
-                metrics.reload.succeeded(clock.now());
-                None
-            }
-        };
+        let triggers = reload::watch::start(reloader, settings.clients.poll_interval, log.clone())?;
         let (stop_accepting, accepting) = watch::channel(false);
         let acceptors: Vec<_> = proxies
             .into_iter()
@@ -133,10 +120,7 @@ impl App {
         let shown =
             Telemetry { shared: shared.clone(), readiness: readiness.clone(), flush: move || flushed.clone().flush() };
         tokio::task::spawn_local(telemetry::serve(door, links.telemetry, Arc::new(shown), telemetry_runs));
-        let admin = match &triggers {
-            Some(triggers) => Some(admin::open(&shared, triggers, links.admin.as_ref(), &planes, &log)?),
-            None => None,
-        };
+        let admin = admin::open(&shared, &triggers, links.admin.as_ref(), &planes, &log)?;
         tokio::task::spawn_local(notices::follow(shared.snapshot.clone(), clock.clone(), log.clone()));
         tokio::task::spawn_local(certificates::follow(
             certificates,
@@ -163,10 +147,10 @@ impl App {
         );
         drop(list);
         if let Some(announce) = announce {
-            announce(&addresses);
+            announce(&Bound { dashboard: admin.login_link(), ..addresses });
         }
 
-        signals.until_stop(triggers.as_ref(), origin.as_ref(), &log).await;
+        signals.until_stop(&triggers, origin.as_ref(), &log).await;
         readiness.draining();
         log.info("draining", &[("in_flight", &metrics.in_flight.get()), ("connections", &metrics.connections.get())]);
         let drained = async {
@@ -233,7 +217,7 @@ fn bind(settings: &Settings) -> anyhow::Result<Listeners> {
     }
     let address = settings.telemetry.listen;
     let telemetry = listener::tcp(address).with_context(|| failed("telemetry.listen", &address))?;
-    let bound = Bound { proxy, telemetry: telemetry.local_addr()? };
+    let bound = Bound { proxy, telemetry: telemetry.local_addr()?, dashboard: None };
     Ok((proxies, tokio::net::TcpListener::from_std(telemetry)?, bound))
 }
 

@@ -34,15 +34,13 @@ impl Signals {
     }
 
     /// Reloads at each SIGHUP until told to stop.
-    pub(super) async fn until_stop(&mut self, triggers: Option<&Triggers>, origin: Option<&Origin>, log: &Log) {
+    pub(super) async fn until_stop(&mut self, triggers: &Triggers, origin: Option<&Origin>, log: &Log) {
         loop {
             tokio::select! {
                 _ = self.terminate.recv() => return,
                 _ = self.interrupt.recv() => return,
                 _ = self.hangup.recv() => {
-                    if let Some(triggers) = triggers {
-                        triggers.pull(Trigger::Signal);
-                    }
+                    triggers.pull(Trigger::Signal);
                     if let Some(origin) = origin {
                         compare(origin, log);
                     }
