@@ -13,7 +13,7 @@ use super::chrome::Chrome;
 use super::client::{Whom, crumbs, fields, find, link};
 use super::csrf::Posted;
 use super::guest::Guest;
-use super::sorry::{Sorry, sentence};
+use super::sorry::{Sorry, first_line};
 use super::{Room, layout};
 use crate::admin::answer::Fault;
 use crate::admin::ground::View;
@@ -58,11 +58,11 @@ fn asked(room: &Room, guest: &Guest, view: &View, key: &ClientKey, refused: Opti
         section.notice {
             h1 { "Generate a new secret for " (key.id.as_str()) "?" }
             @if let Some(fault) = refused {
-                p.alert role="alert" { (sentence(fault.to_string().lines().next().unwrap_or_default())) }
+                p.alert role="alert" { strong { "Refused: " } (first_line(fault)) ". Nothing was changed." }
             }
             @match full {
                 Some(full) => {
-                    p { (sentence(full.to_string().lines().next().unwrap_or_default())) ". Revoke one first." }
+                    p { "At the limit: " (first_line(&full)) ". Revoke one first." }
                     (back(key))
                 }
                 None => {

@@ -12,7 +12,7 @@ use super::chrome::Chrome;
 use super::client::{Whom, crumbs, fields, find, link, record};
 use super::csrf::Posted;
 use super::guest::Guest;
-use super::sorry::{Sorry, sentence};
+use super::sorry::{Sorry, first_line};
 use super::time::{time, time_or};
 use super::{Room, layout};
 use crate::admin::answer::Fault;
@@ -170,13 +170,13 @@ async fn asked(
         section.notice {
             h1 { (title) @if !name.is_empty() { span.sub { " (" (name) ")" } } "?" }
             @if let Some(fault) = fault {
-                p.alert role="alert" { (sentence(fault.to_string().lines().next().unwrap_or_default())) ". Nothing was changed." }
+                p.alert role="alert" { strong { "Refused: " } (first_line(fault)) ". Nothing was changed." }
             }
             p { (verb.means()) }
             @if verb != Verb::Enable { (who(&view, key, secret)) }
             @match (&refused, guarded) {
                 (Some(refused), false) => {
-                    @if fault.is_none() { p { (sentence(refused.to_string().lines().next().unwrap_or_default())) "." } }
+                    @if fault.is_none() { p.alert { (first_line(refused)) "." } }
                     a.button href=(link("/client", key, None)) { "Back" }
                 }
                 _ => (form(guest, verb, key, secret, refused.as_ref(), fault.is_some())),
@@ -234,7 +234,7 @@ fn form(
             (fields(key, Some(secret)))
             input type="hidden" name="csrf" value=(*guest.visit.csrf);
             @if let Some(refused) = refused {
-                @if !told { p.alert { (sentence(refused.to_string().lines().next().unwrap_or_default())) "." } }
+                @if !told { p.alert { strong { "Careful: " } (first_line(refused)) "." } }
                 label.field {
                     span { "To do it all the same, type the client's id: " code { (key.id.as_str()) } }
                     input name="typed" maxlength="512" spellcheck="false" autocapitalize="none";

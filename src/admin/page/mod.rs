@@ -33,14 +33,15 @@ use self::sorry::Sorry;
 use self::upstream::{Counted, Watch};
 use super::answer::Fault;
 use super::ground::{Ground, Hands};
+use crate::domain::clock::Timestamp;
 use crate::log::Log;
 
 /// A form is small.
 const MOST_BODY: usize = 16 << 10;
 /// How often the counters are looked at,
 const LOOK: Duration = Duration::from_secs(60);
-/// ... every fifth time those of the clients too,
-const EVERY: u32 = 5;
+/// ... more seldom those of the clients,
+const LOOK_AT_CLIENTS: Duration = Duration::from_secs(300);
 /// ... so many in one go: others wait for this thread.
 const AT_ONCE: usize = 1024;
 
@@ -74,10 +75,13 @@ impl Page {
 
     /// Reads off the counters what a page shows of the time before it is asked for.
     pub(in crate::admin) async fn follow(&self) {
-        for round in 0u32.. {
+        let mut looked: Option<Timestamp> = None;
+        loop {
+            let now = self.room.ground.clock.now();
             self.room.look_at_upstream();
-            if round % EVERY == 0 {
+            if looked.is_none_or(|at| now.since(at) >= LOOK_AT_CLIENTS) {
                 self.room.look_at_clients().await;
+                looked = Some(now);
             }
             tokio::time::sleep(LOOK).await;
         }
@@ -108,6 +112,9 @@ impl Room {
     }
 
     async fn look_at_clients(&self) {
+        if let Hands::Instance(instance) = &self.ground.hands {
+            (instance.flush)().await;
+        }
         let list = self.ground.snapshot.load_full();
         for some in list.clients.chunks(AT_ONCE) {
             {

@@ -77,8 +77,13 @@ impl IntoResponse for Sorry {
     }
 }
 
+/// What happened, without what a command would do next.
+pub(super) fn first_line(why: &impl std::fmt::Display) -> String {
+    why.to_string().lines().next().unwrap_or_default().trim_end_matches('.').to_owned()
+}
+
 /// With a capital, as a heading begins.
-pub(super) fn sentence(text: &str) -> String {
+fn sentence(text: &str) -> String {
     let mut letters = text.chars();
     letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
