@@ -7,7 +7,7 @@
 //! | floor | rooms |
 //! |---|---|
 //! | 4 | [`app`] (the only wiring), `main` |
-//! | 3 | [`proxy`] (one token request), [`telemetry`] (the door for Prometheus), [`admin`] (the door for commands), [`cli`] (the verbs), [`demo`] |
+//! | 3 | [`proxy`] (one token request), [`telemetry`] (the door for Prometheus), [`admin`] (the doors for commands and for browsers), [`cli`] (the verbs), [`demo`] |
 //! | 2 | [`audit`] who changed what · [`hooks`] who is told of it · [`net`] accept, connections, deadlines · [`tls`] certificates, read again as they change · [`upstream`] pool, exchange · [`reload`] triggers · [`source`] lists in files, read and written · [`usage`] last use over restarts · [`fleet`] and over instances · [`log`] · [`metrics`] · [`work`] slow hashes · [`management`] the API of a provider |
 //! | 1 | [`config`] · [`head`] · [`extract`] · [`hash`] · [`registry`] the list in force · [`verify`] · [`lifecycle`] the rules of the rotation · [`throttle`] · [`admission`] · [`preamble`] the PROXY protocol · [`frames`] of HTTP/2 · [`forwarded`] · [`rewrite`] · [`attempt`] · [`metadata`] of the authorization server · [`provider`] another secret at the far end · [`event`] what is told to others |
 //! | 0 | [`domain`] ids, secrets, sources, OAuth words, clock |

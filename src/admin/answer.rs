@@ -141,6 +141,16 @@ impl Fault {
         }
     }
 
+    /// How HTTP tells it.
+    pub(super) const fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// Whether a rule stands against it, which a person may overrule.
+    pub(super) const fn is_refusal(&self) -> bool {
+        self.exit == REFUSED
+    }
+
     /// As JSON.
     pub fn object(&self) -> FaultObject {
         FaultObject { error: self.code.to_owned(), message: self.message.clone(), exit: self.exit }

@@ -14,6 +14,8 @@ pub enum Caller {
     User(u32),
     /// Who presented a token.
     Bearer(Bearer),
+    /// Who came in by the page.
+    Visitor(Visitor),
 }
 
 /// Who presented a token, and from where.
@@ -32,11 +34,35 @@ impl Bearer {
     }
 }
 
+/// Who asked for a login link: the session that it opens may do no more, and ends with the token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Opener {
+    User(u32),
+    Token(TokenName, Digest),
+}
+
+/// Who came in by the page, and from where.
+#[derive(Clone, Debug)]
+pub struct Visitor {
+    opener: Opener,
+    scopes: Vec<Scope>,
+    session: Digest,
+    from: IpAddr,
+}
+
+impl Visitor {
+    /// In a session of one who has these scopes now.
+    pub(super) const fn of(opener: Opener, scopes: Vec<Scope>, session: Digest, from: IpAddr) -> Self {
+        Self { opener, scopes, session, from }
+    }
+}
+
 /// What tells one caller from another, wherever it calls from. A token that took over the name of another is not it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Identity {
     User(u32),
     Token(TokenName, Digest),
+    Session(Digest),
 }
 
 impl Caller {
@@ -45,6 +71,7 @@ impl Caller {
         match self {
             Self::User(_) => true,
             Self::Bearer(bearer) => scope.is_in(&bearer.scopes),
+            Self::Visitor(visitor) => scope.is_in(&visitor.scopes),
         }
     }
 
@@ -53,6 +80,7 @@ impl Caller {
         match self {
             Self::User(user) => Who::user(*user),
             Self::Bearer(Bearer { name, from, .. }) => Who::token(name.as_str(), *from),
+            Self::Visitor(Visitor { opener, from, .. }) => Who::session(opener, *from),
         }
     }
 
@@ -61,6 +89,16 @@ impl Caller {
         match self {
             Self::User(user) => Identity::User(*user),
             Self::Bearer(bearer) => Identity::Token(bearer.name.clone(), bearer.digest),
+            Self::Visitor(visitor) => Identity::Session(visitor.session),
+        }
+    }
+
+    /// Who may open a session as itself; a session opens no other.
+    pub(super) fn opener(&self) -> Option<Opener> {
+        match self {
+            Self::User(user) => Some(Opener::User(*user)),
+            Self::Bearer(bearer) => Some(Opener::Token(bearer.name.clone(), bearer.digest)),
+            Self::Visitor(_) => None,
         }
     }
 }
@@ -70,7 +108,17 @@ impl fmt::Display for Caller {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::User(user) => write!(f, "unix:{user}"),
-            Self::Bearer(Bearer { name, from, .. }) => write!(f, "token {name} from {from}"),
+            Self::Bearer(Bearer { name, from, .. }) => write!(f, "token:{name} from {from}"),
+            Self::Visitor(Visitor { opener, from, .. }) => write!(f, "session:{opener} from {from}"),
+        }
+    }
+}
+
+impl fmt::Display for Opener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::User(user) => write!(f, "unix:{user}"),
+            Self::Token(name, _) => write!(f, "token:{name}"),
         }
     }
 }

@@ -1,5 +1,6 @@
-//! What a request must bring where it comes over a network: a name that is ours, no sign of a browser, a token. And what
-//! every answer there carries, so that no browser keeps it, runs it or shows it in a frame.
+//! What a request must bring where it comes over a network: a name that is ours, no sign of a browser, a token. For a
+//! browser there is the page, and nothing else. And what every answer carries, so that no browser keeps it or shows it in a
+//! frame.
 
 use std::cell::Cell;
 use std::net::{IpAddr, SocketAddr};
@@ -20,6 +21,7 @@ use super::caller::{Bearer, Caller};
 use super::compatible;
 use super::compatible::login::{self, Login};
 use super::ground::Ground;
+use super::page::{self, Page};
 use super::routes::router;
 use super::tokens::Tokens;
 use crate::config::settings::Throttle as Failures;
@@ -36,7 +38,7 @@ const LOOK: Duration = Duration::from_secs(1);
 /// A disk that hangs does not keep out whom the tokens in force let in.
 const LOOK_PATIENCE: Duration = Duration::from_secs(2);
 
-/// On every answer. There is no page here, so that nothing may be loaded, framed or run.
+/// On every answer that says nothing else of itself. What is no page has nothing to load, frame or run.
 const ALWAYS: [(HeaderName, &str); 6] = [
     (header::CACHE_CONTROL, "no-store"),
     (
@@ -56,12 +58,22 @@ pub(super) struct Between {
     pub(super) peer: IpAddr,
     /// Where it called.
     pub(super) local: SocketAddr,
+    /// Whether the connection has TLS.
+    pub(super) secure: bool,
+}
+
+/// Who asks: the page looks for a session itself, the API for a token.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Guest {
+    Browser,
+    Program,
 }
 
 /// Stands before the routes.
 pub struct Gate {
     ground: Arc<Ground>,
     routes: Router,
+    page: Page,
     tokens: Tokens,
     /// One look at a time.
     look: Arc<Semaphore>,
@@ -78,6 +90,7 @@ impl Gate {
         Arc::new(Self {
             ground: ground.clone(),
             routes: router(ground.clone()).layer(DefaultBodyLimit::max(MOST_BODY)),
+            page: Page::new(ground.clone(), log.clone()),
             tokens,
             look: Arc::new(Semaphore::new(1)),
             allowed_hosts: ground.settings.admin.allowed_hosts.clone(),
@@ -87,12 +100,15 @@ impl Gate {
         })
     }
 
-    /// Reads the tokens again from time to time, while the instance runs.
+    /// Reads the tokens again from time to time, and what the page shows, while the instance runs.
     pub async fn follow(self: Arc<Self>) {
-        loop {
-            tokio::time::sleep(LOOK).await;
-            self.clone().renew(Tokens::renew).await;
-        }
+        let tokens = async {
+            loop {
+                tokio::time::sleep(LOOK).await;
+                self.clone().renew(Tokens::renew).await;
+            }
+        };
+        tokio::join!(tokens, self.page.follow());
     }
 
     /// Answers a request. `busy` while it is one that was let in.
@@ -107,42 +123,46 @@ impl Gate {
         B::Error: Into<axum::BoxError>,
     {
         let path = request.uri().path().to_owned();
-        let admitted = match self.arrive(&request, between).await {
-            Ok(()) if login::is_login(&request) => {
-                return dressed(&path, self.log_in(request.map(Body::new), between).await, self.clock.now());
-            }
-            Ok(()) => self.admit(request.headers(), between),
-            Err(fault) => Err(fault),
-        };
-        let response = match admitted {
+        let response = match self.arrive(&request, between).await {
             Err(fault) => fault.into_response(),
-            // Told by its length, before it comes.
-            Ok(_) if request.body().size_hint().lower() > MOST_BODY as u64 => Fault::too_large().into_response(),
-            Ok(caller) => {
-                let mut request = request.map(Body::new);
-                request.extensions_mut().insert(caller);
-                busy.set(true);
-                // A router is always ready, and never fails.
-                let Ok(response) = self.routes.clone().call(request).await;
-                busy.set(false);
-                response
-            }
+            Ok(Guest::Browser) => self.page.answer(request.map(Body::new), between, &self.tokens, busy).await,
+            Ok(Guest::Program) if login::is_login(&request) => self.log_in(request.map(Body::new), between).await,
+            Ok(Guest::Program) => match self.admit(request.headers(), between) {
+                Err(fault) => fault.into_response(),
+                // Told by its length, before it comes.
+                Ok(_) if request.body().size_hint().lower() > MOST_BODY as u64 => Fault::too_large().into_response(),
+                Ok(caller) => {
+                    let mut request = request.map(Body::new);
+                    request.extensions_mut().insert(caller);
+                    busy.set(true);
+                    // A router is always ready, and never fails.
+                    let Ok(response) = self.routes.clone().call(request).await;
+                    busy.set(false);
+                    response
+                }
+            },
         };
         dressed(&path, response, self.clock.now())
     }
 
-    /// Whether a request may be heard at all.
-    async fn arrive<B>(self: &Arc<Self>, request: &Request<B>, between: Between) -> Result<(), Fault> {
+    /// Whether a request may be heard at all, and by whom.
+    async fn arrive<B>(self: &Arc<Self>, request: &Request<B>, between: Between) -> Result<Guest, Fault> {
         let headers = request.headers();
         if !self.is_ours(request.uri(), headers, between.local) {
             return Err(Fault::misdirected());
         }
-        if is_of_a_page(headers) {
+        // Who shows a token is no browser.
+        let guest = if page::is_at(request.uri().path()) && !headers.contains_key(header::AUTHORIZATION) {
+            Guest::Browser
+        } else {
+            Guest::Program
+        };
+        if guest == Guest::Program && is_of_a_page(headers) {
             return Err(Fault::of_a_page());
         }
         // What was revoked a moment ago is refused now.
         self.clone().renew(Tokens::renew_if_changed).await;
-        Ok(())
+        Ok(guest)
     }
 
     /// Who asks.
@@ -219,12 +239,12 @@ impl Gate {
 fn dressed(path: &str, response: Response, now: Timestamp) -> Response {
     let mut response = compatible::in_own_words(path, response, now);
     for (name, value) in ALWAYS {
-        response.headers_mut().insert(name, HeaderValue::from_static(value));
+        response.headers_mut().entry(name).or_insert(HeaderValue::from_static(value));
     }
     response
 }
 
-/// Whether a page of a browser asks: one of ours is not there to ask, and no other may.
+/// Whether a page of a browser asks: ours does not ask the API, and no other may.
 fn is_of_a_page(headers: &HeaderMap) -> bool {
     let from_elsewhere = |value: &HeaderValue| value == "cross-site" || value == "same-site";
     headers.contains_key(header::ORIGIN) || headers.get_all("sec-fetch-site").iter().any(from_elsewhere)

@@ -2,15 +2,17 @@
 //! are the same over both.
 
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::answer::Fault;
+use super::page::session::Sessions;
 use super::repeat::Repeats;
 use crate::audit::Audit;
 use crate::config::problem::ConfigErrors;
@@ -41,6 +43,9 @@ pub struct Ground {
     pub(super) audit: Audit,
     turn: Semaphore,
     pub(super) repeats: Repeats,
+    pub(super) sessions: Sessions,
+    /// The addresses it can be reached at, once it listens.
+    pub(super) addresses: OnceLock<Vec<SocketAddr>>,
     /// The files that the last change wrote, each with its digest.
     pub(super) written: ArcSwap<Vec<(PathBuf, Fingerprint)>>,
 }
@@ -122,6 +127,8 @@ impl Ground {
             audit,
             turn: Semaphore::new(1),
             repeats: Repeats::default(),
+            sessions: Sessions::default(),
+            addresses: OnceLock::new(),
             written: ArcSwap::default(),
         }
     }

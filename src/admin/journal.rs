@@ -112,6 +112,15 @@ fn word(method: &Method, route: &str, verb: &str) -> &'static str {
         ("POST", "/api/v1/clients/{id}/secrets") => "secret.add",
         ("POST", "/api/v1/clients/{id}/rotate" | "/api/v1/rotate") => "secret.rotate",
         ("POST", "/-/reload") => "reload",
+        ("POST", "/api/v1/login-links") => "session.link",
+        ("POST", "/logout") => "session.close",
+        ("POST", "/client/generate") => "secret.add",
+        ("POST", "/client/{verb}") => match verb {
+            "enable" => "secret.enable",
+            "disable" => "secret.disable",
+            "revoke" => "secret.revoke",
+            _ => "request",
+        },
         ("POST", "/api/v1/clients/{id}/secrets/{secret}/lifecycle/{verb}") => match verb {
             "activate" => "secret.enable",
             "deactivate" => "secret.disable",

@@ -1,5 +1,6 @@
-//! The admin API, by which the commands reach a running instance: its doors, and the routes behind them. The routes stand on
-//! a [`ground::Ground`], which is the instance or, for a command that finds none, its files: one code for both.
+//! The admin API, by which the commands reach a running instance, and the page for people: the doors, and the routes
+//! behind them. The routes stand on a [`ground::Ground`], which is the instance or, for a command that finds none, its
+//! files: one code for both.
 
 pub mod answer;
 mod body;
@@ -12,6 +13,7 @@ pub mod ground;
 pub mod journal;
 mod named;
 pub mod object;
+pub mod page;
 mod repeat;
 pub mod rotate;
 pub mod routes;

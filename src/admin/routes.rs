@@ -16,6 +16,7 @@ use super::change::Wish;
 use super::ground::{Ground, View};
 use super::named::{Ids, Named, NamedSecret, OfTenant};
 use super::object::{ClientObject, SecretObject, StatusObject};
+use super::page::login;
 use super::wish::{ClientWish, Guard, LifecycleWish, Made, client_key, duration};
 use super::words::{Nothing, Words};
 use super::{compatible, journal, rotate, scope, status};
@@ -40,6 +41,7 @@ pub fn router(ground: Arc<Ground>) -> Router {
         .route("/api/v1/clients/{id}/rotate", post(rotate::one))
         .route("/api/v1/rotate", post(rotate::several))
         .route("/-/reload", post(reload))
+        .route("/api/v1/login-links", post(login::link))
         .merge(compatible::routes())
         .fallback(|| async { Fault::not_found("there is no such path in the admin API".to_owned()) })
         .method_not_allowed_fallback(|| async { Fault::of_method() })

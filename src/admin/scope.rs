@@ -19,6 +19,8 @@ fn needed(method: &Method, route: &str) -> Scope {
     const LIFECYCLE: &str = "/api/v1/clients/{id}/secrets/{secret}/lifecycle/{verb}";
     match (method.as_str(), route) {
         ("GET" | "HEAD", "/api/v1/status" | CLIENTS | CLIENT | SECRETS | SECRET) => Scope::ReadClients,
+        // A session may do what its opener may, and looks at least.
+        ("POST", "/api/v1/login-links") => Scope::ReadClients,
         ("POST", CLIENTS) | ("PATCH" | "DELETE", CLIENT) => Scope::UpdateClients,
         ("POST", SECRETS | LIFECYCLE | "/api/v1/clients/{id}/rotate" | "/api/v1/rotate") => Scope::UpdateClientKeys,
         _ => compatible::needed(method, route).unwrap_or(Scope::Admin),
@@ -54,6 +56,8 @@ mod tests {
             ("POST", "/api/v1/clients/{id}/secrets/{secret}/lifecycle/{verb}", Scope::UpdateClientKeys),
             ("POST", "/api/v1/clients/{id}/rotate", Scope::UpdateClientKeys),
             ("POST", "/api/v1/rotate", Scope::UpdateClientKeys),
+            ("POST", "/api/v1/login-links", Scope::ReadClients),
+            ("GET", "/api/v1/login-links", Scope::Admin),
             ("POST", "/-/reload", Scope::Admin),
             ("GET", "/api/v1/config", Scope::Admin),
             ("PUT", "/api/v1/log-level", Scope::Admin),

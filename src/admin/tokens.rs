@@ -10,6 +10,7 @@ use subtle::{Choice, ConditionallySelectable};
 use crate::config::problem::{ConfigErrors, Problems};
 use crate::config::tokens::Token;
 use crate::domain::clock::Timestamp;
+use crate::domain::secret::Digest;
 use crate::hash;
 use crate::log::Log;
 use crate::source::tokens;
@@ -90,6 +91,12 @@ impl Tokens {
         if news {
             self.list.store(std::sync::Arc::new(found));
         }
+    }
+
+    /// The token that a session was opened with, while it is in force.
+    pub(super) fn of_digest(&self, digest: &Digest, now: Timestamp) -> Option<Token> {
+        let alive = |token: &&Token| !token.has_expired(now) && bool::from(token.digest.matches(digest));
+        self.list.load().iter().find(alive).cloned()
     }
 
     /// The token that was presented. The same work whether it is known or not: one digest, compared with all of them.

@@ -20,6 +20,7 @@ use crate::tls::server::ServerSide;
 
 /// The open doors. Closed, and the socket's name removed, when dropped.
 pub(super) struct Admin {
+    ground: Arc<Ground>,
     stop: watch::Sender<bool>,
     _name: Option<Name>,
 }
@@ -50,6 +51,7 @@ pub(super) fn open(
         let tokens = Tokens::read(&shared.settings.admin.tokens)?;
         let gate = Gate::new(&ground, tokens, log.clone());
         tokio::task::spawn_local(gate.clone().follow());
+        let mut open = Vec::new();
         for address in addresses {
             let failed = || format!("cannot listen on {address} (admin.listen): is another instance running?");
             let listener = listener::tcp(*address).with_context(failed)?;
@@ -57,10 +59,12 @@ pub(super) fn open(
             let listener = tokio::net::TcpListener::from_std(listener)?;
             tokio::task::spawn_local(tcp::serve(listener, tls.cloned(), gate.clone(), stopped.clone()));
             log.info("listening", &[("listener", &"admin"), ("address", &found)]);
+            open.push(found);
         }
+        ground.listens(open);
     }
-    tokio::task::spawn_local(door::sweep(ground));
-    Ok(Admin { stop, _name: name })
+    tokio::task::spawn_local(door::sweep(ground.clone()));
+    Ok(Admin { ground, stop, _name: name })
 }
 
 fn open_socket(
@@ -85,6 +89,13 @@ fn open_socket(
     tokio::task::spawn_local(unix::serve(listener, ground.clone(), stopped.clone()));
     log.info("listening", &[("listener", &"admin"), ("address", &format_args!("unix:{}", socket.display()))]);
     Ok(Some(name))
+}
+
+impl Admin {
+    /// A link to the page that works once, for who started the instance.
+    pub(super) fn login_link(&self) -> Option<String> {
+        self.ground.login_link()
+    }
 }
 
 impl Drop for Admin {

@@ -83,7 +83,8 @@ impl App {
     }
 
     async fn serve(self, metrics: Arc<Metrics>, log: Log, watchers: Watchers) -> anyhow::Result<()> {
-        let Launch { settings, remotes, loaded, links, clock, warnings, origin, announce } = self.0;
+        let Launch { settings, remotes, loaded, links, clock, warnings, origin, announce, scratch: _gone_at_the_end } =
+            self.0;
         for warning in &warnings {
             log.warn("configuration", &[("warning", warning)]);
         }
@@ -116,25 +117,11 @@ impl App {
         let certificates: Vec<_> = links.all.into_iter().chain(remotes.renewable()).collect();
         let (planes, threads) = planes::start(&shared, remotes, links.proxy.as_ref(), &watchers.hooks, &log)?;
 
-        let triggers = match &origin {
-            Some(_) => {
-                let reloader = Reloader::new(
-                    Arc::new(settings.clone()),
-                    seen,
-                    snapshot,
-                    metrics.clone(),
-                    clock.clone(),
-                    log.clone(),
-                )
+        let reloader =
+            Reloader::new(Arc::new(settings.clone()), seen, snapshot, metrics.clone(), clock.clone(), log.clone())
                 .before_publish(Box::new(usage.on_publish()))
                 .telling(Box::new(watchers.clone()));
-                Some(reload::watch::start(reloader, settings.clients.poll_interval, log.clone())?)
-            }
-            None => {
-                metrics.reload.succeeded(clock.now());
-                None
-            }
-        };
+        let triggers = reload::watch::start(reloader, settings.clients.poll_interval, log.clone())?;
         let (stop_accepting, accepting) = watch::channel(false);
         let acceptors: Vec<_> = proxies
             .into_iter()
@@ -155,12 +142,7 @@ impl App {
         let shown =
             Telemetry { shared: shared.clone(), readiness: readiness.clone(), flush: move || flushed.clone().flush() };
         tokio::task::spawn_local(telemetry::serve(door, links.telemetry, Arc::new(shown), telemetry_runs));
-        let admin = match &triggers {
-            Some(triggers) => {
-                Some(admin::open(&shared, triggers, links.admin.as_ref(), &planes, &watchers.audit, &log)?)
-            }
-            None => None,
-        };
+        let admin = admin::open(&shared, &triggers, links.admin.as_ref(), &planes, &watchers.audit, &log)?;
         tokio::task::spawn_local(notices::follow(shared.clone(), watchers.hooks.clone(), log.clone()));
         tokio::task::spawn_local(certificates::follow(
             certificates,
@@ -190,10 +172,10 @@ impl App {
         watchers.audit.write(&started);
         drop(list);
         if let Some(announce) = announce {
-            announce(&addresses);
+            announce(&Bound { dashboard: admin.login_link(), ..addresses });
         }
 
-        signals.until_stop(triggers.as_ref(), origin.as_ref(), &watchers.audit, &log).await;
+        signals.until_stop(&triggers, origin.as_ref(), &watchers.audit, &log).await;
         readiness.draining();
         log.info("draining", &[("in_flight", &metrics.in_flight.get()), ("connections", &metrics.connections.get())]);
         let drained = async {
@@ -265,7 +247,7 @@ fn bind(settings: &Settings) -> anyhow::Result<Listeners> {
     }
     let address = settings.telemetry.listen;
     let telemetry = listener::tcp(address).with_context(|| failed("telemetry.listen", &address))?;
-    let bound = Bound { proxy, telemetry: telemetry.local_addr()? };
+    let bound = Bound { proxy, telemetry: telemetry.local_addr()?, dashboard: None };
     Ok((proxies, tokio::net::TcpListener::from_std(telemetry)?, bound))
 }
 

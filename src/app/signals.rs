@@ -37,7 +37,7 @@ impl Signals {
     /// Reloads at each SIGHUP until told to stop, and opens the audit log anew.
     pub(super) async fn until_stop(
         &mut self,
-        triggers: Option<&Triggers>,
+        triggers: &Triggers,
         origin: Option<&Origin>,
         audit: &Audit,
         log: &Log,
@@ -48,9 +48,7 @@ impl Signals {
                 _ = self.interrupt.recv() => return,
                 _ = self.hangup.recv() => {
                     audit.reopen();
-                    if let Some(triggers) = triggers {
-                        triggers.pull(Trigger::Signal);
-                    }
+                    triggers.pull(Trigger::Signal);
                     if let Some(origin) = origin {
                         compare(origin, log);
                     }

@@ -4,11 +4,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::{Bound, Launch, Next, setup};
-use crate::demo::{self, DemoClient, server};
+use crate::demo::{self, DemoClient, Scratch, server};
 use crate::domain::clock::Clock;
 use crate::hash;
-use crate::reload::Loaded;
-use crate::source::file::Seen;
+use crate::reload;
 use crate::tls::links::Links;
 
 /// Starts the built-in server and the proxy in front of it.
@@ -16,7 +15,9 @@ pub fn run() -> anyhow::Result<Next> {
     let clients = demo::clients()?;
     let known = clients.iter().map(|client| (client.id.to_string(), hash::of(&client.upstream))).collect();
     let server = server::start(known)?;
-    let settings = match demo::settings(server, &setup::environment()) {
+    let clock = Arc::new(Clock::start());
+    let scratch = Scratch::with(&clients, &clock)?;
+    let settings = match demo::settings(server, &scratch, &setup::environment()) {
         Ok(settings) => settings,
         Err(errors) => return Ok(Next::Exit(setup::refuse(&errors))),
     };
@@ -24,13 +25,15 @@ pub fn run() -> anyhow::Result<Next> {
         Ok(remotes) => remotes,
         Err(errors) => return Ok(Next::Exit(setup::refuse(&errors))),
     };
-    let clock = Arc::new(Clock::start());
-    let snapshot = demo::snapshot(&clients, &clock)?;
-    let loaded = Loaded { snapshot, warnings: Vec::new(), seen: Seen::default() };
+    let loaded = match reload::load(&settings, &clock) {
+        Ok(loaded) => loaded,
+        Err(errors) => return Ok(Next::Exit(setup::refuse(&errors))),
+    };
+    let socket = settings.admin.socket.is_some().then(|| scratch.socket());
     let path = settings.endpoints.first().map_or("/oauth/token", |endpoint| endpoint.path.as_str()).to_owned();
     let announce = Box::new(move |bound: &Bound| {
         // What cannot be shown is in the metrics all the same.
-        let _closed = super::say(&banner(bound, &path, &clients));
+        let _closed = super::say(&banner(bound, &path, &clients, socket.as_deref()));
     });
     Ok(Next::Serve(Box::new(Launch {
         remotes,
@@ -41,24 +44,28 @@ pub fn run() -> anyhow::Result<Next> {
         warnings: Vec::new(),
         origin: None,
         announce: Some(announce),
+        scratch: Some(scratch),
     })))
 }
 
 /// What is running, and what to type. The secrets are made for this run and shown here alone.
-fn banner(bound: &Bound, path: &str, clients: &[DemoClient]) -> String {
+fn banner(bound: &Bound, path: &str, clients: &[DemoClient], socket: Option<&Path>) -> String {
     use std::fmt::Write;
     let mut text = format!("relatch {}  demo: nothing is saved, Ctrl-C ends it\n", env!("CARGO_PKG_VERSION"));
     let proxy = bound.proxy.first().map_or_else(String::new, |address| format!("http://{address}{path}"));
     let _infallible =
-        writeln!(text, "  proxy    {proxy}  ->  built-in demo token server, which knows one secret per client");
-    let _infallible = writeln!(text, "  metrics  http://{}/metrics", bound.telemetry);
+        writeln!(text, "  proxy      {proxy}  ->  built-in demo token server, which knows one secret per client");
+    if let Some(link) = &bound.dashboard {
+        let _infallible = writeln!(text, "  dashboard  {link}   (works once, for 5 minutes)");
+    }
+    let _infallible = writeln!(text, "  metrics    http://{}/metrics", bound.telemetry);
     let plain = |client: &DemoClient, at: usize| {
         client.secrets.get(at).map(|(_, secret)| secret.expose().escape_ascii().to_string()).unwrap_or_default()
     };
     for client in clients {
         for (at, (name, _)) in client.secrets.iter().enumerate() {
             let _infallible =
-                writeln!(text, "  client   {:<10}  secret {name:<4}  {}", client.id.as_str(), plain(client, at));
+                writeln!(text, "  client     {:<10}  secret {name:<4}  {}", client.id.as_str(), plain(client, at));
         }
     }
     if let Some(client) = clients.first() {
@@ -73,6 +80,11 @@ fn banner(bound: &Bound, path: &str, clients: &[DemoClient]) -> String {
             );
         }
         let _infallible = writeln!(text, "  curl -s http://{}/metrics | grep last_used", bound.telemetry);
+    }
+    if let Some(socket) = socket {
+        let socket = socket.display();
+        let _infallible =
+            writeln!(text, "Another link to the dashboard:\n  relatch token login --server unix:{socket}");
     }
     text
 }

@@ -40,6 +40,7 @@ use crate::admin::answer::{FAILED, USAGE};
 use crate::config::problem::Problem;
 use crate::config::settings::Settings;
 use crate::config::settings::proxy::Listen;
+use crate::demo::Scratch;
 use crate::domain::clock::Clock;
 use crate::domain::mint;
 use crate::reload::Loaded;
@@ -100,7 +101,7 @@ enum Output {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Everything with nothing else: a built-in token server and two demo clients, in memory
+    /// Everything with nothing else: a built-in token server, two demo clients, and the page
     Demo,
     /// Run the sidecar
     ///
@@ -123,7 +124,7 @@ enum Command {
     /// The secret that a token server elsewhere knows us by: rotate it there, retire the old one
     #[command(subcommand)]
     Upstream(upstream::Command),
-    /// Tokens for the admin API by TCP: add, list, revoke
+    /// Tokens for the admin API by TCP: add, list, revoke; and a link to log in to the page
     #[command(subcommand)]
     Token(token::Command),
     /// Turn another system's client list into entries for clients.toml
@@ -162,10 +163,12 @@ pub struct Launch {
     pub clock: Arc<Clock>,
     /// What the operator should know about the settings.
     pub warnings: Vec<Problem>,
-    /// Where the settings came from; nothing for the demo, whose list is fixed too.
+    /// Where the settings came from; nothing for the demo, which keeps nothing.
     pub origin: Option<Origin>,
     /// Told where we listen, once we do.
     pub announce: Option<Announce>,
+    /// What goes with the instance: the files of the demo.
+    pub scratch: Option<Scratch>,
 }
 
 /// Is told where we listen.
@@ -185,6 +188,8 @@ pub struct Bound {
     pub proxy: Vec<Listen>,
     /// The telemetry listener.
     pub telemetry: SocketAddr,
+    /// A link to the page that works once, where there is a page.
+    pub dashboard: Option<String>,
 }
 
 /// Runs the command that the arguments name.

@@ -36,5 +36,15 @@ pub fn run(path: &Path, arguments: &Arguments) -> anyhow::Result<Next> {
         }
     };
     let origin = Some(Origin { path: path.to_owned(), keys: Settings::keys(&text).unwrap_or_default() });
-    Ok(Next::Serve(Box::new(Launch { settings, remotes, loaded, links, clock, warnings, origin, announce: None })))
+    Ok(Next::Serve(Box::new(Launch {
+        settings,
+        remotes,
+        loaded,
+        links,
+        clock,
+        warnings,
+        origin,
+        announce: None,
+        scratch: None,
+    })))
 }

@@ -69,7 +69,8 @@ fn look_at_tokens(path: &Path, problems: &mut Problems) {
     let (tokens, found) = tokens::read(path);
     if tokens.is_none_or(|tokens| tokens.is_empty()) && found.errors.is_empty() {
         let next = "`relatch token add NAME --scope SCOPE` makes one";
-        let why = format!("holds no token, so that nobody is let in at the addresses of [admin] listen: {next}");
+        let why =
+            format!("holds no token, so that only browsers are let in at the addresses of [admin] listen: {next}");
         problems.warning(Place::whole(path.display().to_string()), "", why);
     }
     problems.absorb(found);

@@ -6,12 +6,14 @@ use std::process::ExitCode;
 
 use clap::Subcommand;
 use clap::builder::PossibleValuesParser;
+use http::Method;
 use zeroize::Zeroizing;
 
-use super::door::read_settings;
+use super::door::{self, Door, NOTHING, read_settings};
 use super::show::Times;
 use super::{Failure, Globals, Output, say, shown_once, table, talk};
 use crate::admin::answer::{FAILED, NOT_FOUND, REFUSED, USAGE};
+use crate::admin::page::login::LinkObject;
 use crate::audit::Audit;
 use crate::config::edit::tokens::{self as edit, NewToken, NotHere};
 use crate::config::problem::Problems;
@@ -51,6 +53,8 @@ pub(super) enum Command {
         #[arg(value_parser = name)]
         name: TokenName,
     },
+    /// Print a link that logs a browser in to the page, once, within five minutes
+    Login,
 }
 
 fn name(text: &str) -> Result<TokenName, &'static str> {
@@ -59,6 +63,10 @@ fn name(text: &str) -> Result<TokenName, &'static str> {
 
 /// Runs the command.
 pub(super) fn run(globals: &Globals, command: Command) -> anyhow::Result<ExitCode> {
+    if matches!(command, Command::Login) {
+        login(globals)?;
+        return Ok(ExitCode::SUCCESS);
+    }
     if globals.server.is_some() {
         let why = "tokens stand in a file beside the instance, and are not changed over the network";
         return Err(Failure::new(USAGE, format!("--server: {why}\n  Nothing was changed. Run it there.")).into());
@@ -83,6 +91,7 @@ pub(super) fn run(globals: &Globals, command: Command) -> anyhow::Result<ExitCod
         }
         Command::List => list(globals, &file)?,
         Command::Revoke { name } => note(&audit, "token.revoke", &name, &[], revoke(globals, &file, &name))?,
+        Command::Login => {}
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -109,6 +118,29 @@ fn note(
     entry.more.scopes = scopes.to_vec();
     audit.write(&entry);
     done
+}
+
+/// Asks the instance that runs; its files know of no sessions.
+fn login(globals: &Globals) -> anyhow::Result<()> {
+    let door = Door::open(globals)?;
+    if !door.is_instance() {
+        let why = "no instance answers, and the page is a part of a running one\n  Start it: `relatch run`.";
+        return Err(Failure::new(FAILED, why).into());
+    }
+    let link: LinkObject = door.ask(Method::POST, &door::path(&["login-links"]), NOTHING)?;
+    // Who reached it by a name knows a better one than the instance does.
+    let url = match globals.server.as_deref().filter(|_| door.is_remote()) {
+        Some(server) => format!("{}{}", server.trim_end_matches('/'), link.path),
+        None => link.url,
+    };
+    if globals.output == Output::Json {
+        return Ok(say(&format!("{}\n", serde_json::json!({ "url": url, "expires_at": link.expires_at })))?);
+    }
+    say(&format!("{url}\n"))?;
+    if !globals.quiet {
+        talk("Open it in a browser within five minutes. It works once.\n");
+    }
+    Ok(())
 }
 
 fn add(

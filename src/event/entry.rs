@@ -1,5 +1,6 @@
 //! One line of the audit log.
 
+use std::fmt;
 use std::net::IpAddr;
 
 use serde::Serialize;
@@ -26,6 +27,11 @@ impl Who {
     /// Who presented a token.
     pub fn token(name: &str, from: IpAddr) -> Self {
         Self { name: format!("token:{name}"), address: Some(from) }
+    }
+
+    /// Who came in by the page, with a link that this one asked for.
+    pub fn session(opener: impl fmt::Display, from: IpAddr) -> Self {
+        Self { name: format!("session:{opener}"), address: Some(from) }
     }
 
     /// Nobody in person: the instance by itself, since a file changed or time went by.

@@ -116,7 +116,7 @@ impl Holder {
     }
 
     /// There is room for one more active secret. At the limit nothing is dropped silently: a person decides.
-    fn room(&self) -> Result<(), Refused> {
+    pub fn room(&self) -> Result<(), Refused> {
         if self.active() < self.max_active {
             return Ok(());
         }

@@ -9,8 +9,8 @@ pub mod entry;
 pub mod requests;
 pub mod secrets;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use prometheus::core::Collector;
 use prometheus::{
@@ -93,6 +93,8 @@ pub struct ReloadMetrics {
     pub last_successful: IntGauge,
     /// When one last did.
     pub last_success: Gauge,
+    /// Why the last attempt did not.
+    why: Mutex<Option<String>>,
 }
 
 impl ReloadMetrics {
@@ -100,6 +102,22 @@ impl ReloadMetrics {
     pub fn succeeded(&self, now: Timestamp) {
         self.last_successful.set(1);
         self.last_success.set(now.seconds());
+        self.say(None);
+    }
+
+    /// The list in force is not the one that stands in the files.
+    pub fn failed(&self, why: String) {
+        self.last_successful.set(0);
+        self.say(Some(why));
+    }
+
+    /// Why the last attempt did not go well; nothing where it did.
+    pub fn why(&self) -> Option<String> {
+        self.why.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn say(&self, why: Option<String>) {
+        *self.why.lock().unwrap_or_else(PoisonError::into_inner) = why;
     }
 }
 
@@ -197,6 +215,7 @@ impl Metrics {
                         "Timestamp of the last successful configuration reload.",
                     )?,
                 )?,
+                why: Mutex::default(),
             },
             throttle_entries: gauge(
                 "relatch_throttle_entries",

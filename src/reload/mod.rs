@@ -217,7 +217,7 @@ impl Reloader {
             Outcome::StillRefused => {}
             Outcome::Refused(errors) => {
                 reload.failure.inc();
-                reload.last_successful.set(0);
+                reload.failed(errors.to_string());
                 let generation = self.current.load().generation;
                 for error in &errors.0 {
                     let fields: [(&str, &dyn std::fmt::Display); 3] =
@@ -227,7 +227,7 @@ impl Reloader {
             }
             Outcome::Held(why) => {
                 reload.held.inc();
-                reload.last_successful.set(0);
+                reload.failed(why.clone());
                 let next = "`relatch reload --allow-shrink` applies it; its revocations are in force";
                 self.log.error(
                     "client list held, the one in force stays",

@@ -36,6 +36,7 @@ mod kill;
 mod metadata;
 mod mutants;
 mod once;
+mod page;
 mod peers;
 mod pieces;
 mod provider;

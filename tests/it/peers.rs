@@ -6,6 +6,7 @@
 //!
 //! They need what `tests/peers/install.sh` installs, so all of them are ignored unless asked for.
 
+mod browser;
 mod caller;
 mod console;
 mod crate_oauth2;
@@ -16,6 +17,7 @@ mod line;
 mod listener;
 mod metadata;
 mod nginx;
+mod page;
 mod parsers;
 mod passing;
 mod process;

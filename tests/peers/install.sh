@@ -78,6 +78,7 @@ wrk wrk
 valgrind valgrind
 gcc gcc
 make make
+chromium chromium
 faketime faketime
 strace strace
 LIST

@@ -17,10 +17,11 @@ const BACK_OFF: Duration = Duration::from_millis(50);
 /// How often what waits in memory only is looked through.
 const SWEEP: Duration = Duration::from_secs(10);
 
-/// Forgets the plaintexts that were kept for those who ask again, while the instance runs.
+/// Forgets what was kept for a while: plaintexts for those who ask again, links and sessions.
 pub async fn sweep(ground: Arc<Ground>) {
     loop {
         tokio::time::sleep(SWEEP).await;
         ground.repeats.sweep(ground.clock.now());
+        ground.sessions.sweep(ground.clock.now());
     }
 }

@@ -68,7 +68,7 @@ async fn converse(
 ) {
     let Ok(local) = stream.local_addr() else { return };
     let _cosmetic = stream.set_nodelay(true);
-    let between = Between { peer: peer.ip().to_canonical(), local };
+    let between = Between { peer: peer.ip().to_canonical(), local, secure: tls.is_some() };
     let secured = tokio::time::timeout(PATIENCE, Stream::secured(Socket::Tcp(stream), tls.as_deref()));
     let Ok(Ok(stream)) = secured.await else { return };
     let service = service_fn(move |request| {

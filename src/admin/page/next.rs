@@ -1,0 +1,125 @@
+//! Where a rotation stands, in a word, and the one step that comes next, in a sentence.
+
+use maud::{Markup, html};
+
+use crate::domain::clock::Timestamp;
+use crate::domain::spoken::ago;
+use crate::lifecycle::progress::Progress;
+use crate::lifecycle::{Held, Holder, QUIET_FOR, Usage};
+use crate::registry::Client;
+
+/// What to do next.
+pub(super) struct Step {
+    /// In a few words.
+    pub(super) what: String,
+    /// Why, and what to look at.
+    pub(super) why: String,
+    /// The button that does it.
+    pub(super) does: Option<Does>,
+}
+
+/// What a button does.
+pub(super) enum Does {
+    Generate,
+    Revoke(crate::domain::ids::SecretId),
+}
+
+/// The word, with its colour.
+pub(super) fn badge(client: &Client, holder: &Holder, now: Timestamp) -> Markup {
+    let progress = Progress::of(holder, now);
+    let (class, word) = match progress {
+        Progress::LockedOut if !client.enabled => ("off", "switched off"),
+        Progress::Steady => ("calm", progress.as_str()),
+        Progress::Rotating => ("busy", progress.as_str()),
+        Progress::Ready => ("done", progress.as_str()),
+        Progress::Stalled | Progress::Expiring => ("warn", progress.as_str()),
+        Progress::LockedOut => ("bad", progress.as_str()),
+    };
+    html! { span class=(format!("badge {class}")) { (word) } }
+}
+
+/// Whether a person should look at it.
+pub(super) fn wants_attention(holder: &Holder, now: Timestamp) -> bool {
+    match Progress::of(holder, now) {
+        Progress::Steady | Progress::Rotating => false,
+        Progress::LockedOut => holder.enabled,
+        Progress::Ready | Progress::Stalled | Progress::Expiring => true,
+    }
+}
+
+/// The next step of a client.
+pub(super) fn step(holder: &Holder, now: Timestamp) -> Step {
+    let usable: Vec<&Held> = holder.usable().collect();
+    let newest = usable.iter().max_by_key(|secret| secret.created);
+    let old = || usable.iter().filter(|secret| newest.is_none_or(|newest| newest.id != secret.id));
+    let step = |what: String, why: String, does: Option<Does>| Step { what, why, does };
+    match (Progress::of(holder, now), newest) {
+        (Progress::LockedOut, _) | (_, None) if !holder.enabled => step(
+            "Nothing to do here".to_owned(),
+            "The client is switched off: none of its secrets is accepted.".to_owned(),
+            None,
+        ),
+        (Progress::LockedOut, _) | (_, None) => step(
+            "Generate a new secret".to_owned(),
+            "No secret of this client is accepted: it cannot get a token.".to_owned(),
+            Some(Does::Generate),
+        ),
+        (Progress::Steady, _) => step(
+            "Nothing to do".to_owned(),
+            "To rotate, generate a new secret. The one in use goes on working until you revoke it.".to_owned(),
+            None,
+        ),
+        (Progress::Expiring, Some(newest)) => step(
+            "Generate a new secret".to_owned(),
+            match newest.expires {
+                Some(end) => format!("The only one ends {}, and no other stands behind it.", ago(end, now)),
+                None => "The only one ends soon, and no other stands behind it.".to_owned(),
+            },
+            Some(Does::Generate),
+        ),
+        (Progress::Stalled, Some(newest)) => step(
+            format!("Deploy {}, or revoke it", newest.id),
+            "It was made a while ago, and nobody has used it yet.".to_owned(),
+            None,
+        ),
+        (Progress::Ready, Some(_)) => {
+            let quiet = old().min_by_key(|secret| secret.usage.quiet_since());
+            let since = quiet.and_then(|secret| secret.usage.quiet_since());
+            step(
+                quiet.map_or_else(|| "Revoke the old secret".to_owned(), |secret| format!("Revoke {}", secret.id)),
+                since.map_or_else(String::new, |at| format!("Nobody has used it since {}.", ago(at, now))),
+                quiet.map(|secret| Does::Revoke(secret.id.clone())),
+            )
+        }
+        (Progress::Rotating, Some(newest)) if is_unused(newest) => step(
+            format!("Deploy {}", newest.id),
+            "Nobody has used it yet. Give it to everybody who still uses the old one; both work meanwhile.".to_owned(),
+            None,
+        ),
+        (Progress::Rotating, Some(_)) => wait(old().copied(), now),
+    }
+}
+
+/// The new one is in use: the old one is to become quiet.
+fn wait<'h>(old: impl Iterator<Item = &'h Held>, now: Timestamp) -> Step {
+    let busiest = old.max_by_key(|secret| secret.usage.quiet_since());
+    let (what, why) = match busiest.map(|secret| (secret, &secret.usage)) {
+        Some((secret, Usage::Seen { last_used: Some(at), .. })) if now.since(*at) < QUIET_FOR => (
+            format!("Wait until {} is quiet", secret.id),
+            format!("It was used {}. Below stands by whom: they still need the new one.", ago(*at, now)),
+        ),
+        Some((secret, Usage::Seen { tracking_since, .. })) => (
+            format!("Wait until {} has been watched for a day", secret.id),
+            format!("Watched since {}: \"not seen\" is not \"not used\" yet.", ago(*tracking_since, now)),
+        ),
+        Some((secret, Usage::Unknown(why))) => {
+            (format!("Find out who uses {}", secret.id), format!("That is not known here: {why}."))
+        }
+        None => ("Wait".to_owned(), String::new()),
+    };
+    Step { what, why, does: None }
+}
+
+fn is_unused(secret: &Held) -> bool {
+    matches!(secret.usage, Usage::Seen { last_used: None, .. })
+}
