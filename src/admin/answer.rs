@@ -75,8 +75,8 @@ impl Fault {
 
     /// What was to be changed is not as the caller saw it any more.
     pub(super) fn stale() -> Self {
-        let message = "it was changed since: its ETag is not the one of If-Match any more\n  Nothing was changed. Read it \
-                       again, decide anew, and send the new ETag.";
+        let message = "it is not as If-Match says: it was changed since, or that is not its ETag with the quotes\n  Nothing \
+                       was changed. Read it again, decide anew, and send the ETag of that answer.";
         Self::new(StatusCode::PRECONDITION_FAILED, "stale", message, REFUSED)
     }
 

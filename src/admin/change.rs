@@ -104,6 +104,7 @@ fn fault(failure: &WriteFailure<NotTaken>) -> Fault {
     match failure {
         WriteFailure::Change(NotTaken(why)) => Fault::refused("list_would_be_refused", why.clone()),
         WriteFailure::Conflict(_) => Fault::conflict("conflict", failure.to_string()),
+        WriteFailure::ReadOnly(..) => Fault::conflict("read_only", failure.to_string()),
         other => Fault::failed(other.to_string()),
     }
 }

@@ -27,6 +27,7 @@ use crate::lifecycle::{Action, ClientChange};
 #[utoipa::path(
     get,
     path = "/api/v1/clients/{id}",
+    operation_id = "showClient",
     tag = "clients",
     params(("id" = String, Path, description = "The client's id."), OfTenant),
     responses((status = 200, description = "The client with its secrets.", body = ClientObject))
@@ -42,6 +43,7 @@ pub(super) async fn show(State(ground): State<Arc<Ground>>, Named(id): Named) ->
 #[utoipa::path(
     post,
     path = "/api/v1/clients",
+    operation_id = "addClient",
     tag = "clients",
     request_body = ClientWish,
     responses((status = 201, description = "The client as it is now in force.", body = ClientObject))
@@ -101,6 +103,7 @@ pub(super) struct ClientPatch {
 #[utoipa::path(
     patch,
     path = "/api/v1/clients/{id}",
+    operation_id = "changeClient",
     tag = "clients",
     params(("id" = String, Path, description = "The client's id."), OfTenant),
     request_body = ClientPatch,
@@ -146,6 +149,7 @@ pub(super) struct Removal {
 #[utoipa::path(
     delete,
     path = "/api/v1/clients/{id}",
+    operation_id = "removeClient",
     tag = "clients",
     params(("id" = String, Path, description = "The client's id."), Removal),
     responses((status = 204, description = "It is gone."))

@@ -64,6 +64,11 @@ fn describe() -> Value {
             complete(&path, &method.to_ascii_uppercase(), operation);
         }
     }
+    let components = document["components"]["schemas"].take();
+    for (_, item) in members(&mut document, "paths") {
+        item.as_object_mut().into_iter().flatten().for_each(|(_, operation)| may_be_left_out(operation, &components));
+    }
+    put(&mut document["components"], "schemas", components);
     let responses: Map<String, Value> =
         ERRORS.iter().map(|(status, why, _)| ((*status).to_owned(), error(why))).collect();
     let components = &mut document["components"];
@@ -117,13 +122,26 @@ fn complete(path: &str, method: &str, operation: &mut Value) {
     }
 }
 
+/// A body of which every key may be left out may be left out itself.
+fn may_be_left_out(operation: &mut Value, components: &Value) {
+    let body = &mut operation["requestBody"];
+    let schema = body["content"]["application/json"]["schema"]["$ref"].as_str();
+    let name = schema.and_then(|schema| schema.rsplit('/').next()).unwrap_or_default();
+    let needed = !components[name]["required"].is_null();
+    if body.is_object() {
+        put(body, "required", needed.into());
+    } else if let Some(operation) = operation.as_object_mut() {
+        operation.remove("requestBody");
+    }
+}
+
 fn error(why: &str) -> Value {
     let schema = json!({"$ref": "#/components/schemas/FaultObject"});
     json!({"description": why, "content": {"application/json": {"schema": schema}}})
 }
 
 fn condition(operation: &mut Value, name: &str, why: &str) {
-    let schema = json!({"type": "string", "pattern": r#"^(\*|"[!#-~]*"(, "[!#-~]*")*)$"#});
+    let schema = json!({"type": "string"});
     let parameter = json!({"name": name, "in": "header", "required": false, "description": why, "schema": schema});
     if operation["parameters"].is_null() {
         put(operation, "parameters", json!([]));

@@ -50,6 +50,7 @@ pub(super) struct ReloadObject {
 #[utoipa::path(
     post,
     path = "/-/reload",
+    operation_id = "reload",
     tag = "instance",
     request_body = ReloadWish,
     responses((status = 200, description = "The list in force.", body = ReloadObject))
@@ -93,6 +94,7 @@ pub(super) async fn reload(
 #[utoipa::path(
     get,
     path = "/api/v1/status",
+    operation_id = "showStatus",
     tag = "instance",
     responses((status = 200, description = "The status.", body = StatusObject))
 )]
@@ -110,6 +112,7 @@ pub(super) async fn show_status(
 #[utoipa::path(
     get,
     path = "/api/v1/config",
+    operation_id = "showConfig",
     tag = "instance",
     responses((status = 200, description = "The settings.", body = serde_json::Value))
 )]
@@ -154,6 +157,7 @@ pub(super) struct LogLevelInForce {
 #[utoipa::path(
     get,
     path = "/api/v1/log-level",
+    operation_id = "showLogLevel",
     tag = "instance",
     responses((status = 200, description = "The level in force.", body = LogLevelInForce))
 )]
@@ -170,6 +174,7 @@ pub(super) async fn show_log_level(
 #[utoipa::path(
     put,
     path = "/api/v1/log-level",
+    operation_id = "changeLogLevel",
     tag = "instance",
     request_body = LogLevelObject,
     responses((status = 200, description = "The level in force.", body = LogLevelInForce))
@@ -196,6 +201,7 @@ pub(super) async fn set_log_level(
 #[utoipa::path(
     get,
     path = "/api/v1/tokens",
+    operation_id = "listTokens",
     tag = "instance",
     responses((status = 200, description = "The tokens.", body = Vec<TokenObject>))
 )]
@@ -213,6 +219,7 @@ pub(super) async fn list_tokens(
 #[utoipa::path(
     get,
     path = "/openapi.json",
+    operation_id = "describe",
     tag = "instance",
     responses((status = 200, description = "OpenAPI 3.1.", body = serde_json::Value))
 )]

@@ -48,6 +48,7 @@ pub(super) struct Page {
 #[utoipa::path(
     get,
     path = "/api/v1/clients",
+    operation_id = "listClients",
     tag = "clients",
     params(Page),
     responses((status = 200, description = "A page of the list.", body = Vec<ClientObject>,
@@ -84,11 +85,7 @@ impl Page {
             return Err(Fault::invalid(format!("limit: expected 1 to {MOST}; Link in the answer names the next page")));
         }
         let (of, behind) = (tenant("tenant", self.tenant)?, tenant("after_tenant", self.after_tenant)?);
-        if of.is_some() && behind.is_some() && of != behind {
-            let why = "tenant and after_tenant name different tenants: leave after_tenant out";
-            return Err(Fault::invalid(why.to_owned()));
-        }
-        let after = self.after.map(|after| (of.clone().or(behind), after));
+        let after = self.after.map(|after| (behind.or(of.clone()), after));
         Ok(Asked { tenant: of, after, limit })
     }
 }
@@ -97,17 +94,20 @@ impl Asked {
     /// The clients of the page, and where the next one is.
     fn of<'v>(&self, view: &'v View) -> Result<(Vec<&'v Arc<Client>>, Option<HeaderValue>), Fault> {
         let list = &view.snapshot;
-        let first: Box<dyn Iterator<Item = &Arc<Client>>> = match (&self.after, &self.tenant) {
-            (Some((None, _)), _) if list.of_tenants().next().is_some() => {
+        let whole = Tenant::default();
+        let of = self.tenant.as_ref();
+        let first: Box<dyn Iterator<Item = &Arc<Client>>> = match &self.after {
+            Some((None, _)) if list.of_tenants().next().is_some() => {
                 let next = "Say which with after_tenant: the tenant of the last client of the page before, empty where it \
                             has none.";
                 return Err(Fault::invalid(format!("after may name clients of several tenants\n  {next}")));
             }
-            (Some((tenant, id)), _) => Box::new(list.behind(&tenant.clone().unwrap_or_default(), id)),
-            (None, Some(tenant)) => Box::new(list.from_tenant(tenant)),
-            (None, None) => Box::new(list.from_tenant(&Tenant::default())),
+            Some((tenant, id)) => Box::new(list.behind(tenant.as_ref().unwrap_or(&whole), id)),
+            None => Box::new(list.from_tenant(of.unwrap_or(&whole))),
         };
-        let mut asked = first.take_while(|client| self.tenant.as_ref().is_none_or(|of| client.key.tenant == *of));
+        let mut asked = first
+            .skip_while(|client| of.is_some_and(|of| client.key.tenant < *of))
+            .take_while(|client| of.is_none_or(|of| client.key.tenant == *of));
         let shown: Vec<_> = asked.by_ref().take(self.limit).collect();
         let last = shown.last().filter(|_| asked.next().is_some());
         let next = last.and_then(|last| self.behind(last, list.of_tenants().next().is_some()));

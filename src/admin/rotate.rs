@@ -54,6 +54,7 @@ pub struct RotationObject {
 #[utoipa::path(
     post,
     path = "/api/v1/clients/{id}/rotate",
+    operation_id = "rotateClient",
     tag = "secrets",
     params(("id" = String, Path, description = "The client's id."), OfTenant),
     request_body = RotateOneWish,
@@ -82,6 +83,7 @@ pub(super) async fn one(
 #[utoipa::path(
     post,
     path = "/api/v1/rotate",
+    operation_id = "rotateClients",
     tag = "secrets",
     request_body = RotateWish,
     responses((status = 200, description = "What became of each, in the order asked for.", body = RotationsObject))

@@ -33,6 +33,7 @@ const REHEARSAL: Duration = Duration::from_secs(60);
 #[utoipa::path(
     get,
     path = "/api/v1/clients/{id}/secrets",
+    operation_id = "listSecrets",
     tag = "secrets",
     params(("id" = String, Path, description = "The client's id."), OfTenant),
     responses((status = 200, description = "Its secrets.", body = Vec<SecretObject>))
@@ -51,6 +52,7 @@ pub(super) async fn list(
 #[utoipa::path(
     get,
     path = "/api/v1/clients/{id}/secrets/{secret}",
+    operation_id = "showSecret",
     tag = "secrets",
     params(
         ("id" = String, Path, description = "The client's id."),
@@ -73,6 +75,7 @@ pub(super) async fn show(
 #[utoipa::path(
     post,
     path = "/api/v1/clients/{id}/secrets",
+    operation_id = "addSecret",
     tag = "secrets",
     params(("id" = String, Path, description = "The client's id."), OfTenant),
     request_body = SecretWish,
@@ -121,11 +124,12 @@ pub(super) struct Step {
 #[utoipa::path(
     post,
     path = "/api/v1/clients/{id}/secrets/{secret}/lifecycle/{verb}",
+    operation_id = "changeSecret",
     tag = "secrets",
     params(
         ("id" = String, Path, description = "The client's id."),
         ("secret" = String, Path, description = "The secret's id."),
-        ("verb" = Verb, Path, description = "The step."),
+        ("verb" = inline(Verb), Path, description = "The step."),
         OfTenant
     ),
     request_body = LifecycleWish,

@@ -15,22 +15,22 @@ use crate::support::setup::Setup;
 use crate::support::sidecar::Sidecar;
 
 /// May do everything.
-const ADMIN: &str = "rlt_admin-of-the-test-0123456789";
+pub(crate) const ADMIN: &str = "rlt_admin-of-the-test-0123456789";
 /// May look only.
-const READER: &str = "rlt_reader-of-the-test-0123456789";
+pub(crate) const READER: &str = "rlt_reader-of-the-test-0123456789";
 
 /// A token as its file keeps it.
-fn entry(name: &str, token: &str, scopes: &str, rest: &str) -> String {
+pub(crate) fn entry(name: &str, token: &str, scopes: &str, rest: &str) -> String {
     format!("[[token]]\nname = \"{name}\"\nhash = \"@SHA256({token})@\"\nscopes = {scopes}\n{rest}\n")
 }
 
 /// A sidecar that takes commands by TCP, with a token for everything and one for looking.
-fn gated() -> Setup {
+pub(crate) fn gated() -> Setup {
     let tokens = entry("admin", ADMIN, "[\"admin\"]", "") + &entry("reader", READER, "[\"read:clients\"]", "");
     gated_with(&tokens).canary(ADMIN).canary(READER)
 }
 
-fn gated_with(tokens: &str) -> Setup {
+pub(crate) fn gated_with(tokens: &str) -> Setup {
     Sidecar::guard()
         .client("c1", &["first-s3cr3t-of-c1"])
         .file("admin-tokens.toml", tokens)
@@ -39,7 +39,7 @@ fn gated_with(tokens: &str) -> Setup {
 
 /// Where its admin API is.
 #[track_caller]
-fn address(sidecar: &Sidecar) -> SocketAddr {
+pub(crate) fn address(sidecar: &Sidecar) -> SocketAddr {
     let of =
         |line: &Value| line["listener"] == "admin" && line["address"].as_str().is_some_and(|at| !at.contains("unix"));
     sidecar.wait_log(of)["address"].as_str().unwrap().parse().unwrap()
@@ -47,7 +47,7 @@ fn address(sidecar: &Sidecar) -> SocketAddr {
 
 /// Sends a request as it stands, and holds the answer to what every answer must carry.
 #[track_caller]
-fn send(address: SocketAddr, request: &str) -> Reply {
+pub(crate) fn send(address: SocketAddr, request: &str) -> Reply {
     send_from(1, address, request)
 }
 
@@ -79,6 +79,6 @@ fn request(address: SocketAddr, token: &str, method: &str, path: &str, body: &st
 }
 
 #[track_caller]
-fn ask(address: SocketAddr, token: &str, method: &str, path: &str, body: &str) -> Reply {
+pub(crate) fn ask(address: SocketAddr, token: &str, method: &str, path: &str, body: &str) -> Reply {
     send(address, &request(address, token, method, path, body))
 }

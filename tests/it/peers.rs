@@ -21,6 +21,7 @@ mod passing;
 mod process;
 mod prometheus;
 mod rotation;
+mod schemathesis;
 mod secrets;
 mod secured;
 mod server;
