@@ -74,7 +74,7 @@ pub struct Gate {
     ground: Arc<Ground>,
     routes: Router,
     page: Page,
-    tokens: Tokens,
+    tokens: Arc<Tokens>,
     /// One look at a time.
     look: Arc<Semaphore>,
     allowed_hosts: Vec<String>,
@@ -85,7 +85,7 @@ pub struct Gate {
 
 impl Gate {
     /// Before the routes over this ground.
-    pub fn new(ground: &Arc<Ground>, tokens: Tokens, log: Log) -> Arc<Self> {
+    pub fn new(ground: &Arc<Ground>, tokens: Arc<Tokens>, log: Log) -> Arc<Self> {
         let Failures { failures, per, table_size } = ground.settings.throttle;
         Arc::new(Self {
             ground: ground.clone(),
@@ -142,6 +142,7 @@ impl Gate {
                 }
             },
         };
+        self.ground.count(response.status());
         dressed(&path, response, self.clock.now())
     }
 

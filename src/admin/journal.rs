@@ -161,6 +161,7 @@ impl Deed {
             Action::RemoveClient => ("client.remove", None),
             Action::SetEnabled(true) => ("client.enable", None),
             Action::SetEnabled(false) => ("client.disable", None),
+            Action::SetClient(_) => ("client.set", None),
             Action::Add(secret) => ("secret.add", Some(secret.id.clone())),
             Action::Rotate { secret, grace } => {
                 more.until = grace.and_then(|grace| until(wish.policy.now.plus(grace)));

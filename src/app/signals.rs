@@ -35,13 +35,7 @@ impl Signals {
     }
 
     /// Reloads at each SIGHUP until told to stop, and opens the audit log anew.
-    pub(super) async fn until_stop(
-        &mut self,
-        triggers: &Triggers,
-        origin: Option<&Origin>,
-        audit: &Audit,
-        log: &Log,
-    ) {
+    pub(super) async fn until_stop(&mut self, triggers: &Triggers, origin: Option<&Origin>, audit: &Audit, log: &Log) {
         loop {
             tokio::select! {
                 _ = self.terminate.recv() => return,

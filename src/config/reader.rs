@@ -16,12 +16,14 @@ pub struct Reading<'t> {
     pub problems: RefCell<Problems>,
     /// Keys whose value did not come from the file, and from which variable it came.
     pub overridden: Vec<(String, String)>,
+    /// Whether what is read is written down too, defaults included, for [`Section::shown`]. Not for files with secrets.
+    pub shows: bool,
 }
 
 impl<'t> Reading<'t> {
     /// A reading of `doc` with nothing found yet.
     pub fn of(doc: Doc<'t>) -> Self {
-        Self { doc, problems: RefCell::default(), overridden: Vec::new() }
+        Self { doc, problems: RefCell::default(), overridden: Vec::new(), shows: false }
     }
 }
 
@@ -35,6 +37,11 @@ pub trait FromNode: Sized {
 
     /// Its JSON Schema.
     fn schema() -> Json;
+
+    /// As a file would say it: of what can be a default. Null for the rest.
+    fn shown(&self) -> Json {
+        Json::Null
+    }
 }
 
 /// One table of a file. Keys are taken by name; [`Section::finish`] reports those that nobody took.
@@ -46,6 +53,7 @@ pub struct Section<'r, 't> {
     given: bool,
     known: Vec<&'static str>,
     schema: Option<Map<String, Json>>,
+    shown: Map<String, Json>,
     required: Vec<&'static str>,
 }
 
@@ -72,7 +80,17 @@ impl<'r, 't> Section<'r, 't> {
     }
 
     fn empty(reading: &'r Reading<'t>, path: String, span_start: usize, schema: Option<Map<String, Json>>) -> Self {
-        Self { reading, path, span_start, entries: &[], given: false, known: Vec::new(), schema, required: Vec::new() }
+        Self {
+            reading,
+            path,
+            span_start,
+            entries: &[],
+            given: false,
+            known: Vec::new(),
+            schema,
+            shown: Map::new(),
+            required: Vec::new(),
+        }
     }
 
     /// Whether the table stands in the file.
@@ -95,7 +113,10 @@ impl<'r, 't> Section<'r, 't> {
         self.describe(key, || with_doc(T::schema(), doc));
         let node = self.find(key)?;
         match T::from_node(&node.value) {
-            Ok(value) => Some(value),
+            Ok(value) => {
+                self.show(key, || node.value.shown());
+                Some(value)
+            }
             Err(message) => {
                 let message =
                     message.unwrap_or_else(|| format!("expected {}, found {}", T::EXPECTED, node.value.kind()));
@@ -107,7 +128,10 @@ impl<'r, 't> Section<'r, 't> {
 
     /// Takes a key that has a default.
     pub fn or<T: FromNode>(&mut self, key: &'static str, doc: &str, default: T) -> T {
-        self.take(key, doc).unwrap_or(default)
+        self.take(key, doc).unwrap_or_else(|| {
+            self.show(key, || default.shown());
+            default
+        })
     }
 
     /// Takes a key that must be there.
@@ -146,6 +170,8 @@ impl<'r, 't> Section<'r, 't> {
         };
         let value = read(&mut inner);
         let schema = inner.finish();
+        let shown = inner.shown();
+        self.show(key, || shown);
         if schema.get("required").is_some() {
             self.required.push(key);
         }
@@ -171,9 +197,11 @@ impl<'r, 't> Section<'r, 't> {
             let mut inner = Section::at(self.reading, format!("{path}[{index}]"), item, None);
             let value = read(&mut inner);
             inner.finish();
-            value
+            (value, inner.shown())
         };
-        items.iter().enumerate().map(read_item).collect()
+        let (values, shown) = items.iter().enumerate().map(read_item).unzip();
+        self.show(key, || Json::Array(shown));
+        values
     }
 
     /// Reads each table of a table whose keys are names that the operator chose.
@@ -194,9 +222,11 @@ impl<'r, 't> Section<'r, 't> {
             let mut inner = Section::at(self.reading, format!("{path}.{name}"), item, None);
             let value = read(&mut inner, name);
             inner.finish();
-            value
+            (value, (name.clone(), inner.shown()))
         };
-        entries.iter().map(read_item).collect()
+        let (values, shown): (Vec<T>, Vec<(String, Json)>) = entries.iter().map(read_item).unzip();
+        self.show(key, || shown.into_iter().collect());
+        values
     }
 
     /// Reports a problem with a key of this table.
@@ -231,6 +261,22 @@ impl<'r, 't> Section<'r, 't> {
             schema.insert("required".to_owned(), json!(self.required));
         }
         Json::Object(schema)
+    }
+
+    /// What was read so far, defaults included, as a file would say it.
+    pub fn shown(&mut self) -> Json {
+        Json::Object(std::mem::take(&mut self.shown))
+    }
+
+    /// Writes down what a key stands for where nobody says anything.
+    pub fn show(&mut self, key: &str, value: impl FnOnce() -> Json) {
+        if self.reading.shows {
+            let value = value();
+            let says_nothing = value.is_null() || value.as_object().is_some_and(Map::is_empty);
+            if !says_nothing {
+                self.shown.insert(key.to_owned(), value);
+            }
+        }
     }
 
     fn find(&mut self, key: &'static str) -> Option<&'r Node> {
@@ -292,6 +338,9 @@ impl FromNode for String {
     fn schema() -> Json {
         json!({"type": "string"})
     }
+    fn shown(&self) -> Json {
+        json!(self)
+    }
 }
 
 impl FromNode for bool {
@@ -304,6 +353,9 @@ impl FromNode for bool {
     }
     fn schema() -> Json {
         json!({"type": "boolean"})
+    }
+    fn shown(&self) -> Json {
+        json!(self)
     }
 }
 
@@ -318,6 +370,9 @@ impl FromNode for usize {
     }
     fn schema() -> Json {
         json!({"type": "integer", "minimum": 0})
+    }
+    fn shown(&self) -> Json {
+        json!(self)
     }
 }
 
@@ -335,6 +390,9 @@ impl FromNode for f64 {
     }
     fn schema() -> Json {
         json!({"type": "number", "minimum": 0, "maximum": 1})
+    }
+    fn shown(&self) -> Json {
+        json!(self)
     }
 }
 
@@ -354,13 +412,16 @@ impl<T: FromNode> FromNode for Vec<T> {
     fn schema() -> Json {
         json!({"anyOf": [T::schema(), {"type": "array", "items": T::schema()}]})
     }
+    fn shown(&self) -> Json {
+        self.iter().map(T::shown).collect()
+    }
 }
 
 /// Gives a type made from a string its [`FromNode`].
 #[macro_export]
 #[doc(hidden)]
 macro_rules! from_text {
-    ($type:ty, $expected:literal, $parse:expr) => {
+    ($type:ty, $expected:literal, $parse:expr $(, shown $shown:expr)?) => {
         impl $crate::config::reader::FromNode for $type {
             const EXPECTED: &'static str = $expected;
             fn from_node(value: &$crate::config::tree::Value) -> Result<Self, Option<String>> {
@@ -371,6 +432,10 @@ macro_rules! from_text {
             fn schema() -> serde_json::Value {
                 serde_json::json!({"type": "string"})
             }
+            $(fn shown(&self) -> serde_json::Value {
+                let shown: fn(&Self) -> String = $shown;
+                shown(self).into()
+            })?
         }
     };
 }
@@ -392,11 +457,20 @@ macro_rules! from_words {
             fn schema() -> serde_json::Value {
                 serde_json::json!({"enum": [$($word),+]})
             }
+            fn shown(&self) -> serde_json::Value {
+                let words = [$(($word, $value)),+];
+                words.into_iter().find(|(_, value)| value == self).map(|(word, _)| word).into()
+            }
         }
     };
 }
 
-from_text!(std::time::Duration, "a duration with a unit, such as \"10s\"", super::values::duration);
+from_text!(
+    std::time::Duration,
+    "a duration with a unit, such as \"10s\"",
+    super::values::duration,
+    shown | length | super::values::written(*length)
+);
 from_text!(crate::domain::ids::ClientId, "a client id of 1 to 512 bytes", crate::domain::ids::ClientId::parse);
 from_text!(
     crate::domain::ids::Tenant,
@@ -407,13 +481,19 @@ from_text!(crate::domain::ids::SecretId, "a secret id of 1 to 64 of [a-z0-9_]", 
 from_text!(
     std::net::SocketAddr,
     "an address and a port, such as \"127.0.0.1:8080\" or \"[::1]:8080\"",
-    super::values::address
+    super::values::address,
+    shown ToString::to_string
 );
 
 /// A number of bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Size(pub usize);
-from_text!(Size, "a size with a unit, such as \"64KiB\"", |text| super::values::size(text).map(Size));
+from_text!(
+    Size,
+    "a size with a unit, such as \"64KiB\"",
+    |text| super::values::size(text).map(Size),
+    shown | size | super::values::written_size(size.0)
+);
 
 /// A time with its offset; a TOML date-time serves as well as a string.
 impl FromNode for crate::domain::clock::Timestamp {

@@ -16,6 +16,25 @@ pub fn duration(text: &str) -> Option<Duration> {
     (0.0..=MAX_MILLIS).contains(&millis).then(|| Duration::from_secs_f64(millis / 1000.0))
 }
 
+/// A duration as [`duration`] reads it, in the largest unit that it is a whole number of.
+pub fn written(length: Duration) -> String {
+    let millis = length.as_millis();
+    let units = [(86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1000, "s")];
+    let unit = units.into_iter().find(|(unit, _)| millis > 0 && millis % unit == 0);
+    match (unit, millis) {
+        (Some((unit, name)), _) => format!("{}{name}", millis / unit),
+        (None, 0) => "0s".to_owned(),
+        (None, _) => format!("{millis}ms"),
+    }
+}
+
+/// A size as [`size`] reads it, in the largest unit that it is a whole number of.
+pub fn written_size(bytes: usize) -> String {
+    let units = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
+    let unit = units.into_iter().find(|(unit, _)| bytes > 0 && bytes % unit == 0);
+    unit.map_or_else(|| format!("{bytes}B"), |(unit, name)| format!("{}{name}", bytes / unit))
+}
+
 /// A hundred years: beyond it a duration is a slip of the pen.
 const MAX_MILLIS: f64 = 100.0 * 365.0 * 24.0 * 3_600_000.0;
 

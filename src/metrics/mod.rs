@@ -3,6 +3,7 @@
 //! Families of fixed size live in the library's registry. The per-secret families are written as text straight from the
 //! live snapshot ([`secrets`]), because at 100,000 secrets the library's way of gathering is too slow.
 
+pub mod admin;
 pub mod audit;
 pub mod certificates;
 pub mod entry;
@@ -17,6 +18,7 @@ use prometheus::{
     Gauge, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
+use self::admin::AdminMetrics;
 use self::audit::{AuditMetrics, HookMetrics};
 use self::certificates::CertificateMetrics;
 use self::entry::EntryMetrics;
@@ -38,6 +40,8 @@ pub struct Metrics {
     pub connections_refused: IntCounter,
     /// Connections closed before their first request.
     pub entry: EntryMetrics,
+    /// Requests to the admin API.
+    pub admin: AdminMetrics,
     /// Certificates of links.
     pub certificates: Arc<CertificateMetrics>,
     /// Lines of the audit log.
@@ -166,6 +170,7 @@ impl Metrics {
                 "Connections turned away because the limit was reached.",
             )?,
             entry: EntryMetrics::new(&registry)?,
+            admin: AdminMetrics::new(&registry)?,
             certificates: CertificateMetrics::new(&registry)?,
             audit: AuditMetrics::new(&registry)?,
             hooks: HookMetrics::new(&registry)?,

@@ -94,7 +94,7 @@ impl Ground {
         client: &ClientKey,
         wish: &RotateWish,
     ) -> Result<SecretObject, Fault> {
-        let made = self.rotate(caller, vec![client.clone()], wish).await?.into_iter().next();
+        let made = self.rotate(caller, vec![client.clone()], wish, |_| Ok(())).await?.into_iter().next();
         made.map_or_else(|| Err(Refused::NoClient(client.clone()).into()), |(_, made)| made)
     }
 

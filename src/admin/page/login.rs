@@ -11,6 +11,7 @@ use http::StatusCode;
 use http::header::{self, HeaderMap};
 use maud::html;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::csrf::{Posted, Unsigned};
 use super::guest::Guest;
@@ -24,7 +25,7 @@ use crate::admin::ground::Ground;
 use crate::admin::words::{Nothing, Words};
 
 /// A login link.
-#[derive(Debug, Deserialize, Serialize)]
+#[derive(Debug, Deserialize, Serialize, ToSchema)]
 pub struct LinkObject {
     /// Where it leads, at the first address of the instance.
     pub url: String,
@@ -34,7 +35,16 @@ pub struct LinkObject {
     pub expires_at: String,
 }
 
-/// `POST /api/v1/login-links`
+/// Make a login link
+///
+/// It opens one session of the page, within five minutes, for whoever follows it: give it to nobody.
+#[utoipa::path(
+    post,
+    path = "/api/v1/login-links",
+    operation_id = "makeLoginLink",
+    tag = "instance",
+    responses((status = 201, description = "The link, shown once.", body = LinkObject))
+)]
 pub(in crate::admin) async fn link(
     State(ground): State<Arc<Ground>>,
     Extension(caller): Extension<Caller>,

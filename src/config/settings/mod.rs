@@ -66,6 +66,8 @@ pub struct Settings {
     pub fleet: Fleet,
     /// `[[hooks]]`: who is told by a web hook.
     pub hooks: Vec<Hook>,
+    /// All of them as the file would say them, defaults included.
+    pub shown: serde_json::Value,
 }
 
 /// `[clients]`
@@ -174,6 +176,7 @@ impl Settings {
     /// the list they name can be gone over too; they may be used only where there are no errors.
     pub fn parse(name: &str, text: &str, environment: &[(String, String)], base: &Path) -> (Option<Self>, Problems) {
         let mut reading = Reading::of(Doc { name, text });
+        reading.shows = true;
         reading.overridden = environment
             .iter()
             .filter_map(|(variable, _)| Some((keys_of(variable)?.join("."), variable.clone())))
@@ -268,6 +271,7 @@ impl Settings {
             state,
             fleet,
             hooks,
+            shown: root.shown(),
         })
     }
 }

@@ -243,22 +243,22 @@ fn the_admin_socket_takes_the_tenant_in_the_query_and_shows_it_in_its_objects() 
     let tenants = |clients: &Value| -> Vec<Value> {
         clients.as_array().unwrap().iter().map(|client| client["tenant"].clone()).collect()
     };
-    assert_eq!(tenants(&get("/api/v1/clients")), [json!("shop"), json!("bank.1"), Value::Null]);
+    assert_eq!(tenants(&get("/api/v1/clients")), [Value::Null, json!("bank.1"), json!("shop")]);
     assert_eq!(tenants(&get("/api/v1/clients?tenant=")), [Value::Null]);
-    assert_eq!(tenants(&get("/api/v1/clients?limit=1&after=billing&after_tenant=shop")), [json!("bank.1")]);
+    assert_eq!(tenants(&get("/api/v1/clients?limit=1&after=billing&after_tenant=")), [json!("bank.1")]);
     // A page begins behind one client, or not at all.
     for (query, told) in [
         ("after=billing", "several tenants"),
         ("limit=1&after=billing", "several tenants"),
-        ("after=nobody", "no client of this list"),
-        ("after=billing&after_tenant=mall", "no client of this list"),
-        ("tenant=shop&after=billing&after_tenant=bank.1", "no client of this list"),
+        ("after=nobody", "several tenants"),
     ] {
         let (status, fault) = admin.ask("GET", &format!("/api/v1/clients?{query}"), &Value::Null);
         assert!(status == 400 && fault["message"].as_str().unwrap().contains(told), "{query}: {fault}");
     }
-    assert_eq!(tenants(&get("/api/v1/clients?after=billing&after_tenant=bank.1")), [Value::Null]);
-    assert_eq!(tenants(&get("/api/v1/clients?after=billing&after_tenant=")), [Value::Null; 0]);
+    assert_eq!(tenants(&get("/api/v1/clients?after=billing&after_tenant=bank.1")), [json!("shop")]);
+    assert_eq!(tenants(&get("/api/v1/clients?tenant=shop&after=billing&after_tenant=bank.1")), [json!("shop")]);
+    assert_eq!(tenants(&get("/api/v1/clients?after=billing&after_tenant=mall")), [json!("shop")]);
+    assert_eq!(tenants(&get("/api/v1/clients?after=billing&after_tenant=shop")), [Value::Null; 0]);
     assert_eq!(tenants(&get("/api/v1/clients?tenant=shop&after=billing")), [Value::Null; 0]);
     assert_eq!(get("/api/v1/clients/billing")["enabled"], false, "the one of no tenant");
     let secret = get("/api/v1/clients/billing/secrets/one?tenant=bank.1");
