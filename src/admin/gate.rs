@@ -18,6 +18,7 @@ use tower_service::Service;
 use super::answer::Fault;
 use super::caller::{Bearer, Caller};
 use super::ground::Ground;
+use super::journal;
 use super::routes::router;
 use super::tokens::Tokens;
 use crate::config::settings::Throttle as Failures;
@@ -154,7 +155,9 @@ impl Gate {
             let Ok(turn) = self.look.clone().acquire_owned().await else { return };
             let gate = self.clone();
             let look = move || {
+                let before = gate.tokens.in_force();
                 read(&gate.tokens, &gate.log);
+                journal::tokens_in_force(&gate.ground, &before, &gate.tokens.in_force());
                 // Held by the look itself: one that hangs is not followed by another.
                 drop(turn);
             };

@@ -2,7 +2,7 @@
 
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 use subtle::{Choice, ConditionallySelectable};
@@ -88,8 +88,13 @@ impl Tokens {
             warnings.iter().for_each(|warning| log.warn("admin tokens", &[("warning", warning)]));
         }
         if news {
-            self.list.store(std::sync::Arc::new(found));
+            self.list.store(Arc::new(found));
         }
+    }
+
+    /// Those in force.
+    pub(super) fn in_force(&self) -> Arc<Vec<Token>> {
+        self.list.load_full()
     }
 
     /// The token that was presented. The same work whether it is known or not: one digest, compared with all of them.
@@ -108,7 +113,6 @@ impl Tokens {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::Arc;
 
     use crate::config::settings::Log as LogSettings;
     use crate::config::settings::kinds::{LogFormat, LogLevel};
