@@ -21,6 +21,7 @@ use super::caller::{Bearer, Caller};
 use super::compatible;
 use super::compatible::login::{self, Login};
 use super::ground::Ground;
+use super::journal;
 use super::page::{self, Page};
 use super::routes::router;
 use super::tokens::Tokens;
@@ -203,7 +204,9 @@ impl Gate {
             let Ok(turn) = self.look.clone().acquire_owned().await else { return };
             let gate = self.clone();
             let look = move || {
+                let before = gate.tokens.in_force();
                 read(&gate.tokens, &gate.log);
+                journal::tokens_in_force(&gate.ground, &before, &gate.tokens.in_force());
                 // Held by the look itself: one that hangs is not followed by another.
                 drop(turn);
             };

@@ -210,7 +210,7 @@ pub(super) async fn list_tokens(
     Words(Nothing {}): Words<Nothing>,
 ) -> Result<Json<Vec<TokenObject>>, Fault> {
     let tokens = ground.running()?.tokens.as_ref();
-    Ok(Json(tokens.map(|tokens| tokens.in_force()).unwrap_or_default()))
+    Ok(Json(tokens.map(|tokens| tokens.objects()).unwrap_or_default()))
 }
 
 /// Show this description

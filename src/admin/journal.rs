@@ -15,6 +15,7 @@ use super::answer::Fault;
 use super::caller::Caller;
 use super::change::{Granted, Wish};
 use super::ground::{Ground, Hands};
+use crate::config::tokens::Token;
 use crate::domain::clock::Timestamp;
 use crate::domain::ids::{ClientId, ClientKey, SecretId, Tenant};
 use crate::event::entry::{Entry, More, Outcome, Who};
@@ -78,6 +79,25 @@ pub async fn keep(State(ground): State<Arc<Ground>>, request: Request, next: Nex
     journal.told().answer = Some(ended(&response));
     response
 }
+
+/// The file of the tokens was changed, by a command or by hand: whose are new, whose are gone.
+pub(super) fn tokens_in_force(ground: &Ground, before: &[Token], after: &[Token]) {
+    let missing = |from: &[Token], of: &[Token]| -> Vec<String> {
+        of.iter().filter(|token| !from.contains(token)).map(|token| token.name.to_string()).take(MOST_TOKENS).collect()
+    };
+    let (added, removed) = (missing(before, after), missing(after, before));
+    if added.is_empty() && removed.is_empty() {
+        return;
+    }
+    let mut entry = Entry::new(ground.clock.now(), Who::instance(), "token.reload", Outcome::Done);
+    entry.generation = Some(ground.snapshot.load().generation);
+    entry.more.tokens_added = added;
+    entry.more.tokens_removed = removed;
+    ground.audit.write(&entry);
+}
+
+/// Names of tokens in one line.
+const MOST_TOKENS: usize = 50;
 
 /// A longer id is none that another log would be searched for.
 const LONGEST_ID: usize = 128;

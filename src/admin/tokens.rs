@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
 use serde::{Deserialize, Serialize};
@@ -116,8 +116,13 @@ impl Tokens {
         if news {
             let stays = |digest: &Digest| found.iter().any(|token| token.digest == *digest);
             self.uses().retain(|digest, _| stays(digest));
-            self.list.store(std::sync::Arc::new(found));
+            self.list.store(Arc::new(found));
         }
+    }
+
+    /// Those in force.
+    pub(super) fn in_force(&self) -> Arc<Vec<Token>> {
+        self.list.load_full()
     }
 
     /// The token that a session was opened with, while it is in force.
@@ -141,7 +146,7 @@ impl Tokens {
     }
 
     /// Those in force, each with its last use since the start.
-    pub(super) fn in_force(&self) -> Vec<TokenObject> {
+    pub(super) fn objects(&self) -> Vec<TokenObject> {
         let uses = self.uses();
         let object = |token: &Token| TokenObject {
             name: token.name.to_string(),
@@ -161,7 +166,6 @@ impl Tokens {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::Arc;
 
     use crate::config::settings::Log as LogSettings;
     use crate::config::settings::kinds::{LogFormat, LogLevel};
@@ -186,7 +190,7 @@ mod tests {
         assert_eq!((found("one"), found("")), (None, None), "there is no file yet");
 
         let last = |name: &str| {
-            let found = tokens.in_force().into_iter().find(|token| token.name == name);
+            let found = tokens.objects().into_iter().find(|token| token.name == name);
             found.and_then(|token| token.last_used_at)
         };
         let ended = entry("old", "three", "expires = 2020-01-01T00:00:00Z");

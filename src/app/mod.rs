@@ -72,7 +72,8 @@ impl App {
         if let Err(error) = &result {
             log.error("stopped", &[("error", &format!("{error:#}"))]);
         }
-        if let Some(deliverer) = deliverer {
+        // Who has lost patience does not wait for a receiver.
+        if let Some(deliverer) = deliverer.filter(|_| result.is_ok()) {
             deliverer.finish();
         }
         if let Some(audit_writer) = audit_writer {

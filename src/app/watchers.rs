@@ -6,7 +6,7 @@ use crate::audit::Audit;
 use crate::domain::clock::Clock;
 use crate::event::entry::{Entry, Outcome as Ended, Who};
 use crate::event::summary::Summary;
-use crate::event::webhook::of_a_list;
+use crate::event::webhook::{Kind, of_a_list};
 use crate::hooks::Hooks;
 use crate::reload::{Audience, Outcome, Published, Trigger};
 
@@ -38,6 +38,9 @@ impl Audience for Watchers {
     fn published(&self, published: &Published<'_>) {
         let Published { trigger, before, after, changes } = *published;
         self.reload(trigger, Ended::Done, after.generation, Some(Summary::of(changes)));
+        if !self.hooks.wants(Kind::SecretAdded) && !self.hooks.wants(Kind::SecretRevoked) {
+            return;
+        }
         for event in of_a_list(before, after, changes, self.clock.now()) {
             self.hooks.tell(&event);
         }

@@ -6,7 +6,7 @@ use super::door::{encoded, path};
 use crate::admin::object::{ClientObject, SecretObject};
 use crate::admin::rotate::RotationObject;
 use crate::admin::wish::Whose;
-use crate::domain::ids::{ClientKey, Tenant};
+use crate::domain::ids::{ClientId, ClientKey, Tenant};
 use crate::domain::spoken::argument;
 
 /// The tenant of the clients that are meant.
@@ -51,6 +51,11 @@ impl Called {
     /// Whether this is its key.
     pub(super) fn is(&self, key: &ClientKey) -> bool {
         key.tenant.as_str() == self.tenant && key.id.as_str() == self.id
+    }
+
+    /// What tells it from every other, where the names can be those of one.
+    pub(super) fn key(&self) -> Option<ClientKey> {
+        Some(ClientKey { tenant: Tenant::parse(&self.tenant)?, id: ClientId::parse(&self.id)? })
     }
 
     /// Its path in the admin API, or that of something of it.

@@ -18,14 +18,13 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tower_service::Service;
 
 use super::link::Link;
-use super::{Failure, Globals, setup, talk};
+use super::{Failure, Globals, noted, setup, talk};
 use crate::admin::answer::{FAILED, FaultObject};
 use crate::admin::caller::Caller;
 use crate::admin::ground::Ground;
 use crate::admin::list;
 use crate::admin::object::ClientObject;
 use crate::admin::routes::router;
-use crate::audit::Audit;
 use crate::config::problem::Problems;
 use crate::config::settings::Settings;
 use crate::domain::clock::Clock;
@@ -71,7 +70,7 @@ impl Door {
         if let Some(link) = running(&settings, globals)? {
             return Ok(door(Hands::Instance(link)));
         }
-        let audit = Audit::direct(settings.log.audit.clone(), Box::new(|why| talk(&format!("note: {why}\n"))));
+        let audit = noted::log(settings.log.audit.clone());
         let ground = Ground::files(settings, Arc::new(Clock::start()), audit).map_err(|errors| {
             let lines: Vec<String> = errors.0.iter().map(|error| format!("  {error}")).collect();
             let count = plural(errors.0.len(), "error");

@@ -15,6 +15,7 @@ mod import;
 pub mod init;
 mod link;
 mod man;
+mod noted;
 mod reload;
 mod rotate;
 pub mod run;

@@ -11,11 +11,10 @@ use zeroize::Zeroizing;
 
 use super::door::{self, Door, NOTHING, read_settings};
 use super::show::Times;
-use super::{Failure, Globals, Output, say, shown_once, table, talk};
+use super::{Failure, Globals, Output, noted, say, shown_once, table, talk};
 use crate::admin::answer::{FAILED, NOT_FOUND, REFUSED, USAGE};
 use crate::admin::page::login::LinkObject;
 use crate::admin::tokens::TokenObject;
-use crate::audit::Audit;
 use crate::config::edit::tokens::{self as edit, NewToken, NotHere};
 use crate::config::problem::Problems;
 use crate::config::settings::Settings;
@@ -25,7 +24,7 @@ use crate::config::values;
 use crate::domain::clock::Clock;
 use crate::domain::mint;
 use crate::domain::secret::Secret;
-use crate::event::entry::{Entry, Outcome, Who};
+use crate::event::entry::Entry;
 use crate::hash;
 use crate::source::tokens::{MOST, read};
 use crate::source::write::WriteFailure;
@@ -76,7 +75,11 @@ pub(super) fn run(globals: &Globals, command: Command) -> anyhow::Result<ExitCod
     let settings = read_settings(&globals.config)?;
     let file = settings.admin.tokens.clone();
     // Beside an instance too, which sees what became of the file and not who changed it.
-    let audit = Audit::direct(settings.log.audit.clone(), Box::new(|why| talk(&format!("note: {why}\n"))));
+    let audit = noted::log(settings.log.audit.clone());
+    let about = |name: &TokenName| {
+        let name = name.to_string();
+        |entry: &mut Entry| entry.more.token = Some(name)
+    };
     match command {
         Command::Add { name, scopes, expires_in } => {
             let expires_in = expires_in.map(|text| {
@@ -86,40 +89,21 @@ pub(super) fn run(globals: &Globals, command: Command) -> anyhow::Result<ExitCod
             shown_once::stdout_is_there()?;
             let expires_in = expires_in.transpose()?;
             let added = add(globals, &file, name.clone(), &scopes, expires_in);
-            note(&audit, "token.add", &name, &scopes, added)?;
+            noted::note(&audit, "token.add", added, |entry| {
+                entry.more.scopes = scopes;
+                about(&name)(entry);
+            })?;
             if settings.admin.addresses.is_empty() && !globals.quiet {
                 talk("note: [admin] listen names no address, and the unix socket asks for no token\n");
             }
         }
         Command::List => list(globals, &file, last_uses(&settings, globals)?.as_deref())?,
-        Command::Revoke { name } => note(&audit, "token.revoke", &name, &[], revoke(globals, &file, &name))?,
+        Command::Revoke { name } => {
+            noted::note(&audit, "token.revoke", revoke(globals, &file, &name), about(&name))?;
+        }
         Command::Login => {}
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// Writes down who did it, and how it ended.
-fn note(
-    audit: &Audit,
-    what: &str,
-    name: &TokenName,
-    scopes: &[String],
-    done: anyhow::Result<()>,
-) -> anyhow::Result<()> {
-    let outcome = match &done {
-        Ok(()) => Outcome::Done,
-        Err(error) => match error.downcast_ref::<Failure>() {
-            Some(failure) if failure.exit == REFUSED => Outcome::Refused("name_taken".to_owned()),
-            Some(failure) if failure.exit == NOT_FOUND => Outcome::Refused("not_found".to_owned()),
-            _ => Outcome::Failed("failed".to_owned(), error.to_string()),
-        },
-    };
-    let who = Who::user(rustix::process::geteuid().as_raw());
-    let mut entry = Entry::new(Clock::start().now(), who, what, outcome);
-    entry.more.token = Some(name.to_string());
-    entry.more.scopes = scopes.to_vec();
-    audit.write(&entry);
-    done
 }
 
 /// Asks the instance that runs; its files know of no sessions.

@@ -106,6 +106,12 @@ pub struct More {
     /// What a token may be used for.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub scopes: Vec<String>,
+    /// Names of tokens that are new, or not what they were.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tokens_added: Vec<String>,
+    /// Names of tokens that are gone, or not what they were.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tokens_removed: Vec<String>,
     /// What made a list be read: a file event, a poll, a signal, a command.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trigger: Option<String>,

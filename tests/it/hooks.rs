@@ -1,6 +1,7 @@
 //! Web hooks: what a receiver is told, how it can be sure of it, and how little it can do to us.
 
 mod events;
+mod peer;
 mod receiver;
 mod trouble;
 

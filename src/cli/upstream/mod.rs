@@ -17,8 +17,8 @@ use std::time::Duration;
 use clap::{Subcommand, ValueEnum};
 
 use super::called::{Called, OfTenant};
-use super::{Failure, Globals};
-use crate::admin::answer::{FAILED, USAGE};
+use super::{Failure, Globals, noted, setup};
+use crate::admin::answer::{FAILED, NOT_FOUND, USAGE};
 use crate::config::values;
 use crate::provider::Provider;
 
@@ -94,10 +94,15 @@ enum Name {
 
 /// Runs the command.
 pub(super) fn run(globals: &Globals, command: &Command) -> anyhow::Result<ExitCode> {
-    match command {
-        Command::Rotate(arguments) => rotate::run(globals, arguments),
-        Command::Retire(far) => retire::run(globals, far),
-    }
+    let (settings, ..) = setup::settings(&globals.config, &[]);
+    let audit = noted::log(settings.and_then(|settings| settings.log.audit));
+    let (what, far, done) = match command {
+        Command::Rotate(arguments) => ("upstream.rotate", &arguments.far, rotate::run(globals, arguments)),
+        Command::Retire(far) => ("upstream.retire", far, retire::run(globals, far)),
+    };
+    let is_unknown = |error: &anyhow::Error| error.downcast_ref::<Failure>().is_some_and(|why| why.exit == NOT_FOUND);
+    let client = if done.as_ref().is_err_and(is_unknown) { None } else { far.called().key() };
+    noted::note(&audit, what, done, |entry| entry.client = client)
 }
 
 impl Far {

@@ -25,7 +25,7 @@ use crate::source::write::rotation::{Note, Record, Stage};
 #[derive(clap::Args)]
 pub(in crate::cli) struct Arguments {
     #[command(flatten)]
-    far: Far,
+    pub(super) far: Far,
     /// Of a client with one secret file: the file for the new secret, which the list names before the old one
     #[arg(long, value_name = "FILE", conflicts_with = "out")]
     new_file: Option<PathBuf>,

@@ -136,6 +136,14 @@ fn what_is_refused_at_the_door_is_a_line_and_a_flood_of_strangers_a_few() {
     for _ in 0..30 {
         assert_eq!(ask(2, "rlt_nobody", "POST", "/api/v1/clients/c1/rotate", "b"), 401);
     }
+    // By an editor: whoever may ask now is written down.
+    let file = sidecar.dir().join("admin-tokens.toml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, text.replace("\"reader\"", "\"renamed\"")).unwrap();
+    assert_eq!(ask(1, READER, "POST", "/-/reload", "a-4"), 403);
+    assert_eq!(wait(&path, |line| line["request_id"] == "a-4")["who"], "token:renamed");
+    let line = wait(&path, |line| line["what"] == "token.reload");
+    assert_eq!(part(&line, &["who", "tokens_added", "tokens_removed"]), json!(["instance", ["renamed"], ["reader"]]));
     let stranger = wait(&path, |line| line["what"] == "access");
     assert_eq!(
         part(&stranger, &["outcome", "code", "who", "address", "count"]),
@@ -224,7 +232,7 @@ fn commands_without_an_instance_write_it_themselves_and_beside_one_leave_it_to_t
             ["secret.revoke", "refused", "no_such_secret", "billing", none],
             ["client.remove", "refused", "last_usable_secret", "billing", none],
             ["token.add", "done", none, none, "ci"],
-            ["token.add", "refused", "name_taken", none, "ci"],
+            ["token.add", "refused", "refused", none, "ci"],
             ["token.revoke", "done", none, none, "ci"],
             ["token.revoke", "refused", "not_found", none, "ci"],
         ])
