@@ -44,7 +44,7 @@ pub fn router(ground: Arc<Ground>) -> Router {
         .fallback(|| async { Fault::not_found("there is no such path in the admin API".to_owned()) })
         .method_not_allowed_fallback(|| async { Fault::of_method() })
         .route_layer(from_fn(scope::guard))
-        .layer(from_fn_with_state(ground.clone(), compatible::told))
+        .layer(from_fn_with_state(ground.clone(), compatible::refusal::told))
         .with_state(ground)
 }
 
