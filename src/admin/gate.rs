@@ -18,8 +18,8 @@ use tower_service::Service;
 
 use super::answer::Fault;
 use super::caller::{Bearer, Caller};
-use super::compatible;
 use super::compatible::login::{self, Login};
+use super::compatible::refusal;
 use super::ground::Ground;
 use super::journal;
 use super::page::{self, Page};
@@ -241,7 +241,7 @@ impl Gate {
 
 /// An answer as it leaves: what it refuses in the words of its path, and what every answer carries.
 fn dressed(path: &str, response: Response, now: Timestamp) -> Response {
-    let mut response = compatible::in_own_words(path, response, now);
+    let mut response = refusal::in_own_words(path, response, now);
     for (name, value) in ALWAYS {
         response.headers_mut().entry(name).or_insert(HeaderValue::from_static(value));
     }

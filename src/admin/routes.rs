@@ -27,7 +27,7 @@ pub fn router(ground: Arc<Ground>) -> Router {
         .method_not_allowed_fallback(|| async { Fault::of_method() })
         .route_layer(from_fn(scope::guard))
         .route_layer(from_fn_with_state(ground.clone(), journal::keep))
-        .layer(from_fn_with_state(ground.clone(), compatible::told))
+        .layer(from_fn_with_state(ground.clone(), compatible::refusal::told))
         .with_state(ground)
 }
 

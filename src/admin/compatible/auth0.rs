@@ -10,14 +10,16 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use zeroize::Zeroizing;
 
-use super::{Beside, Refusal, given, known};
+use super::deeds::given;
+use super::refusal::Refusal;
+use super::{About, known};
 use crate::admin::answer::Fault;
 use crate::admin::body::Body;
 use crate::admin::caller::Caller;
 use crate::admin::ground::{Ground, View};
 use crate::admin::named::{Ids, OfTenant};
 use crate::admin::routes::text;
-use crate::admin::wish::{ClientWish, Guard, RotateWish, no_random};
+use crate::admin::wish::{ClientWish, Guard, client_key, duration, no_random};
 use crate::admin::words::Words;
 use crate::config::settings::admin::Before;
 use crate::config::tokens::Scope;
@@ -90,7 +92,7 @@ async fn show(
     Ids { id, .. }: Ids,
     Words(asked): Words<Listing>,
 ) -> Result<Json<Value>, Fault> {
-    let client = Beside { tenant: asked.tenant.clone(), ..Beside::default() }.client(&id)?;
+    let client = client_key(asked.tenant.as_deref().unwrap_or_default(), &id)?;
     Ok(Json(asked.pick(object(known(&ground.snapshot.load(), &client)?, None))))
 }
 
@@ -136,15 +138,15 @@ async fn create(
         name: new.name.unwrap_or_default(),
         ..ClientWish::default()
     };
-    let key = wish.key(asked.tenant.as_deref())?;
+    let about = About { client: wish.key(asked.tenant.as_deref())?, guard: Guard::default() };
     let mut plain = None;
     let add = |view: &View| {
         let made = given(new.client_secret).make(view.now)?;
         plain = made.plain.as_ref().and_then(text);
-        Ok(Action::AddClient(wish.new_client(key.clone(), vec![made.secret])))
+        Ok(Action::AddClient(wish.new_client(about.client.clone(), vec![made.secret])))
     };
-    ground.wish(&key, Guard::default(), add).await?;
-    Ok((StatusCode::CREATED, Json(client_object(&ground, &key, plain)?)))
+    ground.wish(&about, add).await?;
+    Ok((StatusCode::CREATED, Json(client_object(&ground, &about.client, plain)?)))
 }
 
 fn client_id() -> Result<String, Fault> {
@@ -164,54 +166,45 @@ struct Patch {
 async fn set(
     State(ground): State<Arc<Ground>>,
     Extension(caller): Extension<Caller>,
-    Ids { id, .. }: Ids,
-    Words(beside): Words<Beside>,
+    about: About,
     Body(patch): Body<Patch>,
 ) -> Result<Json<Value>, Fault> {
     if patch.client_secret.is_some() && !caller.may(Scope::UpdateClientKeys) {
         return Err(Fault::forbidden(Scope::UpdateClientKeys));
     }
-    let client = beside.client(&id)?;
     let list = ground.snapshot.load();
-    let shown = shown_name(known(&list, &client)?);
+    let shown = shown_name(known(&list, &about.client)?);
     if patch.name.is_some_and(|name| name != shown) {
         let why = "the name of a client is not changed here: it stands in the list";
         return Err(Fault::invalid(format!("{why}\n  Nothing was changed.")));
     }
     if let Some(text) = patch.client_secret {
-        ground.take(&client, text, end_of_old(&ground).grace()?, beside.guard()).await?;
+        let grace = grace(&ground).map(|text| duration("grace", &text)).transpose()?;
+        ground.take(&about, text, grace).await?;
     }
-    Ok(Json(client_object(&ground, &client, None)?))
+    Ok(Json(client_object(&ground, &about.client, None)?))
 }
 
-async fn remove(
-    State(ground): State<Arc<Ground>>,
-    Ids { id, .. }: Ids,
-    Words(beside): Words<Beside>,
-) -> Result<StatusCode, Fault> {
-    ground.wish(&beside.client(&id)?, beside.guard(), |_| Ok(Action::RemoveClient)).await?;
+async fn remove(State(ground): State<Arc<Ground>>, about: About) -> Result<StatusCode, Fault> {
+    ground.wish(&about, |_| Ok(Action::RemoveClient)).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 async fn rotate(
     State(ground): State<Arc<Ground>>,
     Extension(caller): Extension<Caller>,
-    Ids { id, .. }: Ids,
-    Words(beside): Words<Beside>,
+    about: About,
 ) -> Result<Json<Value>, Fault> {
-    let client = beside.client(&id)?;
-    let wish = RotateWish { force: beside.force, quiet_for: beside.quiet_for, ..end_of_old(&ground) };
-    let made = ground.renew(&caller, &client, &wish).await?;
-    Ok(Json(client_object(&ground, &client, made.client_secret)?))
+    let made = ground.renew(&caller, &about, grace(&ground)).await?;
+    Ok(Json(client_object(&ground, &about.client, made.client_secret)?))
 }
 
 /// What becomes of the secrets before.
-fn end_of_old(ground: &Ground) -> RotateWish {
-    let grace = match ground.settings.admin.auth0_rotate {
+fn grace(ground: &Ground) -> Option<String> {
+    match ground.settings.admin.auth0_rotate {
         Before::Keep => None,
         Before::End => Some("0s".to_owned()),
-    };
-    RotateWish { grace, ..RotateWish::default() }
+    }
 }
 
 fn client_object(ground: &Ground, client: &ClientKey, secret: Option<String>) -> Result<Value, Fault> {

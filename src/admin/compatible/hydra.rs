@@ -7,13 +7,11 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde_json::{Value, json};
 
-use super::{Beside, Refusal, answer_id, known};
+use super::refusal::Refusal;
+use super::{About, answer_id, known};
 use crate::admin::answer::Fault;
 use crate::admin::caller::Caller;
 use crate::admin::ground::Ground;
-use crate::admin::named::Ids;
-use crate::admin::wish::RotateWish;
-use crate::admin::words::Words;
 use crate::domain::ids::ClientKey;
 use crate::lifecycle::Action;
 
@@ -25,34 +23,23 @@ pub(super) fn routes() -> Router<Arc<Ground>> {
     Router::new().route(CLIENT, get(show)).route(ROTATE, post(rotate).delete(finish))
 }
 
-async fn show(
-    State(ground): State<Arc<Ground>>,
-    Ids { id, .. }: Ids,
-    Words(beside): Words<Beside>,
-) -> Result<Json<Value>, Fault> {
-    object(&ground, &beside.client(&id)?, None)
+async fn show(State(ground): State<Arc<Ground>>, About { client, .. }: About) -> Result<Json<Value>, Fault> {
+    object(&ground, &client, None)
 }
 
 async fn rotate(
     State(ground): State<Arc<Ground>>,
     Extension(caller): Extension<Caller>,
-    Ids { id, .. }: Ids,
-    Words(beside): Words<Beside>,
+    about: About,
 ) -> Result<Json<Value>, Fault> {
-    let client = beside.client(&id)?;
-    let made = ground.renew(&caller, &client, &RotateWish::default()).await?;
-    object(&ground, &client, made.client_secret)
+    let made = ground.renew(&caller, &about, None).await?;
+    object(&ground, &about.client, made.client_secret)
 }
 
 /// The newest secret stays, the others are revoked, all of them or none.
-async fn finish(
-    State(ground): State<Arc<Ground>>,
-    Ids { id, .. }: Ids,
-    Words(beside): Words<Beside>,
-) -> Result<Json<Value>, Fault> {
-    let client = beside.client(&id)?;
-    ground.wish(&client, beside.guard(), |_| Ok(Action::RevokePrevious)).await?;
-    object(&ground, &client, None)
+async fn finish(State(ground): State<Arc<Ground>>, about: About) -> Result<Json<Value>, Fault> {
+    ground.wish(&about, |_| Ok(Action::RevokePrevious)).await?;
+    object(&ground, &about.client, None)
 }
 
 /// A client as Hydra shows it; its secret only in the answer that made it.

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
-use super::Refusal;
+use super::refusal::Refusal;
 use crate::admin::answer::Fault;
 use crate::admin::body::{is_json, parse};
 use crate::config::tokens::Token;

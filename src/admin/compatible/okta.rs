@@ -11,18 +11,17 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
-use super::{Beside, Refusal, answer_id};
+use super::refusal::Refusal;
+use super::{About, AboutSecret, answer_id};
 use crate::admin::answer::Fault;
 use crate::admin::body::Body;
 use crate::admin::caller::Caller;
 use crate::admin::ground::{Ground, View};
-use crate::admin::named::{Ids, secret_id};
 use crate::admin::object::SecretObject;
 use crate::admin::repeat::Asked;
 use crate::admin::routes::client_object;
-use crate::admin::wish::RotateWish;
-use crate::admin::words::Words;
 use crate::domain::ids::{ClientKey, SecretId};
+use crate::domain::segment::encoded;
 use crate::lifecycle::{Action, Refused};
 
 pub(super) const ALL: &str = "/api/v1/apps/";
@@ -42,19 +41,16 @@ pub(super) fn routes() -> Router<Arc<Ground>> {
         .route(DEACTIVATE, post(deactivate))
 }
 
-async fn list(
-    State(ground): State<Arc<Ground>>,
-    Ids { id, .. }: Ids,
-    Words(beside): Words<Beside>,
-) -> Result<Json<Vec<Value>>, Fault> {
-    let client = beside.client(&id)?;
+async fn list(State(ground): State<Arc<Ground>>, About { client, .. }: About) -> Result<Json<Vec<Value>>, Fault> {
     let view = ground.view(Some(&client)).await;
     let secrets = client_object(&view, &client)?.secrets;
     Ok(Json(secrets.into_iter().filter(is_there).map(object).collect()))
 }
 
-async fn show(State(ground): State<Arc<Ground>>, ids: Ids, Words(beside): Words<Beside>) -> Result<Json<Value>, Fault> {
-    let (client, secret) = meant(&ids, &beside)?;
+async fn show(
+    State(ground): State<Arc<Ground>>,
+    AboutSecret(About { client, .. }, secret): AboutSecret,
+) -> Result<Json<Value>, Fault> {
     let view = ground.view(Some(&client)).await;
     Ok(Json(object(one(&view, &client, &secret)?)))
 }
@@ -70,8 +66,7 @@ struct NewSecret {
 async fn create(
     State(ground): State<Arc<Ground>>,
     Extension(caller): Extension<Caller>,
-    Ids { id, .. }: Ids,
-    Words(beside): Words<Beside>,
+    about: About,
     headers: HeaderMap,
     Body(new): Body<NewSecret>,
 ) -> Result<(StatusCode, Json<Value>), Fault> {
@@ -79,69 +74,50 @@ async fn create(
         let why = "status: a new secret is ACTIVE: create it, then deactivate it";
         return Err(Fault::invalid(format!("{why}\n  Nothing was changed.")));
     }
-    let client = beside.client(&id)?;
     if let Some(text) = new.client_secret {
-        let secret = ground.take(&client, text, None, beside.guard()).await?;
-        let view = ground.view(Some(&client)).await;
-        return Ok((StatusCode::CREATED, Json(object(one(&view, &client, &secret)?))));
+        let secret = ground.take(&about, text, None).await?;
+        let view = ground.view(Some(&about.client)).await;
+        return Ok((StatusCode::CREATED, Json(object(one(&view, &about.client, &secret)?))));
     }
     if !headers.contains_key(RETRY) {
         // Two that are asked for are two.
         let asked = Asked { caller: caller.identity(), grace: None, name: None };
-        ground.repeats.forget(&client, &asked);
+        ground.repeats.forget(&about.client, &asked);
     }
-    let made = ground.renew(&caller, &client, &RotateWish::default()).await?;
+    let made = ground.renew(&caller, &about, None).await?;
     Ok((StatusCode::CREATED, Json(object(made))))
 }
 
-async fn activate(
-    State(ground): State<Arc<Ground>>,
-    ids: Ids,
-    Words(beside): Words<Beside>,
-) -> Result<Json<Value>, Fault> {
-    step(&ground, &ids, &beside, Action::Enable).await
+async fn activate(State(ground): State<Arc<Ground>>, about: AboutSecret) -> Result<Json<Value>, Fault> {
+    step(&ground, about, Action::Enable).await
 }
 
-async fn deactivate(
-    State(ground): State<Arc<Ground>>,
-    ids: Ids,
-    Words(beside): Words<Beside>,
-) -> Result<Json<Value>, Fault> {
-    step(&ground, &ids, &beside, Action::Disable).await
+async fn deactivate(State(ground): State<Arc<Ground>>, about: AboutSecret) -> Result<Json<Value>, Fault> {
+    step(&ground, about, Action::Disable).await
 }
 
 async fn step(
     ground: &Arc<Ground>,
-    ids: &Ids,
-    beside: &Beside,
+    AboutSecret(about, secret): AboutSecret,
     action: fn(SecretId) -> Action,
 ) -> Result<Json<Value>, Fault> {
-    let (client, secret) = meant(ids, beside)?;
-    let there = |view: &View| one(view, &client, &secret).map(|_| action(secret.clone()));
-    let view = ground.wish(&client, beside.guard(), there).await?;
-    Ok(Json(object(one(&view, &client, &secret)?)))
+    let there = |view: &View| one(view, &about.client, &secret).map(|_| action(secret.clone()));
+    let view = ground.wish(&about, there).await?;
+    Ok(Json(object(one(&view, &about.client, &secret)?)))
 }
 
 async fn remove(
     State(ground): State<Arc<Ground>>,
-    ids: Ids,
-    Words(beside): Words<Beside>,
+    AboutSecret(about, secret): AboutSecret,
 ) -> Result<StatusCode, Fault> {
-    let (client, secret) = meant(&ids, &beside)?;
-    let inactive = |view: &View| match one(view, &client, &secret)? {
+    let inactive = |view: &View| match one(view, &about.client, &secret)? {
         found if is_active(&found) => {
             Err(Fault::refused("active", format!("{secret} is ACTIVE\n  Nothing was changed. Deactivate it first.")))
         }
         _ => Ok(Action::Revoke(secret.clone())),
     };
-    ground.wish(&client, beside.guard(), inactive).await?;
+    ground.wish(&about, inactive).await?;
     Ok(StatusCode::NO_CONTENT)
-}
-
-fn meant(ids: &Ids, beside: &Beside) -> Result<(ClientKey, SecretId), Fault> {
-    let client = beside.client(&ids.id)?;
-    let secret = secret_id(&client, &ids.secret)?;
-    Ok((client, secret))
 }
 
 /// One that was not deleted.
@@ -161,8 +137,10 @@ fn is_active(secret: &SecretObject) -> bool {
 
 /// A secret as Okta shows it, but for its hash.
 fn object(secret: SecretObject) -> Value {
-    let href = format!("/api/v1/apps/{}/credentials/secrets/{}", secret.client_id, secret.id);
-    let link = |step: &str, method: &str| json!({"href": format!("{href}{step}"), "hints": {"allow": [method]}});
+    let href = format!("/api/v1/apps/{}/credentials/secrets/{}", encoded(&secret.client_id), secret.id);
+    // No character of a tenant's name means anything in a query.
+    let of = if secret.tenant.is_empty() { String::new() } else { format!("?tenant={}", secret.tenant) };
+    let link = |step: &str, method: &str| json!({"href": format!("{href}{step}{of}"), "hints": {"allow": [method]}});
     let links = if is_active(&secret) {
         json!({"deactivate": link("/lifecycle/deactivate", "POST")})
     } else {

@@ -43,6 +43,8 @@ fn a_secret_goes_round_created_deactivated_activated_deleted() {
     let left: Vec<Value> = serde_json::from_value(done(at, "GET", OF_ONE, "", 200)).unwrap();
     assert!(left.len() == 1 && left[0]["id"] == id && left[0].get("client_secret").is_none(), "{left:?}");
     assert!(done(at, "GET", &href, "", 200).get("client_secret").is_none());
+    let of_tenant = done(at, "GET", &format!("{OF_ONE}?tenant=t"), "", 200);
+    assert_eq!(of_tenant[0]["_links"]["deactivate"]["href"], format!("{OF_ONE}/ten_1/lifecycle/deactivate?tenant=t"));
     sidecar.finish(&upstream);
 }
 

@@ -1,0 +1,74 @@
+//! What the shapes have done, by the ways that the routes of our own go.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use zeroize::Zeroizing;
+
+use super::About;
+use crate::admin::answer::Fault;
+use crate::admin::caller::Caller;
+use crate::admin::change::Wish;
+use crate::admin::ground::{Ground, View};
+use crate::admin::object::SecretObject;
+use crate::admin::wish::{Made, RotateWish, SecretWish};
+use crate::domain::ids::SecretId;
+use crate::lifecycle::{Action, Refused};
+
+impl Ground {
+    /// Does one thing to one client, as far as the rules allow it; `action` is what is to be done by what stands there then.
+    /// How things stand after it.
+    pub(super) async fn wish(
+        self: &Arc<Self>,
+        About { client, guard }: &About,
+        action: impl FnOnce(&View) -> Result<Action, Fault>,
+    ) -> Result<Arc<View>, Fault> {
+        let _turn = self.turn().await?;
+        self.catch_up().await?;
+        let view = self.view_back(Some(client), guard.quiet_for()?).await;
+        let action = action(&view)?;
+        self.change_one(&view, client, action, guard.clone(), None).await?;
+        Ok(self.view(Some(client)).await)
+    }
+
+    /// A new secret of our making; for who asks again the one that it was given.
+    pub(super) async fn renew(
+        self: &Arc<Self>,
+        caller: &Caller,
+        About { client, guard }: &About,
+        grace: Option<String>,
+    ) -> Result<SecretObject, Fault> {
+        let wish =
+            RotateWish { grace, force: guard.force, quiet_for: guard.quiet_for.clone(), ..RotateWish::default() };
+        let made = self.rotate(caller, vec![client.clone()], &wish, |_| Ok(())).await?.into_iter().next();
+        made.map_or_else(|| Err(Refused::NoClient(client.clone()).into()), |(_, made)| made)
+    }
+
+    /// A secret that a caller made itself becomes the newest of a client, where it is not that already: who asks again is
+    /// told that it was done.
+    pub(super) async fn take(
+        self: &Arc<Self>,
+        About { client, guard }: &About,
+        text: Zeroizing<String>,
+        grace: Option<Duration>,
+    ) -> Result<SecretId, Fault> {
+        let _turn = self.turn().await?;
+        self.catch_up().await?;
+        let view = self.view_back(Some(client), guard.quiet_for()?).await;
+        let Made { secret, given, .. } = given(Some(text)).make(view.now)?;
+        let id = secret.id.clone();
+        let action = Action::Rotate { secret, grace };
+        let wish = Wish { client: client.clone(), action, policy: guard.policy(view.now)?, given };
+        let current = view.snapshot.client(client).and_then(|client| client.current(view.now)).map(|record| &record.id);
+        match self.change(&view, vec![wish]).await?.into_iter().next() {
+            Some(Err(Refused::SameSecret(same))) if current == Some(&same) => Ok(same),
+            Some(Err(refused)) => Err(refused.into()),
+            Some(Ok(_)) | None => Ok(id),
+        }
+    }
+}
+
+/// The wish for a secret that was made elsewhere, where it was.
+pub(super) fn given(text: Option<Zeroizing<String>>) -> SecretWish {
+    SecretWish { client_secret: text, ..SecretWish::default() }
+}
