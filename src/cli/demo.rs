@@ -29,7 +29,7 @@ pub fn run() -> anyhow::Result<Next> {
         Ok(loaded) => loaded,
         Err(errors) => return Ok(Next::Exit(setup::refuse(&errors))),
     };
-    let socket = settings.admin.socket.is_some().then(|| scratch.socket());
+    let socket = settings.admin.socket.clone();
     let path = settings.endpoints.first().map_or("/oauth/token", |endpoint| endpoint.path.as_str()).to_owned();
     let announce = Box::new(move |bound: &Bound| {
         // What cannot be shown is in the metrics all the same.

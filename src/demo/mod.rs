@@ -81,11 +81,6 @@ impl Scratch {
         Ok(scratch)
     }
 
-    /// Where commands reach the demo.
-    pub fn socket(&self) -> PathBuf {
-        self.folder.join("relatch.sock")
-    }
-
     fn write(&self, name: &str, content: &[u8]) -> anyhow::Result<()> {
         let path = self.folder.join(name);
         let file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);

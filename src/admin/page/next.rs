@@ -106,7 +106,12 @@ fn wait<'h>(old: impl Iterator<Item = &'h Held>, now: Timestamp) -> Step {
     let (what, why) = match busiest.map(|secret| (secret, &secret.usage)) {
         Some((secret, Usage::Seen { last_used: Some(at), .. })) if now.since(*at) < QUIET_FOR => (
             format!("Wait until {} is quiet", secret.id),
-            format!("It was used {}. Below stands by whom: they still need the new one.", ago(*at, now)),
+            format!(
+                "It was used {}: the table tells by whom, and they still need the new one. If it stays quiet, it can be \
+                 revoked {}.",
+                ago(*at, now),
+                ago(at.plus(QUIET_FOR), now)
+            ),
         ),
         Some((secret, Usage::Seen { tracking_since, .. })) => (
             format!("Wait until {} has been watched for a day", secret.id),

@@ -9,7 +9,7 @@ use crate::domain::spoken::count;
 /// Units of the drawing.
 const STEP: u64 = 20;
 const BAR: u64 = 14;
-const HALF: u64 = 56;
+const HEIGHT: u64 = 104;
 
 /// Nothing where there is nothing to compare.
 pub(super) fn of(tracks: &[Track], current: Option<&SecretId>) -> Option<Markup> {
@@ -23,21 +23,24 @@ pub(super) fn of(tracks: &[Track], current: Option<&SecretId>) -> Option<Markup>
         return None;
     }
     let (new, old) = (sum(&|track| Some(&track.secret) == current), sum(&|track| Some(&track.secret) != current));
-    let said = said(&new, &old);
-    let most = new.iter().chain(&old).copied().max().unwrap_or(0).max(1);
+    // One scale for both, and the line where both find room.
+    let most = |uses: &[u64; HOURS]| uses.iter().copied().max().unwrap_or(0);
+    let (above, below) = (most(&new), most(&old));
+    let whole = (above + below).max(1);
     // What happened at all is seen.
-    let height = |uses: u64| if uses == 0 { 0 } else { (uses.saturating_mul(HALF - 4) / most).max(2) };
+    let height = |uses: u64| if uses == 0 { 0 } else { (uses.saturating_mul(HEIGHT) / whole).max(3) };
+    let line = if above + below == 0 { HEIGHT / 2 } else { height(above) } + 3;
     let width = STEP * HOURS as u64;
     let bars = |uses: [u64; HOURS]| uses.into_iter().zip(0u64..).filter(|(uses, _)| *uses > 0);
     Some(html! {
         figure.picture {
-            svg viewBox=(format!("0 0 {width} {}", 2 * HALF)) role="img" aria-label=(said) {
-                line.axis x1="0" x2=(width) y1=(HALF) y2=(HALF) {}
+            svg viewBox=(format!("0 0 {width} {}", HEIGHT + 8)) role="img" aria-label=(said(&new, &old)) {
+                line.axis x1="0" x2=(width) y1=(line) y2=(line) {}
                 @for (uses, at) in bars(new) {
-                    rect.new x=(at * STEP + (STEP - BAR) / 2) y=(HALF - 1 - height(uses)) width=(BAR) height=(height(uses)) rx="2" {}
+                    rect.new x=(at * STEP + (STEP - BAR) / 2) y=(line - 1 - height(uses)) width=(BAR) height=(height(uses)) rx="2" {}
                 }
                 @for (uses, at) in bars(old) {
-                    rect.old x=(at * STEP + (STEP - BAR) / 2) y=(HALF + 1) width=(BAR) height=(height(uses)) rx="2" {}
+                    rect.old x=(at * STEP + (STEP - BAR) / 2) y=(line + 1) width=(BAR) height=(height(uses)) rx="2" {}
                 }
             }
             div.hours aria-hidden="true" { span { "24 h ago" } span { "now" } }
@@ -69,9 +72,8 @@ mod tests {
     fn it_says_what_it_shows() {
         let (mut new, mut old) = ([0; HOURS], [0; HOURS]);
         (new[HOURS - 1], old[HOURS - 3]) = (1200, 7);
-        let said = said(&new, &old);
         assert_eq!(
-            said,
+            said(&new, &old),
             "Uses in the last 24 hours: new secret 1,200 (the last within this hour), old secrets 7 (the last 2 h ago)."
         );
         assert!(of(&[], None).is_none());

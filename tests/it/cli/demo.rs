@@ -11,7 +11,13 @@ use crate::support::{PATIENCE, bytes, metrics, poll};
 #[test]
 fn every_line_that_the_demo_prints_works_and_ctrl_c_ends_it() {
     let dir = tempfile::tempdir().unwrap();
-    let environment = [("RELATCH__PROXY__LISTEN", "127.0.0.1:0"), ("RELATCH__TELEMETRY__LISTEN", "127.0.0.1:0")];
+    let scratch = tempfile::tempdir().unwrap();
+    let environment = [
+        ("RELATCH__PROXY__LISTEN", "127.0.0.1:0"),
+        ("RELATCH__TELEMETRY__LISTEN", "127.0.0.1:0"),
+        ("RELATCH__ADMIN__LISTEN", "127.0.0.1:0"),
+        ("TMPDIR", scratch.path().to_str().unwrap()),
+    ];
     let demo = Process::start(dir.path(), &["demo"], &environment);
     // The line for the metrics comes last.
     let banner = poll(PATIENCE, || Some(demo.out()).filter(|out| out.contains("grep") && out.ends_with('\n')));
@@ -58,9 +64,15 @@ fn every_line_that_the_demo_prints_works_and_ctrl_c_ends_it() {
         .filter(|sample| sample.name == "relatch_client_secret_last_used_timestamp_seconds" && sample.value > 0.0);
     assert_eq!(used.count(), 2, "each secret is told apart");
 
+    let link = banner.lines().find_map(|line| line.trim().strip_prefix("dashboard")).unwrap();
+    let (address, path) = target(link.split_whitespace().next().unwrap());
+    let page = String::from_utf8(get(address, path).body).unwrap();
+    assert!(page.contains("Log in to relatch"), "{page}");
+
     demo.signal(Signal::INT);
     let ended = demo.end();
     assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert_eq!(std::fs::read_dir(scratch.path()).unwrap().count(), 0, "its list is gone");
     assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0, "nothing is saved");
 }
 

@@ -35,6 +35,7 @@ fn every_route_is_open_to_its_own_scope_and_to_admin_alone() {
         ("GET", "/api/v1/log-level".to_owned(), "", "admin"),
         ("PUT", "/api/v1/log-level".to_owned(), "{}", "admin"),
         ("GET", "/api/v1/tokens".to_owned(), "", "admin"),
+        ("POST", "/api/v1/login-links".to_owned(), "", "read:clients"),
         ("POST", "/-/reload".to_owned(), "{}", "admin"),
         ("POST", "/api/v1/clients".to_owned(), "{\"id\":\"c2\",\"upstream_secret_files\":[\"/nowhere\"]}", "admin"),
     ];

@@ -30,6 +30,12 @@ struct Stage {
 impl Stage {
     #[track_caller]
     fn start() -> Self {
+        Self::with("")
+    }
+
+    /// With more clients than those who do nobody any harm.
+    #[track_caller]
+    fn with(more: &str) -> Self {
         let clock = tempfile::tempdir().unwrap();
         let hands = clock.path().join("offset");
         std::fs::write(&hands, "+0\n").unwrap();
@@ -39,7 +45,7 @@ impl Stage {
             .find(|path| std::path::Path::new(path).exists())
             .expect("libfaketime: apt-get install faketime");
         let identity = Identity::basic("billing-at-the-server");
-        let list = list(&identity.section());
+        let list = list(&identity.section()) + more;
         let line = Line::start(Kind::OidcProvider, |setup| {
             identity
                 .given_to(setup)
@@ -138,7 +144,6 @@ fn list(upstream: &str) -> String {
             &secret("sec_p55ae1n0ws", "2026-06", -170, &format!("expires = \"{}\"", days(12))),
         ),
         client("legacy-sync", "", &secret("sec_l1d00f4ccv", "first", -900, "status = \"disabled\"")),
-        client(EVIL, EVIL, &secret("evil", EVIL, -3, "")),
     ]
     .concat()
 }
@@ -321,7 +326,9 @@ fn the_keyboard_is_enough_and_no_script_is_needed() {
         reach(wanted);
         stage.browser.tell(&json!({"cmd": "enter"}))["status"].as_u64().unwrap()
     };
-    // The one button has the focus already.
+    // The one button has the focus by itself.
+    let focused = || (stage.browser.keys(&[])["focus"]["text"] == "Log in").then_some(());
+    assert!(poll(PATIENCE, focused).is_some(), "{}", stage.browser.keys(&[]));
     assert_eq!(stage.browser.tell(&json!({"cmd": "enter"}))["status"], 200);
     assert_eq!(enter("billing"), 200);
     assert_eq!(enter("Generate new secret"), 200);
@@ -346,7 +353,8 @@ fn the_keyboard_is_enough_and_no_script_is_needed() {
 #[test]
 #[ignore = "needs chromium, node and faketime: make test"]
 fn a_hostile_page_neither_frames_it_nor_speaks_for_it_and_a_hostile_name_does_not_run() {
-    let stage = Stage::start();
+    let (id, secret) = (quote(EVIL), "[[client.secret]]\nid = \"evil\"\nhash = \"@SHA256(s3cr3t-of-the-evil-one)@\"\n");
+    let stage = Stage::with(&format!("[[client]]\nid = {id}\nname = {id}\n{secret}name = {id}\n"));
     let (browser, base) = (&stage.browser, stage.base());
     stage.log_in();
     let html = |browser: &Browser| browser.tell(&json!({"cmd": "html"}))["html"].as_str().unwrap().to_owned();

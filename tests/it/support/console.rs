@@ -52,8 +52,8 @@ appears() {
 cargo() {
   [ "$*" = "run --release -- demo" ] || return 0
   : >demo.log
-  command relatch demo >>demo.log 2>/dev/null </dev/null &
-  appears grep demo.log && cat demo.log
+  RELATCH__ADMIN__LISTEN="[\"unix:relatch.sock\", \"$ADMIN\"]" command relatch demo >>demo.log 2>/dev/null </dev/null &
+  appears 'token login' demo.log && cat demo.log
   kill $!; wait $!
 }
 make() { :; }
@@ -83,12 +83,13 @@ impl Console {
         let bin = dir.path().join(".bin");
         std::fs::create_dir(&bin).unwrap();
         std::os::unix::fs::symlink(process::binary(), bin.join("relatch")).unwrap();
-        let [proxy, telemetry] = [free_address(), free_address()];
+        let [proxy, telemetry, admin] = [free_address(), free_address(), free_address()];
         let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
         let environment = [
             ("PATH", path.as_str()),
             ("RELATCH__PROXY__LISTEN", &proxy),
             ("RELATCH__TELEMETRY__LISTEN", &telemetry),
+            ("ADMIN", &admin),
             ("TERM", "dumb"),
         ];
         let environment = environment.map(|(key, value)| (key.to_owned(), value.to_owned()));
@@ -110,7 +111,9 @@ impl Console {
             }
         });
         writeln!(stdin, "exec 2>&1\n{FUNCTIONS}").unwrap();
-        let bound = [("127.0.0.1:8080", proxy), ("127.0.0.1:9464", telemetry), ("127.0.0.1:9000", upstream.to_owned())];
+        let upstream = upstream.to_owned();
+        let document = ["127.0.0.1:8080", "127.0.0.1:9464", "127.0.0.1:9465", "127.0.0.1:9000"];
+        let bound = document.into_iter().zip([proxy, telemetry, admin, upstream]);
         let bound = bound.into_iter().map(|(document, here)| (document.to_owned(), here)).collect();
         Self { shell, stdin, lines, bound, dir }
     }
