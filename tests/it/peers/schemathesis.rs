@@ -17,8 +17,7 @@ const PATIENCE: Duration = Duration::from_secs(300);
 fn schemathesis_finds_nothing_that_the_description_does_not_say() {
     let upstream = Upstream::start();
     let kept = "[[client]]\nid = \"kept\"\nmax_active_secrets = 8\n[[client.secret]]\nid = \"sec_kept\"\nhash = \"@SHA256(s-of-kept)@\"\n";
-    let sidecar =
-        gated().clients_text(kept).config("throttle.failures = 1000000").upstream(&upstream).start();
+    let sidecar = gated().clients_text(kept).config("throttle.failures = 1000000").upstream(&upstream).start();
     let at = address(&sidecar);
     let dir = sidecar.dir();
     fs::create_dir(dir.join("st")).unwrap();
