@@ -128,14 +128,19 @@ pub enum Whose {
     /// By its id.
     Id(WrittenId),
     /// With its tenant.
-    Of {
-        /// Its tenant.
-        #[schema(max_length = 128, pattern = r"^([A-Za-z0-9_~-][A-Za-z0-9._~-]*)?$")]
-        tenant: String,
-        /// Its id.
-        #[schema(min_length = 1, max_length = 512)]
-        id: String,
-    },
+    Of(InTenant),
+}
+
+/// A client of a tenant, as a body names it.
+#[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct InTenant {
+    /// Its tenant.
+    #[schema(max_length = 128, pattern = r"^([A-Za-z0-9_~-][A-Za-z0-9._~-]*)?$")]
+    tenant: String,
+    /// Its id.
+    #[schema(min_length = 1, max_length = 512)]
+    id: String,
 }
 
 /// A client's id as somebody wrote it.
@@ -148,7 +153,7 @@ impl Whose {
     pub fn of(tenant: &str, id: &str) -> Self {
         match tenant {
             "" => Self::Id(WrittenId(id.to_owned())),
-            tenant => Self::Of { tenant: tenant.to_owned(), id: id.to_owned() },
+            tenant => Self::Of(InTenant { tenant: tenant.to_owned(), id: id.to_owned() }),
         }
     }
 
@@ -156,7 +161,7 @@ impl Whose {
     pub(super) fn key(&self, asked: Option<&str>) -> Result<ClientKey, Fault> {
         match self {
             Self::Id(WrittenId(id)) => client_key(one_tenant(None, asked)?, id),
-            Self::Of { tenant, id } => client_key(one_tenant(Some(tenant), asked)?, id),
+            Self::Of(InTenant { tenant, id }) => client_key(one_tenant(Some(tenant), asked)?, id),
         }
     }
 }

@@ -283,7 +283,10 @@ impl Reloader {
         if let Some(look) = &self.before_publish {
             look(current, &loaded.snapshot);
         }
-        self.current.store(Arc::new(loaded.snapshot));
+        let snapshot = Arc::new(loaded.snapshot);
+        self.current.store(snapshot.clone());
+        // Once it is in force: nothing waits for that but whoever goes through the list.
+        snapshot.put_in_order();
         let fields: [(&str, &dyn std::fmt::Display); 4] =
             [("trigger", &trigger.as_str()), ("generation", &generation), ("clients", &clients), ("changes", &changes)];
         self.log.info("client list in force", &fields);
