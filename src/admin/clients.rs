@@ -84,7 +84,6 @@ pub(super) struct ClientPatch {
     /// Whether any secret of it is accepted.
     enabled: Option<bool>,
     /// A name for people; empty for none.
-    #[schema(max_length = 1000)]
     name: Option<String>,
     /// How many of its secrets may be active. Those that are beyond it stay.
     #[schema(minimum = 1, maximum = 8)]

@@ -46,50 +46,47 @@ enum Of {
     Conditional,
 }
 
+type Members = Map<String, Value>;
+
 fn describe() -> Value {
     let mut document = serde_json::to_value(documented().into_openapi()).unwrap_or_default();
-    put(
-        &mut document,
-        "info",
-        json!({
-            "title": "relatch",
-            "version": env!("CARGO_PKG_VERSION"),
-            "description": ABOUT,
-            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
-        }),
-    );
-    for (path, item) in members(&mut document, "paths") {
-        let path = path.clone();
-        for (method, operation) in item.as_object_mut().into_iter().flatten() {
-            complete(&path, &method.to_ascii_uppercase(), operation);
-        }
-    }
-    let components = document["components"]["schemas"].take();
-    for (_, item) in members(&mut document, "paths") {
-        item.as_object_mut().into_iter().flatten().for_each(|(_, operation)| may_be_left_out(operation, &components));
-    }
-    put(&mut document["components"], "schemas", components);
-    let responses: Map<String, Value> =
-        ERRORS.iter().map(|(status, why, _)| ((*status).to_owned(), error(why))).collect();
-    let components = &mut document["components"];
-    put(components, "responses", Value::Object(responses));
-    put(
-        components,
-        "securitySchemes",
-        json!({"token": {
-            "type": "http",
-            "scheme": "bearer",
-            "description": "`relatch token add NAME --scope SCOPE`. admin may do everything.",
-        }}),
-    );
+    document.as_object_mut().and_then(complete);
     document
 }
 
-/// What holds for every operation.
-fn complete(path: &str, method: &str, operation: &mut Value) {
-    let scope = Method::from_bytes(method.as_bytes()).map(|method| scope::needed(&method, path));
-    let scope = scope.map_or("admin", |scope| scope.as_str());
-    put(operation, "security", json!([{"token": [scope]}]));
+/// Adds what holds for the whole.
+fn complete(document: &mut Members) -> Option<()> {
+    let info = json!({
+        "title": "relatch",
+        "version": env!("CARGO_PKG_VERSION"),
+        "description": ABOUT,
+        "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+    });
+    document.insert("info".to_owned(), info);
+    let components = table(document, "components")?;
+    let error = |(status, why, _): &(&str, &str, Of)| ((*status).to_owned(), error(why));
+    components.insert("responses".to_owned(), ERRORS.iter().map(error).collect());
+    let scheme = json!({
+        "type": "http",
+        "scheme": "bearer",
+        "description": "`relatch token add NAME --scope SCOPE`. admin may do everything.",
+    });
+    components.insert("securitySchemes".to_owned(), json!({"token": scheme}));
+    let schemas = table(components, "schemas")?.clone();
+    for (path, item) in table(document, "paths")? {
+        for (method, operation) in item.as_object_mut()? {
+            let operation = operation.as_object_mut()?;
+            complete_operation(path, &method.to_ascii_uppercase(), operation)?;
+            may_be_left_out(operation, &schemas);
+        }
+    }
+    Some(())
+}
+
+/// Adds what holds for every operation.
+fn complete_operation(path: &str, method: &str, operation: &mut Members) -> Option<()> {
+    let scope = scope::needed(&Method::from_bytes(method.as_bytes()).ok()?, path);
+    operation.insert("security".to_owned(), json!([{"token": [scope.as_str()]}]));
     let is = |of: Of| match of {
         Of::All => true,
         Of::Writes => method != "GET",
@@ -97,42 +94,40 @@ fn complete(path: &str, method: &str, operation: &mut Value) {
     };
     let unchanging = ["/api/v1/config", "/openapi.json"].contains(&path);
     if is(Of::Conditional) {
-        condition(operation, "If-Match", "The change is wanted only while the ETag is one of these.");
+        condition(operation, "If-Match", "The change is wanted only while the ETag is one of these.")?;
     }
     if unchanging {
-        condition(operation, "If-None-Match", "Answered 304 where the ETag is one of these.");
+        condition(operation, "If-None-Match", "Answered 304 where the ETag is one of these.")?;
     }
     let tagged = path.contains("/clients");
-    for (status, response) in members(operation, "responses") {
+    let responses = table(operation, "responses")?;
+    for (status, response) in responses.iter_mut() {
+        let headers = table(response.as_object_mut()?, "headers")?;
         if status != "204" && (tagged || unchanging) {
             let what =
                 if unchanging { "Stands for what is shown." } else { "Stands for what is configured: not for uses." };
-            header(response, "ETag", what);
+            headers.insert("ETag".to_owned(), header(what));
         }
         if status == "201" {
-            header(response, "Location", "Where it is.");
+            headers.insert("Location".to_owned(), header("Where it is."));
         }
     }
-    let responses = &mut operation["responses"];
     for (status, ..) in ERRORS.iter().filter(|(.., of)| is(*of)) {
-        put(responses, status, json!({"$ref": format!("#/components/responses/{status}")}));
+        responses.insert((*status).to_owned(), json!({"$ref": format!("#/components/responses/{status}")}));
     }
     if unchanging {
-        put(responses, "304", json!({"description": "It is as it was."}));
+        responses.insert("304".to_owned(), json!({"description": "It is as it was."}));
     }
+    Some(())
 }
 
 /// A body of which every key may be left out may be left out itself.
-fn may_be_left_out(operation: &mut Value, components: &Value) {
-    let body = &mut operation["requestBody"];
-    let schema = body["content"]["application/json"]["schema"]["$ref"].as_str();
-    let name = schema.and_then(|schema| schema.rsplit('/').next()).unwrap_or_default();
-    let needed = !components[name]["required"].is_null();
-    if body.is_object() {
-        put(body, "required", needed.into());
-    } else if let Some(operation) = operation.as_object_mut() {
-        operation.remove("requestBody");
-    }
+fn may_be_left_out(operation: &mut Members, schemas: &Members) -> Option<()> {
+    let body = operation.get_mut("requestBody")?;
+    let schema = body.pointer("/content/application~1json/schema/$ref")?.as_str()?;
+    let needed = schemas.get(schema.rsplit('/').next()?)?.get("required").is_some();
+    body.as_object_mut()?.insert("required".to_owned(), needed.into());
+    Some(())
 }
 
 fn error(why: &str) -> Value {
@@ -140,30 +135,20 @@ fn error(why: &str) -> Value {
     json!({"description": why, "content": {"application/json": {"schema": schema}}})
 }
 
-fn condition(operation: &mut Value, name: &str, why: &str) {
+fn header(what: &str) -> Value {
+    json!({"description": what, "schema": {"type": "string"}})
+}
+
+fn condition(operation: &mut Members, name: &str, why: &str) -> Option<()> {
     let schema = json!({"type": "string"});
     let parameter = json!({"name": name, "in": "header", "required": false, "description": why, "schema": schema});
-    if operation["parameters"].is_null() {
-        put(operation, "parameters", json!([]));
-    }
-    operation["parameters"].as_array_mut().into_iter().for_each(|all| all.push(parameter.clone()));
+    operation.entry("parameters").or_insert_with(|| json!([])).as_array_mut()?.push(parameter);
+    Some(())
 }
 
-fn header(response: &mut Value, name: &str, what: &str) {
-    if response["headers"].is_null() {
-        put(response, "headers", json!({}));
-    }
-    put(&mut response["headers"], name, json!({"description": what, "schema": {"type": "string"}}));
-}
-
-fn put(object: &mut Value, key: &str, value: Value) {
-    if let Some(object) = object.as_object_mut() {
-        object.insert(key.to_owned(), value);
-    }
-}
-
-fn members<'v>(object: &'v mut Value, key: &str) -> impl Iterator<Item = (&'v String, &'v mut Value)> {
-    object.get_mut(key).and_then(Value::as_object_mut).into_iter().flatten()
+/// The object under a key, made where there is none.
+fn table<'m>(members: &'m mut Members, key: &str) -> Option<&'m mut Members> {
+    members.entry(key).or_insert_with(|| json!({})).as_object_mut()
 }
 
 #[cfg(test)]

@@ -190,7 +190,7 @@ pub(super) async fn set_log_level(
     // Told at the level of the two that writes it.
     instance.log.set_level(before.min(level));
     let until = "the next start";
-    instance.log.info("log level", &[("level", &level.as_str()), ("before", &before.as_str()), ("until", &until)]);
+    instance.log.info("log level", &[("least", &level.as_str()), ("before", &before.as_str()), ("until", &until)]);
     instance.log.set_level(level);
     Ok(Json(ground.log_level(instance)))
 }

@@ -166,13 +166,14 @@ fn tagged(
 
 fn action(verb: &str, secret: SecretId, wish: &LifecycleWish, now: Timestamp) -> Result<Action, Fault> {
     let length = |key: &str, text: &Option<String>| text.as_deref().map(|text| duration(key, text)).transpose();
+    let (expiry, rehearsal) = (length("in", &wish.in_)?, length("for", &wish.for_)?);
     Ok(match verb {
         "activate" => Action::Enable(secret),
         "deactivate" => Action::Disable(secret),
-        "expire" => Action::Expire(secret, now.plus(length("in", &wish.in_)?.unwrap_or_default())),
+        "expire" => Action::Expire(secret, now.plus(expiry.unwrap_or_default())),
         "revoke" if wish.compromised => Action::RevokeCompromised(secret),
         "revoke" => Action::Revoke(secret),
-        "rehearse" => Action::Rehearse(secret, now.plus(length("for", &wish.for_)?.unwrap_or(REHEARSAL))),
+        "rehearse" => Action::Rehearse(secret, now.plus(rehearsal.unwrap_or(REHEARSAL))),
         "end-rehearsal" => Action::EndRehearsal(secret),
         _ => {
             let known = "activate, deactivate, expire, revoke, rehearse, end-rehearsal";

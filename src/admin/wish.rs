@@ -126,30 +126,42 @@ impl LifecycleWish {
 #[serde(untagged, deny_unknown_fields)]
 pub enum Whose {
     /// By its id.
-    Id(String),
+    Id(WrittenId),
     /// With its tenant.
-    Of {
-        /// Its tenant.
-        tenant: String,
-        /// Its id.
-        id: String,
-    },
+    Of(InTenant),
 }
+
+/// A client of a tenant, as a body names it.
+#[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct InTenant {
+    /// Its tenant.
+    #[schema(max_length = 128, pattern = r"^([A-Za-z0-9_~-][A-Za-z0-9._~-]*)?$")]
+    tenant: String,
+    /// Its id.
+    #[schema(min_length = 1, max_length = 512)]
+    id: String,
+}
+
+/// A client's id as somebody wrote it.
+#[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
+#[schema(min_length = 1, max_length = 512)]
+pub struct WrittenId(String);
 
 impl Whose {
     /// As it is named best.
     pub fn of(tenant: &str, id: &str) -> Self {
         match tenant {
-            "" => Self::Id(id.to_owned()),
-            tenant => Self::Of { tenant: tenant.to_owned(), id: id.to_owned() },
+            "" => Self::Id(WrittenId(id.to_owned())),
+            tenant => Self::Of(InTenant { tenant: tenant.to_owned(), id: id.to_owned() }),
         }
     }
 
     /// Which client it is, `asked` being the tenant in the query.
     pub(super) fn key(&self, asked: Option<&str>) -> Result<ClientKey, Fault> {
         match self {
-            Self::Id(id) => client_key(one_tenant(None, asked)?, id),
-            Self::Of { tenant, id } => client_key(one_tenant(Some(tenant), asked)?, id),
+            Self::Id(WrittenId(id)) => client_key(one_tenant(None, asked)?, id),
+            Self::Of(InTenant { tenant, id }) => client_key(one_tenant(Some(tenant), asked)?, id),
         }
     }
 }

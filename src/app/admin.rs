@@ -34,6 +34,7 @@ pub(super) fn open(
     audit: &Audit,
     log: &Log,
 ) -> anyhow::Result<Admin> {
+    shared.snapshot.load().put_in_order();
     let addresses = &shared.settings.admin.addresses;
     let read = || Tokens::read(&shared.settings.admin.tokens).map(Arc::new);
     let tokens = (!addresses.is_empty()).then(read).transpose()?;

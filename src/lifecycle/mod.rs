@@ -86,7 +86,10 @@ pub const MAX_REHEARSAL: Duration = Duration::from_secs(3600);
 pub fn decide(client: &ClientKey, holder: Option<&Holder>, action: Action, policy: &Policy) -> Result<Plan, Refused> {
     let Some(holder) = holder else {
         return match action {
-            Action::AddClient(new) => Ok(Plan { edits: vec![Edit::AddClient(new)] }),
+            Action::AddClient(new) => {
+                new.secrets.iter().try_for_each(|secret| policy.window(secret))?;
+                Ok(Plan { edits: vec![Edit::AddClient(new)] })
+            }
             _ => Err(Refused::NoClient(client.clone())),
         };
     };

@@ -6,7 +6,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::index::Index;
-use super::{ByKey, Client, Record, Slots, Snapshot};
+use super::{Client, Record, Slots, Snapshot};
 use crate::config::clients::SecretStatus;
 use crate::domain::clock::Timestamp;
 use crate::domain::ids::{ClientKey, SecretId};
@@ -180,7 +180,7 @@ pub fn with_revocations(current: &Snapshot, held: &Snapshot, now: Timestamp) -> 
         index: Index::of(&clients),
         clients,
         graveyard,
-        by_key: ByKey::default(),
+        by_key: current.by_key.clone(),
     })
 }
 

@@ -1,5 +1,5 @@
 //! Clients in the order of their keys, for whoever goes through a long list page by page: a page begins behind a key, be
-//! its client still there or not. Made when it is first asked for: a request for a token never does.
+//! its client still there or not. Made when it is first asked for, or put in force: a request for a token never waits for it.
 
 use std::sync::{Arc, OnceLock};
 
@@ -7,7 +7,7 @@ use super::{Client, Snapshot};
 use crate::domain::ids::{ClientKey, Tenant};
 
 /// Where in the list each client stands, in the order of their keys.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct ByKey(OnceLock<Box<[u32]>>);
 
 impl Snapshot {
@@ -24,6 +24,11 @@ impl Snapshot {
     /// The clients that are any tenant's.
     pub fn of_tenants(&self) -> impl Iterator<Item = &Arc<Client>> + use<'_> {
         self.from(self.first_not(|client| client.tenant.is_empty()))
+    }
+
+    /// Makes the order now, so that whoever asks for the first page does not wait for it.
+    pub fn put_in_order(&self) {
+        self.in_order();
     }
 
     /// How many clients of the order come before what is looked for.
@@ -45,7 +50,8 @@ impl Snapshot {
 
     fn ordered(&self) -> Box<[u32]> {
         let mut clients: Vec<(u32, &Arc<Client>)> = (0..).zip(&self.clients).collect();
-        clients.sort_unstable_by(|(_, a), (_, b)| text(&a.key).cmp(&text(&b.key)));
+        // Of a list that is in order but for its end, the sort sees that.
+        clients.sort_by(|(_, a), (_, b)| text(&a.key).cmp(&text(&b.key)));
         clients.into_iter().map(|(place, _)| place).collect()
     }
 }

@@ -319,6 +319,8 @@ impl Reloader {
         }
         let next = Arc::new(loaded.snapshot);
         self.current.store(next.clone());
+        // Once it is in force: nothing waits for that but whoever goes through the list.
+        next.put_in_order();
         self.tell(trigger, current, &next, &changes);
         let fields: [(&str, &dyn std::fmt::Display); 4] =
             [("trigger", &trigger.as_str()), ("generation", &generation), ("clients", &clients), ("changes", &changes)];

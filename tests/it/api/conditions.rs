@@ -110,7 +110,7 @@ fn a_write_on_a_stale_state_is_refused_and_changes_nothing() {
     let place = added.header("location").unwrap().to_owned();
     assert_eq!(ask(at, READER, "GET", &place, "").json()["id"], added.json()["id"]);
     let both = format!("\"x\", {}", added.header("etag").unwrap());
-    let off = change(at, &both, "POST", &format!("{place}/lifecycle/deactivate"), "");
+    let off = change(at, &both, "POST", &format!("{place}/lifecycle/deactivate"), "{\"force\":true}");
     assert_eq!((off.status, &off.json()["status"]), (200, &"disabled".into()));
     assert_eq!(change(at, "*", "POST", &format!("{place}/lifecycle/activate"), "").status, 200);
     let made = change(at, &tag(at, "/api/v1/clients"), "POST", "/api/v1/clients", "{\"id\":\"c/3\"}");

@@ -77,6 +77,7 @@ fn the_log_level_changes_at_once_and_for_this_run() {
     assert_eq!(set("debug").status, 200);
     ask_token("at-debug");
     sidecar.access_line("at-debug");
+    sidecar.wait_log(|line| line["msg"] == "log level" && line["least"] == "debug");
     let told: Vec<_> = sidecar.log_lines().into_iter().filter(|line| line["msg"] == "log level").collect();
     assert_eq!((told.len(), &told[0]["level"], &told[0]["until"]), (2, &"info".into(), &"the next start".into()));
     assert!(!sidecar.log().contains("at-error"), "what is below the level is not written");
@@ -127,7 +128,7 @@ fn every_token_shows_its_last_use_and_every_request_is_counted() {
 #[test]
 fn the_api_describes_itself_as_it_is() {
     let upstream = Upstream::start();
-    let sidecar = gated().upstream(&upstream).start();
+    let sidecar = gated().config("throttle.failures = 1000").upstream(&upstream).start();
     let at = address(&sidecar);
     let reply = ask(at, READER, "GET", "/openapi.json", "");
     let document = reply.json();

@@ -99,5 +99,6 @@ fn commands_see_the_whole_list_however_many_pages_it_has() {
         let secrets: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
         assert_eq!((secrets.as_array().unwrap().len(), &secrets[0]["tenant"]), (1, &"t".into()));
     }
+    std::fs::remove_file(sidecar.dir().join("reader.token")).unwrap();
     sidecar.finish(&upstream);
 }
