@@ -20,6 +20,8 @@ use crate::support::{PATIENCE, bytes};
 pub(super) enum Reply {
     /// This answer, as it stands.
     Raw(String),
+    /// 204, a second later.
+    Slow,
     /// No answer, for as long as the test runs.
     Hang,
     /// The connection is closed without one.
@@ -150,6 +152,10 @@ fn serve(mut stream: impl Read + Write, sender: &Sender<Heard>, script: &Mutex<V
     match reply {
         Reply::Raw(text) => _ = stream.write_all(text.as_bytes()),
         Reply::Close => {}
+        Reply::Slow => {
+            std::thread::sleep(Duration::from_secs(1));
+            _ = stream.write_all(b"HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n");
+        }
         Reply::Hang => std::thread::sleep(PATIENCE * 30),
     }
     _ = stream.flush();

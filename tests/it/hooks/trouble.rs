@@ -141,10 +141,16 @@ fn a_receiver_that_is_not_there_or_not_who_it_says_is_tried_until_it_is() {
 fn the_end_waits_for_what_was_never_tried_and_not_for_long() {
     let (upstream, receiver) = (Upstream::start(), Receiver::start());
     let mut sidecar = hooked(&receiver).upstream(&upstream).start();
-    Admin::of(sidecar.dir()).must("POST", "/api/v1/clients/c1/rotate", &json!({}));
+    receiver.answer(&[Reply::Slow]);
+    let admin = Admin::of(sidecar.dir());
+    for id in ["a", "b", "c"] {
+        admin.must("POST", "/api/v1/clients", &json!({"id": id}));
+    }
+    // The first is under way, and the others were never tried.
+    assert_eq!(receiver.next().event()["client_id"], "a");
     sidecar.signal(Signal::TERM);
     assert!(sidecar.wait_exit(PATIENCE).is_some());
-    assert_eq!(receiver.next().event()["type"], "secret.added");
+    assert_eq!([receiver.next(), receiver.next()].map(|heard| heard.event()["client_id"].clone()), ["b", "c"]);
     assert!(!sidecar.log().contains("web hooks were not delivered"), "{}", sidecar.log());
 }
 
