@@ -186,6 +186,20 @@ mod tests {
     }
 
     #[test]
+    fn a_cookie_is_for_our_own_pages_and_with_tls_for_them_alone() {
+        let address: std::net::SocketAddr = "127.0.0.1:9465".parse().unwrap();
+        let between = |secure| Between { peer: address.ip(), local: address, secure };
+        let plain = cookie("id", between(false), false).unwrap();
+        assert_eq!(plain, "relatch-9465=id; HttpOnly; SameSite=Strict; Path=/");
+        let secured = cookie("id", between(true), true).unwrap();
+        assert_eq!(secured, "__Host-relatch-9465=id; HttpOnly; SameSite=Strict; Path=/; Secure");
+        let gone = no_cookie(between(true), true).unwrap();
+        assert_eq!(gone, "__Host-relatch-9465=; Max-Age=0; HttpOnly; SameSite=Strict; Path=/; Secure");
+        assert!(is_secure(&headers(&[("origin", "https://admin.internal")]), between(false)), "TLS in front of us");
+        assert!(!is_secure(&headers(&[("origin", "http://127.0.0.1:9465")]), between(false)));
+    }
+
+    #[test]
     fn a_cookie_is_read_among_others() {
         let lines =
             headers(&[("cookie", "a=b; relatch-1=one;relatch-2=two"), ("cookie", "relatch-1=three; relatch-11=x")]);

@@ -193,6 +193,7 @@ fn no_page_holds_a_secret_but_the_one_that_made_it() {
     let id = text(&made).split("<code>sec_").nth(1).unwrap().split('<').next().unwrap().to_owned();
     let again = browser.post("/client/generate", &borrowed(&fields));
     assert_eq!(again.status, 409, "a reload");
+    assert!(text(&again).contains("This form was sent before"), "{}", text(&again));
     let mut pages = vec![again];
     for path in [
         "/".to_owned(),
