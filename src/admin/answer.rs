@@ -7,12 +7,13 @@ use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use http::header::{self, HeaderName, HeaderValue};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::config::tokens::Scope;
 use crate::lifecycle::Refused;
 
 /// What an answer that refuses says.
-#[derive(Debug, Deserialize, Serialize)]
+#[derive(Debug, Deserialize, Serialize, ToSchema)]
 pub struct FaultObject {
     /// One word for programs.
     pub error: String,
@@ -70,6 +71,13 @@ impl Fault {
     /// What was named is not there.
     pub fn not_found(message: String) -> Self {
         Self::new(StatusCode::NOT_FOUND, "not_found", message, NOT_FOUND)
+    }
+
+    /// What was to be changed is not as the caller saw it any more.
+    pub(super) fn stale() -> Self {
+        let message = "it is not as If-Match says: it was changed since, or that is not its ETag with the quotes\n  Nothing \
+                       was changed. Read it again, decide anew, and send the ETag of that answer.";
+        Self::new(StatusCode::PRECONDITION_FAILED, "stale", message, REFUSED)
     }
 
     /// HTTP has a word of its own for what is wrong with the request.

@@ -61,7 +61,8 @@ pub(super) struct Between {
 /// Stands before the routes.
 pub struct Gate {
     routes: Router,
-    tokens: Tokens,
+    ground: Arc<Ground>,
+    tokens: Arc<Tokens>,
     /// One look at a time.
     look: Arc<Semaphore>,
     allowed_hosts: Vec<String>,
@@ -72,10 +73,11 @@ pub struct Gate {
 
 impl Gate {
     /// Before the routes over this ground.
-    pub fn new(ground: &Arc<Ground>, tokens: Tokens, log: Log) -> Arc<Self> {
+    pub fn new(ground: &Arc<Ground>, tokens: Arc<Tokens>, log: Log) -> Arc<Self> {
         let Failures { failures, per, table_size } = ground.settings.throttle;
         Arc::new(Self {
             routes: router(ground.clone()).layer(DefaultBodyLimit::max(MOST_BODY)),
+            ground: ground.clone(),
             tokens,
             look: Arc::new(Semaphore::new(1)),
             allowed_hosts: ground.settings.admin.allowed_hosts.clone(),
@@ -126,6 +128,7 @@ impl Gate {
                 response
             }
         };
+        self.ground.count(response.status());
         dressed(&path, response, self.clock.now())
     }
 

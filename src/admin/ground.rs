@@ -8,10 +8,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use http::StatusCode;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::answer::Fault;
 use super::repeat::Repeats;
+use super::tokens::Tokens;
 use crate::config::problem::ConfigErrors;
 use crate::config::settings::Settings;
 use crate::config::settings::operation::Instances;
@@ -19,6 +21,7 @@ use crate::domain::clock::{Clock, Timestamp};
 use crate::domain::ids::{ClientKey, SecretId};
 use crate::fleet::{ClientUse, Prometheus};
 use crate::lifecycle::{Holder, QUIET_FOR, Usage};
+use crate::log::Log;
 use crate::metrics::Metrics;
 use crate::registry::cells::Refusals;
 use crate::registry::{Client, Record, Snapshot};
@@ -59,6 +62,10 @@ pub struct Instance {
     pub metrics: Arc<Metrics>,
     /// When it started.
     pub started: Timestamp,
+    /// What it says of itself.
+    pub log: Log,
+    /// Who may call at its addresses, where it has any.
+    pub tokens: Option<Arc<Tokens>>,
 }
 
 /// The list and the uses of its secrets, at one moment.
@@ -142,6 +149,13 @@ impl Ground {
             (Some(prometheus), Some(client)) => Ok([(client.clone(), prometheus.client(client).await?)].into()),
             (Some(prometheus), None) => prometheus.clients().await,
             (None, _) => Err("[fleet] instances = \"many\", and no prometheus is named that knows them all".to_owned()),
+        }
+    }
+
+    /// Counts an answer that a door gave.
+    pub(super) fn count(&self, status: StatusCode) {
+        if let Hands::Instance(instance) = &self.hands {
+            instance.metrics.admin.count(status);
         }
     }
 

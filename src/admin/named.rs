@@ -3,6 +3,7 @@
 use axum::extract::{FromRequestParts, Path};
 use http::request::Parts;
 use serde::Deserialize;
+use utoipa::IntoParams;
 
 use super::answer::Fault;
 use super::words::Words;
@@ -18,9 +19,12 @@ pub(super) struct Named(pub(super) ClientKey);
 pub(super) struct NamedSecret(pub(super) ClientKey, pub(super) SecretId);
 
 /// `?tenant=`: absent, or empty, for a client of none.
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct OfTenant {
+    /// The client's tenant; empty, or left out, for a client of none.
+    #[param(required = false, max_length = 128, pattern = r"^([A-Za-z0-9_~-][A-Za-z0-9._~-]*)?$")]
     pub(super) tenant: Option<String>,
 }
 

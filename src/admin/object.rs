@@ -2,6 +2,7 @@
 //! answer that made it, and never a hash.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::ground::View;
 use crate::domain::clock::Timestamp;
@@ -14,7 +15,7 @@ use crate::registry::expiry;
 use crate::registry::{Client, Record, SecretState};
 
 /// A client.
-#[derive(Debug, Deserialize, Serialize)]
+#[derive(Debug, Deserialize, Serialize, ToSchema)]
 pub struct ClientObject {
     /// Its id.
     pub id: String,
@@ -38,7 +39,7 @@ pub struct ClientObject {
 }
 
 /// A secret of a client.
-#[derive(Debug, Default, Deserialize, Serialize)]
+#[derive(Debug, Default, Deserialize, Serialize, ToSchema)]
 pub struct SecretObject {
     /// The client's id.
     pub client_id: String,
@@ -89,9 +90,10 @@ pub struct SecretObject {
 }
 
 /// A caller.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
 pub struct SourceObject {
     /// Its address.
+    #[schema(value_type = String)]
     pub address: Source,
     /// Its User-Agent; empty where it sent none.
     pub user_agent: String,
@@ -102,7 +104,7 @@ pub struct SourceObject {
 }
 
 /// The instance and its list.
-#[derive(Debug, Deserialize, Serialize)]
+#[derive(Debug, Deserialize, Serialize, ToSchema)]
 pub struct StatusObject {
     /// The program's version.
     pub version: String,
@@ -115,7 +117,7 @@ pub struct StatusObject {
 }
 
 /// The list in force.
-#[derive(Debug, Deserialize, Serialize)]
+#[derive(Debug, Deserialize, Serialize, ToSchema)]
 pub struct ListObject {
     /// Where it stands.
     pub path: String,
@@ -136,7 +138,7 @@ pub struct ListObject {
 }
 
 /// Something that a person should look at.
-#[derive(Debug, Deserialize, Serialize)]
+#[derive(Debug, Deserialize, Serialize, ToSchema)]
 pub struct AttentionObject {
     /// The client's id.
     pub client_id: String,

@@ -6,31 +6,33 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{Extension, State};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::answer::{Fault, FaultObject};
 use super::body::Body;
 use super::caller::Caller;
 use super::change::Wish;
+use super::etag::{IfMatch, Tag, Tagged};
 use super::ground::{Ground, View};
 use super::named::{Named, OfTenant};
 use super::object::SecretObject;
 use super::repeat::Asked;
 use super::routes::secret_object;
-use super::wish::{Made, RotateWish, SecretWish};
+use super::wish::{Made, RotateOneWish, RotateWish, SecretWish};
 use super::words::Words;
 use crate::domain::ids::{ClientKey, SecretId};
 use crate::domain::secret::Secret;
-use crate::lifecycle::Action;
+use crate::lifecycle::{Action, Refused};
 
 /// What became of each client's rotation.
-#[derive(Debug, Deserialize, Serialize)]
+#[derive(Debug, Deserialize, Serialize, ToSchema)]
 pub struct RotationsObject {
     /// One a client, in the order they were asked for.
     pub results: Vec<RotationObject>,
 }
 
 /// What became of one client's rotation.
-#[derive(Debug, Deserialize, Serialize)]
+#[derive(Debug, Deserialize, Serialize, ToSchema)]
 pub struct RotationObject {
     /// The client's id.
     pub client_id: String,
@@ -45,28 +47,57 @@ pub struct RotationObject {
     pub fault: Option<FaultObject>,
 }
 
+/// Rotate a client's secret
+///
+/// Makes a new one, shown in this one answer; the old ones go on working until they are revoked, or for `grace`. Asked again
+/// by the same caller within three minutes, and before the new one is used, it answers the same.
+#[utoipa::path(
+    post,
+    path = "/api/v1/clients/{id}/rotate",
+    operation_id = "rotateClient",
+    tag = "secrets",
+    params(("id" = String, Path, description = "The client's id."), OfTenant),
+    request_body = RotateOneWish,
+    responses((status = 200, description = "The new secret.", body = SecretObject))
+)]
 pub(super) async fn one(
     State(ground): State<Arc<Ground>>,
     Extension(caller): Extension<Caller>,
     Named(client): Named,
-    Body(wish): Body<RotateWish>,
-) -> Result<Json<SecretObject>, Fault> {
-    if !wish.clients.is_empty() {
-        let why = "the path names the client, and the body names clients too: several go to /api/v1/rotate";
-        return Err(Fault::invalid(format!("{why}\n  Nothing was changed.")));
-    }
-    let rotated = ground.rotate(&caller, vec![client], &wish).await?.into_iter().next();
-    rotated.map_or_else(|| Err(Fault::invalid("no client is named".to_owned())), |(_, result)| result.map(Json))
+    if_match: IfMatch,
+    Body(wish): Body<RotateOneWish>,
+) -> Result<Tagged<SecretObject>, Fault> {
+    let wish = RotateWish::from(wish);
+    let wanted = |view: &View| if_match.holds(&Tag::of(view, &client)?);
+    let rotated = ground.rotate(&caller, vec![client.clone()], &wish, wanted).await?.into_iter().next();
+    let (_, result) = rotated.ok_or_else(|| Fault::invalid("no client is named".to_owned()))?;
+    let object = result?;
+    let list = ground.snapshot.load();
+    let client = list.client(&client).ok_or_else(|| Fault::from(Refused::NoClient(client.clone())))?;
+    Ok(Tagged(Tag::of_client(client), object))
 }
 
+/// Rotate the secrets of several clients
+///
+/// In one write of the list. What a rule refuses for one client is told in its place, and does not hold up the others.
+#[utoipa::path(
+    post,
+    path = "/api/v1/rotate",
+    operation_id = "rotateClients",
+    tag = "secrets",
+    request_body = RotateWish,
+    responses((status = 200, description = "What became of each, in the order asked for.", body = RotationsObject))
+)]
 pub(super) async fn several(
     State(ground): State<Arc<Ground>>,
     Words(asked): Words<OfTenant>,
     Extension(caller): Extension<Caller>,
+    if_match: IfMatch,
     Body(wish): Body<RotateWish>,
 ) -> Result<Json<RotationsObject>, Fault> {
     let ids = wish.clients.iter().map(|client| client.key(asked.tenant.as_deref())).collect::<Result<Vec<_>, _>>()?;
-    let rotated = ground.rotate(&caller, ids, &wish).await?;
+    let wanted = |view: &View| if_match.holds(&Tag::of_list(&view.snapshot));
+    let rotated = ground.rotate(&caller, ids, &wish, wanted).await?;
     let object = |(client, result): (ClientKey, Result<SecretObject, Fault>)| {
         let (secret, fault) = match result {
             Ok(secret) => (Some(secret), None),
@@ -84,6 +115,7 @@ impl Ground {
         caller: &Caller,
         ids: Vec<ClientKey>,
         wish: &RotateWish,
+        wanted: impl Fn(&View) -> Result<(), Fault>,
     ) -> Result<Vec<(ClientKey, Result<SecretObject, Fault>)>, Fault> {
         let _turn = self.turn().await?;
         self.catch_up().await?;
@@ -105,6 +137,10 @@ impl Ground {
             let Made { secret, plain, .. } = template.make(view.now)?;
             made.insert(client.clone(), (secret.id.clone(), plain));
             wishes.push(Wish { client: client.clone(), action: Action::Rotate { secret, grace }, policy, given: None });
+        }
+        // Who asks again for what was done holds the state before it.
+        if !wishes.is_empty() {
+            wanted(&view)?;
         }
         let new: Vec<ClientKey> = wishes.iter().map(|wish| wish.client.clone()).collect();
         let granted = if wishes.is_empty() { Vec::new() } else { self.change(&view, wishes).await? };

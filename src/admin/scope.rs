@@ -10,19 +10,34 @@ use super::caller::Caller;
 use super::compatible;
 use crate::config::tokens::Scope;
 
-/// The scope for a method of a route, as the router names it.
-fn needed(method: &Method, route: &str) -> Scope {
-    const CLIENTS: &str = "/api/v1/clients";
-    const CLIENT: &str = "/api/v1/clients/{id}";
-    const SECRETS: &str = "/api/v1/clients/{id}/secrets";
-    const SECRET: &str = "/api/v1/clients/{id}/secrets/{secret}";
-    const LIFECYCLE: &str = "/api/v1/clients/{id}/secrets/{secret}/lifecycle/{verb}";
-    match (method.as_str(), route) {
-        ("GET" | "HEAD", "/api/v1/status" | CLIENTS | CLIENT | SECRETS | SECRET) => Scope::ReadClients,
-        ("POST", CLIENTS) | ("PATCH" | "DELETE", CLIENT) => Scope::UpdateClients,
-        ("POST", SECRETS | LIFECYCLE | "/api/v1/clients/{id}/rotate" | "/api/v1/rotate") => Scope::UpdateClientKeys,
-        _ => compatible::needed(method, route).unwrap_or(Scope::Admin),
-    }
+/// The scope for each method of each route, as the router names it.
+pub(super) const NEEDED: [(&str, &str, Scope); 18] = [
+    ("GET", "/api/v1/clients", Scope::ReadClients),
+    ("POST", "/api/v1/clients", Scope::UpdateClients),
+    ("GET", "/api/v1/clients/{id}", Scope::ReadClients),
+    ("PATCH", "/api/v1/clients/{id}", Scope::UpdateClients),
+    ("DELETE", "/api/v1/clients/{id}", Scope::UpdateClients),
+    ("GET", "/api/v1/clients/{id}/secrets", Scope::ReadClients),
+    ("POST", "/api/v1/clients/{id}/secrets", Scope::UpdateClientKeys),
+    ("GET", "/api/v1/clients/{id}/secrets/{secret}", Scope::ReadClients),
+    ("POST", "/api/v1/clients/{id}/secrets/{secret}/lifecycle/{verb}", Scope::UpdateClientKeys),
+    ("POST", "/api/v1/clients/{id}/rotate", Scope::UpdateClientKeys),
+    ("POST", "/api/v1/rotate", Scope::UpdateClientKeys),
+    ("GET", "/api/v1/status", Scope::ReadClients),
+    ("GET", "/api/v1/config", Scope::Admin),
+    ("GET", "/api/v1/log-level", Scope::Admin),
+    ("PUT", "/api/v1/log-level", Scope::Admin),
+    ("GET", "/api/v1/tokens", Scope::Admin),
+    ("POST", "/-/reload", Scope::Admin),
+    ("GET", "/openapi.json", Scope::ReadClients),
+];
+
+/// The scope for a method of a route. Who may look may ask for the head alone.
+pub(super) fn needed(method: &Method, route: &str) -> Scope {
+    let method = if method == Method::HEAD { &Method::GET } else { method };
+    let named = NEEDED.iter().find(|(of, path, _)| *of == method.as_str() && *path == route);
+    let admin = || compatible::needed(method, route).unwrap_or(Scope::Admin);
+    named.map_or_else(admin, |(.., scope)| *scope)
 }
 
 /// Stands before every route: lets through who has its scope.

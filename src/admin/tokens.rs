@@ -1,15 +1,19 @@
 //! The tokens in force: read again as their file changes, the last good ones kept where it cannot be used.
 
+use std::collections::HashMap;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
+use serde::{Deserialize, Serialize};
 use subtle::{Choice, ConditionallySelectable};
+use utoipa::ToSchema;
 
 use crate::config::problem::{ConfigErrors, Problems};
 use crate::config::tokens::Token;
 use crate::domain::clock::Timestamp;
+use crate::domain::secret::Digest;
 use crate::hash;
 use crate::log::Log;
 use crate::source::tokens;
@@ -19,6 +23,23 @@ pub struct Tokens {
     path: PathBuf,
     list: ArcSwap<Vec<Token>>,
     seen: Mutex<Seen>,
+    /// When each was last let in, since the start. A token that takes over a name begins anew.
+    uses: Mutex<HashMap<Digest, Timestamp>>,
+}
+
+/// A token, without what it is known by.
+#[derive(Debug, Deserialize, Serialize, ToSchema)]
+pub struct TokenObject {
+    /// Its name.
+    pub name: String,
+    /// What it may be used for.
+    pub scopes: Vec<String>,
+    /// When it was made.
+    pub created: Option<String>,
+    /// When its time is over.
+    pub expires: Option<String>,
+    /// When it was last let in; nothing where it was not since the instance started.
+    pub last_used_at: Option<String>,
 }
 
 /// What was seen of the file.
@@ -47,7 +68,12 @@ impl Tokens {
             return Err(ConfigErrors(errors));
         }
         let seen = Mutex::new(Seen { stamp, fault: None });
-        Ok(Self { path: path.to_owned(), list: ArcSwap::from_pointee(found.unwrap_or_default()), seen })
+        Ok(Self {
+            path: path.to_owned(),
+            list: ArcSwap::from_pointee(found.unwrap_or_default()),
+            seen,
+            uses: Mutex::default(),
+        })
     }
 
     /// Reads the file again where it looks changed.
@@ -88,6 +114,8 @@ impl Tokens {
             warnings.iter().for_each(|warning| log.warn("admin tokens", &[("warning", warning)]));
         }
         if news {
+            let stays = |digest: &Digest| found.iter().any(|token| token.digest == *digest);
+            self.uses().retain(|digest, _| stays(digest));
             self.list.store(std::sync::Arc::new(found));
         }
     }
@@ -101,7 +129,26 @@ impl Tokens {
             let alive = Choice::from(u8::from(!token.has_expired(now)));
             found.conditional_assign(&number, token.digest.matches(&digest) & alive);
         }
-        list.get(usize::try_from(found).ok()?.checked_sub(1)?).cloned()
+        let token = list.get(usize::try_from(found).ok()?.checked_sub(1)?)?;
+        self.uses().insert(token.digest, now);
+        Some(token.clone())
+    }
+
+    /// Those in force, each with its last use since the start.
+    pub(super) fn in_force(&self) -> Vec<TokenObject> {
+        let uses = self.uses();
+        let object = |token: &Token| TokenObject {
+            name: token.name.to_string(),
+            scopes: token.scopes.iter().map(|scope| scope.as_str().to_owned()).collect(),
+            created: token.created.map(Timestamp::rfc3339),
+            expires: token.expires.map(Timestamp::rfc3339),
+            last_used_at: uses.get(&token.digest).copied().map(Timestamp::rfc3339),
+        };
+        self.list.load().iter().map(object).collect()
+    }
+
+    fn uses(&self) -> MutexGuard<'_, HashMap<Digest, Timestamp>> {
+        self.uses.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -132,10 +179,15 @@ mod tests {
         let found = |token: &str| tokens.find(token.as_bytes(), now).map(|token| token.name.to_string());
         assert_eq!((found("one"), found("")), (None, None), "there is no file yet");
 
+        let last = |name: &str| {
+            let found = tokens.in_force().into_iter().find(|token| token.name == name);
+            found.and_then(|token| token.last_used_at)
+        };
         let ended = entry("old", "three", "expires = 2020-01-01T00:00:00Z");
         write(&(entry("a", "one", "") + &entry("b", "two", "expires = 2090-01-01T00:00:00Z") + &ended));
         tokens.renew_if_changed(&log);
         assert_eq!((found("one").as_deref(), found("two").as_deref()), (Some("a"), Some("b")));
+        assert_eq!((last("a"), last("old")), (Some(now.rfc3339()), None));
         for wrong in ["", "on", "one ", "three", "four", "One"] {
             assert_eq!(found(wrong), None, "{wrong}");
         }
@@ -152,6 +204,9 @@ mod tests {
         write(&entry("a", "one", ""));
         tokens.renew_if_changed(&log);
         assert_eq!((found("one").as_deref(), found("two")), (Some("a"), None));
+        write(&entry("a", "another", ""));
+        tokens.renew_if_changed(&log);
+        assert_eq!(last("a"), None, "it has the name alone of the one that was used");
         write("");
         tokens.renew_if_changed(&log);
         assert_eq!(found("one"), None, "an empty file is a good one");

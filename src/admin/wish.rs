@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 use zeroize::Zeroizing;
 
 use super::answer::Fault;
@@ -16,13 +17,14 @@ use crate::hash;
 use crate::lifecycle::{Policy, QUIET_FOR};
 
 /// How strict the guard is.
-#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Guard {
     /// Pass it whatever it says.
     #[serde(default)]
     pub force: bool,
     /// How long a secret must have been quiet, such as `24h`.
+    #[schema(pattern = "^[0-9]{1,4}(ms|s|m|h|d)$", default = "24h")]
     pub quiet_for: Option<String>,
 }
 
@@ -38,12 +40,14 @@ impl Guard {
 }
 
 /// `POST /api/v1/clients`
-#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ClientWish {
     /// Its id.
+    #[schema(min_length = 1, max_length = 512)]
     pub id: String,
     /// Its tenant; empty for none.
+    #[schema(max_length = 128, pattern = r"^([A-Za-z0-9_~-][A-Za-z0-9._~-]*)?$")]
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub tenant: String,
     /// A name for people.
@@ -58,22 +62,26 @@ pub struct ClientWish {
 }
 
 /// `POST /api/v1/clients/{id}/secrets`
-#[derive(Clone, Default, Deserialize, Serialize)]
+#[derive(Clone, Default, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SecretWish {
     /// A name for people; the month where nothing is given.
     pub name: Option<String>,
     /// When its time comes, RFC 3339.
+    #[schema(format = DateTime)]
     pub not_before: Option<String>,
     /// When its time is over, RFC 3339.
+    #[schema(format = DateTime)]
     pub expires: Option<String>,
     /// How long it lives, such as `90d`; in place of `expires`.
+    #[schema(pattern = "^[0-9]{1,4}(ms|s|m|h|d)$")]
     pub expires_in: Option<String>,
     /// A hash of a secret that was made elsewhere.
     pub hash: Option<String>,
     /// The last characters of that secret.
     pub hint: Option<String>,
     /// A secret that was made elsewhere.
+    #[schema(value_type = Option<String>, min_length = 1)]
     pub client_secret: Option<Zeroizing<String>>,
 }
 
@@ -85,19 +93,22 @@ impl std::fmt::Debug for SecretWish {
 }
 
 /// `POST /api/v1/clients/{id}/secrets/{sid}/lifecycle/...`
-#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LifecycleWish {
     /// Pass the guard whatever it says.
     #[serde(default)]
     pub force: bool,
     /// How long the secret must have been quiet, such as `24h`.
+    #[schema(pattern = "^[0-9]{1,4}(ms|s|m|h|d)$", default = "24h")]
     pub quiet_for: Option<String>,
     /// For `expire`: in how long; at once where nothing is said.
     #[serde(rename = "in")]
+    #[schema(pattern = "^[0-9]{1,4}(ms|s|m|h|d)$")]
     pub in_: Option<String>,
-    /// For `rehearse`: for how long.
+    /// For `rehearse`: for how long, up to `1h`.
     #[serde(rename = "for")]
+    #[schema(pattern = "^([1-9]|[1-5][0-9])(s|m)$", default = "60s")]
     pub for_: Option<String>,
     /// For `revoke`: somebody has it who should not.
     #[serde(default)]
@@ -111,25 +122,32 @@ impl LifecycleWish {
 }
 
 /// A client as a body names it: by its id alone where it is of no tenant, or of the one that the query names.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
 #[serde(untagged, deny_unknown_fields)]
 pub enum Whose {
     /// By its id.
-    Id(String),
+    Id(WrittenId),
     /// With its tenant.
     Of {
         /// Its tenant.
+        #[schema(max_length = 128, pattern = r"^([A-Za-z0-9_~-][A-Za-z0-9._~-]*)?$")]
         tenant: String,
         /// Its id.
+        #[schema(min_length = 1, max_length = 512)]
         id: String,
     },
 }
+
+/// A client's id as somebody wrote it.
+#[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
+#[schema(min_length = 1, max_length = 512)]
+pub struct WrittenId(String);
 
 impl Whose {
     /// As it is named best.
     pub fn of(tenant: &str, id: &str) -> Self {
         match tenant {
-            "" => Self::Id(id.to_owned()),
+            "" => Self::Id(WrittenId(id.to_owned())),
             tenant => Self::Of { tenant: tenant.to_owned(), id: id.to_owned() },
         }
     }
@@ -137,7 +155,7 @@ impl Whose {
     /// Which client it is, `asked` being the tenant in the query.
     pub(super) fn key(&self, asked: Option<&str>) -> Result<ClientKey, Fault> {
         match self {
-            Self::Id(id) => client_key(one_tenant(None, asked)?, id),
+            Self::Id(WrittenId(id)) => client_key(one_tenant(None, asked)?, id),
             Self::Of { tenant, id } => client_key(one_tenant(Some(tenant), asked)?, id),
         }
     }
@@ -162,14 +180,15 @@ pub(super) fn client_key(tenant: &str, id: &str) -> Result<ClientKey, Fault> {
     Ok(ClientKey { tenant, id })
 }
 
-/// `POST /api/v1/rotate` and `POST /api/v1/clients/{id}/rotate`
-#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+/// `POST /api/v1/rotate`
+#[derive(Clone, Debug, Default, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RotateWish {
-    /// Which clients; not for a single client's own route.
+    /// Which clients.
     #[serde(default)]
     pub clients: Vec<Whose>,
     /// A hard end for the old secrets: in how long; `0s` ends them now.
+    #[schema(pattern = "^[0-9]{1,4}(ms|s|m|h|d)$")]
     pub grace: Option<String>,
     /// A name for the new ones.
     pub name: Option<String>,
@@ -177,7 +196,32 @@ pub struct RotateWish {
     #[serde(default)]
     pub force: bool,
     /// How long the old ones must have been quiet, such as `24h`.
+    #[schema(pattern = "^[0-9]{1,4}(ms|s|m|h|d)$", default = "24h")]
     pub quiet_for: Option<String>,
+}
+
+/// `POST /api/v1/clients/{id}/rotate`
+#[derive(Clone, Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RotateOneWish {
+    /// A hard end for the old secrets: in how long; `0s` ends them now.
+    #[schema(pattern = "^[0-9]{1,4}(ms|s|m|h|d)$")]
+    grace: Option<String>,
+    /// A name for the new one.
+    name: Option<String>,
+    /// Pass the guard whatever it says.
+    #[serde(default)]
+    force: bool,
+    /// How long the old ones must have been quiet, such as `24h`.
+    #[schema(pattern = "^[0-9]{1,4}(ms|s|m|h|d)$", default = "24h")]
+    quiet_for: Option<String>,
+}
+
+impl From<RotateOneWish> for RotateWish {
+    fn from(one: RotateOneWish) -> Self {
+        let RotateOneWish { grace, name, force, quiet_for } = one;
+        Self { clients: Vec::new(), grace, name, force, quiet_for }
+    }
 }
 
 impl RotateWish {

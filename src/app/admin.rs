@@ -31,20 +31,23 @@ pub(super) fn open(
     planes: &Planes,
     log: &Log,
 ) -> anyhow::Result<Admin> {
+    let addresses = &shared.settings.admin.addresses;
+    let read = || Tokens::read(&shared.settings.admin.tokens).map(Arc::new);
+    let tokens = (!addresses.is_empty()).then(read).transpose()?;
     let flushed = planes.clone();
     let instance = Instance {
         triggers: triggers.clone(),
         flush: Box::new(move || Box::pin(flushed.clone().flush())),
         metrics: shared.metrics.clone(),
         started: shared.clock.now(),
+        log: log.clone(),
+        tokens: tokens.clone(),
     };
     let settings = Arc::new(shared.settings.clone());
     let ground = Arc::new(Ground::instance(settings, shared.snapshot.clone(), shared.clock.clone(), instance));
     let (stop, stopped) = watch::channel(false);
     let name = open_socket(&ground, &shared.settings.admin, &stopped, log)?;
-    let addresses = &shared.settings.admin.addresses;
-    if !addresses.is_empty() {
-        let tokens = Tokens::read(&shared.settings.admin.tokens)?;
+    if let Some(tokens) = tokens {
         let gate = Gate::new(&ground, tokens, log.clone());
         tokio::task::spawn_local(gate.clone().follow());
         for address in addresses {

@@ -9,7 +9,8 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, Extension};
-use http::{Method, Request, header};
+use http::response::Parts;
+use http::{HeaderValue, Method, Request, header};
 use http_body_util::BodyExt;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -21,6 +22,7 @@ use super::{Failure, Globals, setup, talk};
 use crate::admin::answer::{FAILED, FaultObject};
 use crate::admin::caller::Caller;
 use crate::admin::ground::Ground;
+use crate::admin::list;
 use crate::admin::object::ClientObject;
 use crate::admin::routes::router;
 use crate::config::problem::Problems;
@@ -81,6 +83,13 @@ impl Door {
         Ok(door(Hands::Files(ground, routes)))
     }
 
+    /// The instance that the configuration names, where it answers and is ours to ask.
+    pub(super) fn to_running(settings: &Settings, globals: &Globals) -> anyhow::Result<Option<Self>> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let link = running(settings, globals).ok().flatten();
+        Ok(link.map(|link| Self { hands: Hands::Instance(link), runtime, interrupt: RefCell::default() }))
+    }
+
     /// Whether a running instance answers.
     pub(super) const fn is_instance(&self) -> bool {
         matches!(self.hands, Hands::Instance(_))
@@ -111,9 +120,21 @@ impl Door {
     /// Every client. Of the files without the detour by JSON, which takes as long as reading them.
     pub(super) fn clients(&self) -> anyhow::Result<Vec<ClientObject>> {
         match &self.hands {
-            Hands::Instance(_) => self.ask(Method::GET, &path(&["clients"]), NOTHING),
+            Hands::Instance(_) => self.pages(),
             Hands::Files(ground, _) => Ok(self.runtime.block_on(ground.clients())),
         }
+    }
+
+    /// Every client of an instance, page by page.
+    fn pages(&self) -> anyhow::Result<Vec<ClientObject>> {
+        let mut clients = Vec::new();
+        let mut next = Some(format!("{}?limit={}", path(&["clients"]), list::MOST));
+        while let Some(page) = next {
+            let (head, mut more) = self.runtime.block_on(self.exchange(Method::GET, &page, NOTHING))?;
+            clients.append(&mut more);
+            next = head.headers.get_all(header::LINK).iter().find_map(next_page);
+        }
+        Ok(clients)
     }
 
     /// Catches Ctrl-C from now on, for [`Door::pause`].
@@ -152,6 +173,15 @@ impl Door {
         path: &str,
         body: Option<&impl Serialize>,
     ) -> anyhow::Result<T> {
+        Ok(self.exchange(method, path, body).await?.1)
+    }
+
+    async fn exchange<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&impl Serialize>,
+    ) -> anyhow::Result<(Parts, T)> {
         let mut request = Request::builder().method(method).uri(path).header(header::HOST, "relatch");
         let body = match body {
             Some(body) => {
@@ -161,17 +191,18 @@ impl Door {
             None => Body::empty(),
         };
         let request = request.body(body)?;
-        let (status, bytes) = match &self.hands {
+        let (head, bytes) = match &self.hands {
             Hands::Instance(link) => {
                 let (head, body) = link.ask(request).await?.into_parts();
-                (head.status, body)
+                (head, body)
             }
             Hands::Files(_, router) => {
                 let (head, body) = router.clone().call(request).await?.into_parts();
-                (head.status, body.collect().await?.to_bytes())
+                (head, body.collect().await?.to_bytes())
             }
         };
-        if !status.is_success() {
+        if !head.status.is_success() {
+            let status = head.status;
             let fault: FaultObject = serde_json::from_slice(&bytes).map_err(|_| {
                 Failure::new(FAILED, format!("the instance answered {status}: is it of another version?"))
             })?;
@@ -179,9 +210,16 @@ impl Door {
         }
         // An answer without a body is an answer to those who want none.
         let bytes = if bytes.is_empty() { b"null".as_slice().into() } else { bytes };
-        serde_json::from_slice(&bytes)
-            .map_err(|error| Failure::new(FAILED, format!("the instance's answer cannot be read: {error}")).into())
+        let answer = serde_json::from_slice(&bytes)
+            .map_err(|error| Failure::new(FAILED, format!("the instance's answer cannot be read: {error}")))?;
+        Ok((head, answer))
     }
+}
+
+/// The page that a Link header names as the next one (RFC 8288), on the same instance.
+fn next_page(link: &HeaderValue) -> Option<String> {
+    let (target, relation) = link.to_str().ok()?.strip_prefix('<')?.split_once('>')?;
+    (relation.contains("rel=\"next\"") && target.starts_with('/')).then(|| target.to_owned())
 }
 
 /// How a pause ended.

@@ -6,14 +6,17 @@ use std::process::ExitCode;
 
 use clap::Subcommand;
 use clap::builder::PossibleValuesParser;
+use http::Method;
 use zeroize::Zeroizing;
 
-use super::door::read_settings;
+use super::door::{Door, NOTHING, path, read_settings};
 use super::show::Times;
 use super::{Failure, Globals, Output, say, shown_once, table, talk};
 use crate::admin::answer::{FAILED, NOT_FOUND, REFUSED, USAGE};
+use crate::admin::tokens::TokenObject;
 use crate::config::edit::tokens::{self as edit, NewToken, NotHere};
 use crate::config::problem::Problems;
+use crate::config::settings::Settings;
 use crate::config::tokens::{Scope, Token, TokenName, parse};
 use crate::config::tree::Doc;
 use crate::config::values;
@@ -62,7 +65,7 @@ pub(super) fn run(globals: &Globals, command: Command) -> anyhow::Result<ExitCod
         return Err(Failure::new(USAGE, format!("--server: {why}\n  Nothing was changed. Run it there.")).into());
     }
     let settings = read_settings(&globals.config)?;
-    let file = settings.admin.tokens;
+    let file = settings.admin.tokens.clone();
     match command {
         Command::Add { name, scopes, expires_in } => {
             let expires_in = expires_in.map(|text| {
@@ -75,7 +78,7 @@ pub(super) fn run(globals: &Globals, command: Command) -> anyhow::Result<ExitCod
                 talk("note: [admin] listen names no address, and the unix socket asks for no token\n");
             }
         }
-        Command::List => list(globals, &file)?,
+        Command::List => list(globals, &file, last_uses(&settings, globals)?.as_deref())?,
         Command::Revoke { name } => revoke(globals, &file, &name)?,
     }
     Ok(ExitCode::SUCCESS)
@@ -166,7 +169,14 @@ fn show(globals: &Globals, new: &NewToken, token: &Secret) -> anyhow::Result<()>
     })
 }
 
-fn list(globals: &Globals, file: &Path) -> anyhow::Result<()> {
+/// What a running instance knows of its tokens; nothing where none answers, or not to us.
+fn last_uses(settings: &Settings, globals: &Globals) -> anyhow::Result<Option<Vec<TokenObject>>> {
+    let Some(door) = Door::to_running(settings, globals)? else { return Ok(None) };
+    Ok(door.ask(Method::GET, &path(&["tokens"]), NOTHING).ok())
+}
+
+/// `uses` is what a running instance knows.
+fn list(globals: &Globals, file: &Path, uses: Option<&[TokenObject]>) -> anyhow::Result<()> {
     let (tokens, problems) = read(file);
     if !problems.errors.is_empty() {
         let lines: Vec<String> = problems.errors.iter().map(ToString::to_string).collect();
@@ -175,10 +185,14 @@ fn list(globals: &Globals, file: &Path) -> anyhow::Result<()> {
     problems.warnings.iter().for_each(|warning| talk(&format!("warning: {warning}\n")));
     let tokens = tokens.unwrap_or_default();
     let times = |token: &Token| (token.created.map(|at| at.rfc3339()), token.expires.map(|at| at.rfc3339()));
+    let known = |token: &Token| uses?.iter().find(|known| known.name == token.name.as_str());
+    let last = |token: &Token| known(token).and_then(|known| known.last_used_at.as_deref());
     if globals.output == Output::Json {
         let objects = tokens.iter().map(|token| {
             let (created, expires) = times(token);
-            object(&token.name, &token.scopes, created.as_deref(), expires.as_deref())
+            let mut object = object(&token.name, &token.scopes, created.as_deref(), expires.as_deref());
+            object.insert("last_used_at".to_owned(), last(token).into());
+            object
         });
         return Ok(say(&format!("{}\n", serde_json::to_string_pretty(&objects.collect::<Vec<_>>())?))?);
     }
@@ -193,10 +207,11 @@ fn list(globals: &Globals, file: &Path) -> anyhow::Result<()> {
             scopes.join(" "),
             shown.of(created.as_deref(), "-"),
             if token.has_expired(now) { format!("{end} (expired)") } else { end },
+            shown.of(last(token), if known(token).is_some() { "not since the start" } else { "-" }),
         ]
     };
     let rows: Vec<_> = tokens.iter().map(row).collect();
-    Ok(say(&table::lines(&["NAME", "SCOPES", "CREATED", "EXPIRES"], &rows))?)
+    Ok(say(&table::lines(&["NAME", "SCOPES", "CREATED", "EXPIRES", "LAST-USED"], &rows))?)
 }
 
 fn object(

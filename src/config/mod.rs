@@ -8,6 +8,7 @@ pub mod clients;
 pub mod edit;
 pub mod problem;
 pub mod reader;
+pub mod scalar;
 pub mod schema;
 pub mod settings;
 pub mod tokens;

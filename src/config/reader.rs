@@ -6,6 +6,7 @@ use std::cell::RefCell;
 use serde_json::{Map, Value as Json, json};
 
 use super::problem::{Place, Problems};
+pub use super::scalar::Size;
 use super::tree::{Doc, Node, Value};
 
 /// What a whole reading shares: the text, the problems found so far, the schema when one is being written.
@@ -16,12 +17,14 @@ pub struct Reading<'t> {
     pub problems: RefCell<Problems>,
     /// Keys whose value did not come from the file, and from which variable it came.
     pub overridden: Vec<(String, String)>,
+    /// Whether what is read is written down too, defaults included, for [`Section::shown`]. Not for files with secrets.
+    pub shows: bool,
 }
 
 impl<'t> Reading<'t> {
     /// A reading of `doc` with nothing found yet.
     pub fn of(doc: Doc<'t>) -> Self {
-        Self { doc, problems: RefCell::default(), overridden: Vec::new() }
+        Self { doc, problems: RefCell::default(), overridden: Vec::new(), shows: false }
     }
 }
 
@@ -35,6 +38,11 @@ pub trait FromNode: Sized {
 
     /// Its JSON Schema.
     fn schema() -> Json;
+
+    /// As a file would say it: of what can be a default. Null for the rest.
+    fn shown(&self) -> Json {
+        Json::Null
+    }
 }
 
 /// One table of a file. Keys are taken by name; [`Section::finish`] reports those that nobody took.
@@ -46,6 +54,7 @@ pub struct Section<'r, 't> {
     given: bool,
     known: Vec<&'static str>,
     schema: Option<Map<String, Json>>,
+    shown: Map<String, Json>,
     required: Vec<&'static str>,
 }
 
@@ -72,7 +81,17 @@ impl<'r, 't> Section<'r, 't> {
     }
 
     fn empty(reading: &'r Reading<'t>, path: String, span_start: usize, schema: Option<Map<String, Json>>) -> Self {
-        Self { reading, path, span_start, entries: &[], given: false, known: Vec::new(), schema, required: Vec::new() }
+        Self {
+            reading,
+            path,
+            span_start,
+            entries: &[],
+            given: false,
+            known: Vec::new(),
+            schema,
+            shown: Map::new(),
+            required: Vec::new(),
+        }
     }
 
     /// Whether the table stands in the file.
@@ -95,7 +114,10 @@ impl<'r, 't> Section<'r, 't> {
         self.describe(key, || with_doc(T::schema(), doc));
         let node = self.find(key)?;
         match T::from_node(&node.value) {
-            Ok(value) => Some(value),
+            Ok(value) => {
+                self.show(key, || node.value.shown());
+                Some(value)
+            }
             Err(message) => {
                 let message =
                     message.unwrap_or_else(|| format!("expected {}, found {}", T::EXPECTED, node.value.kind()));
@@ -107,7 +129,10 @@ impl<'r, 't> Section<'r, 't> {
 
     /// Takes a key that has a default.
     pub fn or<T: FromNode>(&mut self, key: &'static str, doc: &str, default: T) -> T {
-        self.take(key, doc).unwrap_or(default)
+        self.take(key, doc).unwrap_or_else(|| {
+            self.show(key, || default.shown());
+            default
+        })
     }
 
     /// Takes a key that must be there.
@@ -146,6 +171,8 @@ impl<'r, 't> Section<'r, 't> {
         };
         let value = read(&mut inner);
         let schema = inner.finish();
+        let shown = inner.shown();
+        self.show(key, || shown);
         if schema.get("required").is_some() {
             self.required.push(key);
         }
@@ -171,9 +198,11 @@ impl<'r, 't> Section<'r, 't> {
             let mut inner = Section::at(self.reading, format!("{path}[{index}]"), item, None);
             let value = read(&mut inner);
             inner.finish();
-            value
+            (value, inner.shown())
         };
-        items.iter().enumerate().map(read_item).collect()
+        let (values, shown) = items.iter().enumerate().map(read_item).unzip();
+        self.show(key, || Json::Array(shown));
+        values
     }
 
     /// Reads each table of a table whose keys are names that the operator chose.
@@ -194,9 +223,11 @@ impl<'r, 't> Section<'r, 't> {
             let mut inner = Section::at(self.reading, format!("{path}.{name}"), item, None);
             let value = read(&mut inner, name);
             inner.finish();
-            value
+            (value, (name.clone(), inner.shown()))
         };
-        entries.iter().map(read_item).collect()
+        let (values, shown): (Vec<T>, Vec<(String, Json)>) = entries.iter().map(read_item).unzip();
+        self.show(key, || shown.into_iter().collect());
+        values
     }
 
     /// Reports a problem with a key of this table.
@@ -231,6 +262,22 @@ impl<'r, 't> Section<'r, 't> {
             schema.insert("required".to_owned(), json!(self.required));
         }
         Json::Object(schema)
+    }
+
+    /// What was read so far, defaults included, as a file would say it.
+    pub fn shown(&mut self) -> Json {
+        Json::Object(std::mem::take(&mut self.shown))
+    }
+
+    /// Writes down what a key stands for where nobody says anything.
+    pub fn show(&mut self, key: &str, value: impl FnOnce() -> Json) {
+        if self.reading.shows {
+            let value = value();
+            let says_nothing = value.is_null() || value.as_object().is_some_and(Map::is_empty);
+            if !says_nothing {
+                self.shown.insert(key.to_owned(), value);
+            }
+        }
     }
 
     fn find(&mut self, key: &'static str) -> Option<&'r Node> {
@@ -279,152 +326,6 @@ fn with_doc(mut schema: Json, doc: &str) -> Json {
         object.insert("description".to_owned(), json!(doc));
     }
     schema
-}
-
-impl FromNode for String {
-    const EXPECTED: &'static str = "a string";
-    fn from_node(value: &Value) -> Result<Self, Option<String>> {
-        match value {
-            Value::String(text) => Ok(text.clone()),
-            _ => Err(None),
-        }
-    }
-    fn schema() -> Json {
-        json!({"type": "string"})
-    }
-}
-
-impl FromNode for bool {
-    const EXPECTED: &'static str = "true or false";
-    fn from_node(value: &Value) -> Result<Self, Option<String>> {
-        match value {
-            Value::Bool(bool) => Ok(*bool),
-            _ => Err(None),
-        }
-    }
-    fn schema() -> Json {
-        json!({"type": "boolean"})
-    }
-}
-
-/// A whole number, not negative.
-impl FromNode for usize {
-    const EXPECTED: &'static str = "a whole number, 0 or more";
-    fn from_node(value: &Value) -> Result<Self, Option<String>> {
-        match value {
-            Value::Integer(number) => Self::try_from(*number).map_err(|_| None),
-            _ => Err(None),
-        }
-    }
-    fn schema() -> Json {
-        json!({"type": "integer", "minimum": 0})
-    }
-}
-
-/// A share: a number from 0 to 1.
-impl FromNode for f64 {
-    const EXPECTED: &'static str = "a share from 0.0 to 1.0";
-    #[expect(clippy::cast_precision_loss, reason = "only 0 and 1 pass")]
-    fn from_node(value: &Value) -> Result<Self, Option<String>> {
-        let number = match value {
-            Value::Integer(number) => *number as Self,
-            Value::Float(number) => *number,
-            _ => return Err(None),
-        };
-        if (0.0..=1.0).contains(&number) { Ok(number) } else { Err(Some(format!("expected {}", Self::EXPECTED))) }
-    }
-    fn schema() -> Json {
-        json!({"type": "number", "minimum": 0, "maximum": 1})
-    }
-}
-
-/// One or several: a single value stands for a list of one where the contract allows it.
-impl<T: FromNode> FromNode for Vec<T> {
-    const EXPECTED: &'static str = "a list";
-    fn from_node(value: &Value) -> Result<Self, Option<String>> {
-        match value {
-            Value::Array(items) => items
-                .iter()
-                .map(|item| T::from_node(&item.value))
-                .collect::<Result<_, _>>()
-                .map_err(|message| message.or_else(|| Some(format!("expected a list of {}", T::EXPECTED)))),
-            single => T::from_node(single).map(|item| vec![item]),
-        }
-    }
-    fn schema() -> Json {
-        json!({"anyOf": [T::schema(), {"type": "array", "items": T::schema()}]})
-    }
-}
-
-/// Gives a type made from a string its [`FromNode`].
-#[macro_export]
-#[doc(hidden)]
-macro_rules! from_text {
-    ($type:ty, $expected:literal, $parse:expr) => {
-        impl $crate::config::reader::FromNode for $type {
-            const EXPECTED: &'static str = $expected;
-            fn from_node(value: &$crate::config::tree::Value) -> Result<Self, Option<String>> {
-                let $crate::config::tree::Value::String(text) = value else { return Err(None) };
-                let parse: fn(&str) -> Option<Self> = $parse;
-                parse(text).ok_or_else(|| Some(format!("expected {}", Self::EXPECTED)))
-            }
-            fn schema() -> serde_json::Value {
-                serde_json::json!({"type": "string"})
-            }
-        }
-    };
-}
-
-/// Gives an enumeration its [`FromNode`], its words being the only ones that are taken.
-#[macro_export]
-#[doc(hidden)]
-macro_rules! from_words {
-    ($type:ty, $expected:literal, {$($word:literal => $value:expr),+ $(,)?}) => {
-        impl $crate::config::reader::FromNode for $type {
-            const EXPECTED: &'static str = $expected;
-            fn from_node(value: &$crate::config::tree::Value) -> Result<Self, Option<String>> {
-                let $crate::config::tree::Value::String(text) = value else { return Err(None) };
-                match text.as_str() {
-                    $($word => Ok($value),)+
-                    _ => Err(Some(concat!("expected ", $expected).to_owned())),
-                }
-            }
-            fn schema() -> serde_json::Value {
-                serde_json::json!({"enum": [$($word),+]})
-            }
-        }
-    };
-}
-
-from_text!(std::time::Duration, "a duration with a unit, such as \"10s\"", super::values::duration);
-from_text!(crate::domain::ids::ClientId, "a client id of 1 to 512 bytes", crate::domain::ids::ClientId::parse);
-from_text!(
-    crate::domain::ids::Tenant,
-    "one segment of a path: up to 128 of A-Z a-z 0-9 . _ ~ -",
-    crate::domain::ids::Tenant::parse
-);
-from_text!(crate::domain::ids::SecretId, "a secret id of 1 to 64 of [a-z0-9_]", crate::domain::ids::SecretId::parse);
-from_text!(
-    std::net::SocketAddr,
-    "an address and a port, such as \"127.0.0.1:8080\" or \"[::1]:8080\"",
-    super::values::address
-);
-
-/// A number of bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Size(pub usize);
-from_text!(Size, "a size with a unit, such as \"64KiB\"", |text| super::values::size(text).map(Size));
-
-/// A time with its offset; a TOML date-time serves as well as a string.
-impl FromNode for crate::domain::clock::Timestamp {
-    const EXPECTED: &'static str = "a time such as \"2026-11-21T01:30:00Z\"";
-    fn from_node(value: &Value) -> Result<Self, Option<String>> {
-        let (Value::String(text) | Value::Datetime(text)) = value else { return Err(None) };
-        super::values::timestamp(text).ok_or_else(|| Some(format!("expected {}", Self::EXPECTED)))
-    }
-    fn schema() -> Json {
-        json!({"type": "string", "format": "date-time"})
-    }
 }
 
 #[cfg(test)]

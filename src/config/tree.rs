@@ -54,6 +54,28 @@ impl Value {
             Self::Null => "null",
         }
     }
+
+    /// As JSON, without what stands in a URL for nobody else: who calls, and what is asked.
+    pub fn shown(&self) -> serde_json::Value {
+        match self {
+            Self::String(text) => redacted(text).into(),
+            Self::Integer(number) => (*number).into(),
+            Self::Float(number) => (*number).into(),
+            Self::Bool(bool) => (*bool).into(),
+            Self::Datetime(text) => text.as_str().into(),
+            Self::Array(items) => items.iter().map(|item| item.value.shown()).collect(),
+            Self::Table(entries) => entries.iter().map(|(key, _, node)| (key.clone(), node.value.shown())).collect(),
+            Self::Null => serde_json::Value::Null,
+        }
+    }
+}
+
+fn redacted(text: &str) -> String {
+    let Some((scheme, rest)) = text.split_once("://") else { return text.to_owned() };
+    let (place, query) = rest.split_once('?').map_or((rest, ""), |(place, _)| (place, "?..."));
+    let (authority, path) = place.split_at(place.find('/').unwrap_or(place.len()));
+    let authority = authority.rsplit_once('@').map_or(authority.to_owned(), |(_, host)| format!("...@{host}"));
+    format!("{scheme}://{authority}{path}{query}")
 }
 
 /// The languages a file can be written in.

@@ -16,6 +16,25 @@ pub fn duration(text: &str) -> Option<Duration> {
     (0.0..=MAX_MILLIS).contains(&millis).then(|| Duration::from_secs_f64(millis / 1000.0))
 }
 
+/// A duration as [`duration`] reads it, in the largest unit that it is a whole number of.
+pub fn written(length: Duration) -> String {
+    let millis = length.as_millis();
+    let units = [(86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1000, "s")];
+    let unit = units.into_iter().find(|(unit, _)| millis > 0 && millis.is_multiple_of(*unit));
+    match (unit, millis) {
+        (Some((unit, name)), _) => format!("{}{name}", millis / unit),
+        (None, 0) => "0s".to_owned(),
+        (None, _) => format!("{millis}ms"),
+    }
+}
+
+/// A size as [`size`] reads it, in the largest unit that it is a whole number of.
+pub fn written_size(bytes: usize) -> String {
+    let units = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
+    let unit = units.into_iter().find(|(unit, _)| bytes > 0 && bytes.is_multiple_of(*unit));
+    unit.map_or_else(|| format!("{bytes}B"), |(unit, name)| format!("{}{name}", bytes / unit))
+}
+
 /// A hundred years: beyond it a duration is a slip of the pen.
 const MAX_MILLIS: f64 = 100.0 * 365.0 * 24.0 * 3_600_000.0;
 
@@ -65,6 +84,21 @@ pub fn too_long_for_a_socket(path: &Path) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_written_reads_as_the_same() {
+        for text in ["0s", "1ms", "1500ms", "10s", "75s", "1m", "90m", "24h", "30d"] {
+            let length = duration(text).unwrap();
+            assert_eq!(duration(&written(length)), Some(length), "{text}");
+        }
+        assert_eq!(
+            ["75s", "60s", "48h", "1500ms"].map(|text| written(duration(text).unwrap())),
+            ["75s", "1m", "2d", "1500ms"]
+        );
+        for text in ["0B", "512B", "64KiB", "1MiB", "1500B"] {
+            assert_eq!(written_size(size(text).unwrap()), text);
+        }
+    }
 
     #[test]
     fn durations_have_a_unit() {

@@ -17,6 +17,7 @@ use std::time::Duration;
 pub use self::guard::{Policy, QUIET_FOR};
 pub use self::holder::{Held, Holder, Usage};
 pub use self::refused::Refused;
+use crate::config::clients::MOST_ACTIVE;
 use crate::config::edit::{Edit, NewClient, NewSecret, Scalar};
 use crate::domain::clock::Timestamp;
 use crate::domain::ids::{ClientKey, SecretId};
@@ -31,6 +32,8 @@ pub enum Action {
     RemoveClient,
     /// The client is switched on or off.
     SetEnabled(bool),
+    /// What is said of the client changes.
+    SetClient(ClientChange),
     /// One more secret.
     Add(NewSecret),
     /// One more secret, the others retiring: they go on working until they are revoked, or for `grace`.
@@ -58,6 +61,17 @@ pub enum Action {
     EndRehearsal(SecretId),
 }
 
+/// What is to be said of a client from now on; what is not named stays.
+#[derive(Clone, Debug, Default)]
+pub struct ClientChange {
+    /// Whether any secret of it is accepted.
+    pub enabled: Option<bool>,
+    /// A name for people; empty for none.
+    pub name: Option<String>,
+    /// How many of its secrets may be active. Those that are beyond it stay: nothing is dropped silently.
+    pub max_active: Option<usize>,
+}
+
 /// What is to be done.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Plan {
@@ -72,7 +86,10 @@ pub const MAX_REHEARSAL: Duration = Duration::from_secs(3600);
 pub fn decide(client: &ClientKey, holder: Option<&Holder>, action: Action, policy: &Policy) -> Result<Plan, Refused> {
     let Some(holder) = holder else {
         return match action {
-            Action::AddClient(new) => Ok(Plan { edits: vec![Edit::AddClient(new)] }),
+            Action::AddClient(new) => {
+                new.secrets.iter().try_for_each(|secret| policy.window(secret))?;
+                Ok(Plan { edits: vec![Edit::AddClient(new)] })
+            }
             _ => Err(Refused::NoClient(client.clone())),
         };
     };
@@ -83,6 +100,7 @@ pub fn decide(client: &ClientKey, holder: Option<&Holder>, action: Action, polic
             vec![Edit::RemoveClient(client.clone())]
         }
         Action::SetEnabled(wanted) => holder.set_enabled(wanted, policy)?,
+        Action::SetClient(change) => holder.set_client(change, policy)?,
         Action::Add(secret) => vec![holder.add(secret, policy)?],
         Action::Rotate { secret, grace } => holder.rotate(secret, grace, policy)?,
         Action::Disable(id) => holder.disable(&id, policy)?,
@@ -107,6 +125,19 @@ impl Holder {
         }
         let value = (!wanted).then_some(Scalar::Bool(false));
         Ok(vec![Edit::SetClient { client: self.key.clone(), key: "enabled", value }])
+    }
+
+    fn set_client(&self, change: ClientChange, policy: &Policy) -> Result<Vec<Edit>, Refused> {
+        let set = |key, value| Edit::SetClient { client: self.key.clone(), key, value };
+        let ClientChange { enabled, name, max_active } = change;
+        let mut edits = enabled.map_or(Ok(Vec::new()), |wanted| self.set_enabled(wanted, policy))?;
+        edits.extend(name.map(|name| set("name", Some(name).filter(|name| !name.is_empty()).map(Scalar::Text))));
+        if let Some(most) = max_active {
+            let number = i64::try_from(most).ok().filter(|_| (1..=MOST_ACTIVE).contains(&most));
+            let why = || Refused::Invalid(format!("max_active_secrets: expected 1 to {MOST_ACTIVE}"));
+            edits.push(set("max_active_secrets", Some(Scalar::Number(number.ok_or_else(why)?))));
+        }
+        Ok(edits)
     }
 
     fn add(&self, secret: NewSecret, policy: &Policy) -> Result<Edit, Refused> {

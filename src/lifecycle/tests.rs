@@ -78,6 +78,10 @@ fn billing() -> Holder {
     ])
 }
 
+fn set(enabled: Option<bool>, max_active: Option<usize>) -> Action {
+    Action::SetClient(ClientChange { enabled, max_active, name: None })
+}
+
 fn code(holder: &Holder, action: Action, policy: Policy) -> String {
     match decide(&client(), Some(holder), action, &policy) {
         Ok(plan) if plan.edits.is_empty() => "nothing to do".to_owned(),
@@ -127,6 +131,10 @@ fn each_rule_says_what_it_says() {
         (Action::RevokePrevious, "recently_used", "done"),
         (Action::SetEnabled(true), "nothing to do", "nothing to do"),
         (Action::SetEnabled(false), "last_usable_secret", "done"),
+        (set(Some(false), None), "last_usable_secret", "done"),
+        (set(None, Some(1)), "done", "done"),
+        (set(None, Some(9)), "invalid", "invalid"),
+        (set(None, None), "nothing to do", "nothing to do"),
         (Action::RemoveClient, "last_usable_secret", "done"),
     ] {
         assert_eq!(code(&billing(), action.clone(), policy), plain, "{action:?}");
@@ -248,11 +256,13 @@ fn windows_make_sense() {
     let empty = holder(Vec::new());
     let with = |not_before: Option<Timestamp>, expires: Option<Timestamp>| {
         let text = |at: Option<Timestamp>| at.map(Timestamp::rfc3339);
-        code(
-            &empty,
-            Action::Add(NewSecret { not_before: text(not_before), expires: text(expires), ..new("next") }),
-            Policy::at(now()),
-        )
+        let secret = NewSecret { not_before: text(not_before), expires: text(expires), ..new("next") };
+        let added = code(&empty, Action::Add(secret.clone()), Policy::at(now()));
+        let secrets = vec![secret];
+        let first = NewClient { key: client(), name: String::new(), upstream_secret_files: Vec::new(), secrets };
+        let came = decide(&client(), None, Action::AddClient(first), &Policy::at(now()));
+        assert_eq!(added == "done", came.is_ok(), "the first secret has no rules of its own");
+        added
     };
     let later = |hours| Some(now().plus(HOUR * hours));
     assert_eq!(with(None, later(1)), "done");

@@ -6,6 +6,7 @@ pub mod json;
 
 use std::io::{IsTerminal, Write};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -25,7 +26,8 @@ pub struct Log(Arc<Shared>);
 
 struct Shared {
     lines: SyncSender<Command>,
-    level: LogLevel,
+    /// A [`LogLevel`]: it can be changed while lines are written.
+    level: AtomicU8,
     json: bool,
     access: bool,
     clock: Arc<Clock>,
@@ -60,14 +62,29 @@ impl Log {
             LogFormat::Text => false,
             LogFormat::Auto => !std::io::stderr().is_terminal(),
         };
-        let (level, access) = (settings.level, settings.access);
+        let (level, access) = (AtomicU8::new(settings.level as u8), settings.access);
         let log = Self(Arc::new(Shared { lines: lines.clone(), level, json, access, clock, dropped }));
         Ok((log, Writer { lines, thread }))
     }
 
     /// Whether there is one line a request.
     pub fn access(&self) -> bool {
-        self.0.access && self.0.level <= LogLevel::Info
+        self.0.access && self.writes(LogLevel::Info)
+    }
+
+    /// The least level that is written.
+    pub fn level(&self) -> LogLevel {
+        let least = self.0.level.load(Relaxed);
+        LogLevel::ALL.into_iter().find(|level| *level as u8 == least).unwrap_or(LogLevel::Info)
+    }
+
+    /// Changes it, for whoever writes from now on.
+    pub fn set_level(&self, least: LogLevel) {
+        self.0.level.store(least as u8, Relaxed);
+    }
+
+    fn writes(&self, level: LogLevel) -> bool {
+        level as u8 >= self.0.level.load(Relaxed)
     }
 
     /// Whether lines are JSON objects.
@@ -96,7 +113,7 @@ impl Log {
     }
 
     fn event(&self, level: LogLevel, msg: &str, fields: &[Field<'_>]) {
-        if level < self.0.level {
+        if !self.writes(level) {
             return;
         }
         let mut line = Vec::with_capacity(256);

@@ -3,6 +3,7 @@
 //! Families of fixed size live in the library's registry. The per-secret families are written as text straight from the
 //! live snapshot ([`secrets`]), because at 100,000 secrets the library's way of gathering is too slow.
 
+pub mod admin;
 pub mod certificates;
 pub mod entry;
 pub mod requests;
@@ -16,6 +17,7 @@ use prometheus::{
     Gauge, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
+use self::admin::AdminMetrics;
 use self::certificates::CertificateMetrics;
 use self::entry::EntryMetrics;
 use self::requests::Requests;
@@ -36,6 +38,8 @@ pub struct Metrics {
     pub connections_refused: IntCounter,
     /// Connections closed before their first request.
     pub entry: EntryMetrics,
+    /// Requests to the admin API.
+    pub admin: AdminMetrics,
     /// Certificates of links.
     pub certificates: Arc<CertificateMetrics>,
     /// From the end of a request to the decision.
@@ -142,6 +146,7 @@ impl Metrics {
                 "Connections turned away because the limit was reached.",
             )?,
             entry: EntryMetrics::new(&registry)?,
+            admin: AdminMetrics::new(&registry)?,
             certificates: CertificateMetrics::new(&registry)?,
             authentication_duration: register(
                 &registry,

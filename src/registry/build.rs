@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::cells::{ClientCells, UseCell};
 use super::slow::{Held, SlowSlot};
-use super::{Client, Grave, Graveyard, Index, Record, Slot, Slots, Snapshot, UpstreamIdentity};
+use super::{ByKey, Client, Grave, Graveyard, Index, Record, Slot, Slots, Snapshot, UpstreamIdentity};
 use crate::attempt::Standing;
 use crate::config::clients::{ClientEntry, MOST_ACTIVE, Material, SecretEntry, SecretStatus, Spot};
 use crate::config::settings::Endpoint;
@@ -88,6 +88,7 @@ pub fn build(
         guarded,
         index: Index::of(&clients),
         graveyard: graveyard(&clients, ground),
+        by_key: ByKey::default(),
         clients,
     };
     (findings.errors.is_empty().then_some(snapshot), findings)

@@ -6,7 +6,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::index::Index;
-use super::{Client, Record, Slots, Snapshot};
+use super::{ByKey, Client, Record, Slots, Snapshot};
 use crate::config::clients::SecretStatus;
 use crate::domain::clock::Timestamp;
 use crate::domain::ids::ClientKey;
@@ -146,7 +146,15 @@ pub fn with_revocations(current: &Snapshot, held: &Snapshot, now: Timestamp) -> 
     });
     let clients: Vec<_> = clients.collect();
     let (generation, hash, guarded) = (current.generation + 1, current.hash, current.guarded.clone());
-    changed.then(|| Snapshot { generation, hash, guarded, index: Index::of(&clients), clients, graveyard })
+    changed.then(|| Snapshot {
+        generation,
+        hash,
+        guarded,
+        index: Index::of(&clients),
+        clients,
+        graveyard,
+        by_key: ByKey::default(),
+    })
 }
 
 impl Client {

@@ -8,6 +8,7 @@ pub mod cells;
 pub mod diff;
 pub mod expiry;
 mod index;
+mod ordered;
 pub mod slow;
 
 use std::collections::HashMap;
@@ -17,6 +18,7 @@ use subtle::Choice;
 
 use self::cells::{ClientCells, UseCell};
 use self::index::Index;
+use self::ordered::ByKey;
 use self::slow::{Held, SlowSlot};
 use crate::attempt::Standing;
 use crate::config::clients::{SecretStatus, UpstreamMethod};
@@ -37,6 +39,7 @@ pub struct Snapshot {
     pub guarded: Vec<String>,
     index: Index,
     graveyard: Graveyard,
+    by_key: ByKey,
 }
 
 /// A client and its secrets.

@@ -18,6 +18,7 @@
     reason = "a test that cannot go on should stop where it stands, and its deadlines need a clock"
 )]
 
+mod api;
 mod cli;
 mod commands;
 mod compatible;

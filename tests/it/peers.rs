@@ -21,6 +21,7 @@ mod passing;
 mod process;
 mod prometheus;
 mod rotation;
+mod schemathesis;
 mod sdks;
 mod secrets;
 mod secured;

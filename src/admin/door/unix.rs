@@ -5,6 +5,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use axum::extract::DefaultBodyLimit;
+use axum::middleware::map_response;
+use axum::response::Response;
 use axum::{Extension, Router};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -29,7 +31,12 @@ pub fn bind(path: &Path) -> io::Result<(UnixListener, Name)> {
 
 /// Serves until told to stop. More commands than at once may be wait in the backlog.
 pub async fn serve(listener: UnixListener, ground: Arc<Ground>, mut stop: watch::Receiver<bool>) {
-    let routes = router(ground).layer(DefaultBodyLimit::max(MOST_BODY));
+    let counting = ground.clone();
+    let counted = map_response(move |response: Response| {
+        counting.count(response.status());
+        std::future::ready(response)
+    });
+    let routes = router(ground).layer(DefaultBodyLimit::max(MOST_BODY)).layer(counted);
     let room = Arc::new(Semaphore::new(MOST));
     loop {
         let accepted = tokio::select! {

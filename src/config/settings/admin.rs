@@ -46,10 +46,10 @@ const TOKENS: &str = "admin-tokens.toml";
 impl Admin {
     pub(super) fn read(section: &mut Section<'_, '_>, base: &Path) -> Self {
         let doc = "Where commands reach a running instance: unix:PATH, an address, or both as a list";
-        let listen: Option<Vec<Listen>> = section.take("listen", doc);
-        let asked_for = listen.is_some();
+        let asked_for = section.has("listen");
+        let listen = section.or("listen", doc, vec![Listen::Unix(SOCKET.into())]);
         let (mut sockets, mut addresses) = (Vec::new(), Vec::new());
-        for one in listen.unwrap_or_else(|| vec![Listen::Unix(SOCKET.into())]) {
+        for one in listen {
             match one {
                 Listen::Tcp(address) => addresses.push(address),
                 Listen::Unix(path) => sockets.push(base.join(path)),

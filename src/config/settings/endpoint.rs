@@ -111,6 +111,7 @@ impl Endpoint {
             }
         }
         if endpoints.is_empty() {
+            root.show("endpoint", || serde_json::json!([{"path": ENDPOINT_PATH}]));
             endpoints.extend(PathTemplate::parse(ENDPOINT_PATH).map(Self::at));
         }
         endpoints

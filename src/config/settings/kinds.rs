@@ -96,6 +96,9 @@ from_words!(LogLevel, "debug, info, warn or error",
     {"debug" => Self::Debug, "info" => Self::Info, "warn" => Self::Warn, "error" => Self::Error});
 
 impl LogLevel {
+    /// All of them, the least first.
+    pub const ALL: [Self; 4] = [Self::Debug, Self::Info, Self::Warn, Self::Error];
+
     /// The word in a log line.
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -62,6 +62,8 @@ pub struct Settings {
     pub state: State,
     /// `[fleet]`: whether we are alone.
     pub fleet: Fleet,
+    /// All of them as the file would say them, defaults included.
+    pub shown: serde_json::Value,
 }
 
 /// `[clients]`
@@ -168,6 +170,7 @@ impl Settings {
     /// the list they name can be gone over too; they may be used only where there are no errors.
     pub fn parse(name: &str, text: &str, environment: &[(String, String)], base: &Path) -> (Option<Self>, Problems) {
         let mut reading = Reading::of(Doc { name, text });
+        reading.shows = true;
         reading.overridden = environment
             .iter()
             .filter_map(|(variable, _)| Some((keys_of(variable)?.join("."), variable.clone())))
@@ -260,6 +263,7 @@ impl Settings {
             admin,
             state,
             fleet,
+            shown: root.shown(),
         })
     }
 }

@@ -58,7 +58,7 @@ impl fmt::Display for Listen {
 from_text!(Listen, "an address and a port, such as \"127.0.0.1:8080\" or \"[::1]:8080\", or \"unix:PATH\"", |text| {
     let path = values::unix_path(text).map(Self::Unix);
     path.or_else(|| values::address(text).map(Self::Tcp))
-});
+}, shown ToString::to_string);
 
 from_text!(
     TrustedProxy,

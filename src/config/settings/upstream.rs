@@ -51,13 +51,24 @@ pub enum HostPolicy {
     /// A fixed name.
     Fixed(HeaderValue),
 }
-from_text!(HostPolicy, "preserve, upstream, or a name with a dot such as \"as.example.com\"", |text| match text {
-    "preserve" => Some(HostPolicy::Preserve),
-    "upstream" => Some(HostPolicy::Upstream),
-    name => (name.contains('.') && crate::domain::host::is_host(name.as_bytes()))
-        .then(|| HeaderValue::from_str(name).ok().map(HostPolicy::Fixed))
-        .flatten(),
-});
+from_text!(
+    HostPolicy,
+    "preserve, upstream, or a name with a dot such as \"as.example.com\"",
+    |text| match text {
+        "preserve" => Some(HostPolicy::Preserve),
+        "upstream" => Some(HostPolicy::Upstream),
+        name => (name.contains('.') && crate::domain::host::is_host(name.as_bytes()))
+            .then(|| HeaderValue::from_str(name).ok().map(HostPolicy::Fixed))
+            .flatten(),
+    },
+    shown
+        | host
+        | match host {
+            HostPolicy::Preserve => "preserve".to_owned(),
+            HostPolicy::Upstream => "upstream".to_owned(),
+            HostPolicy::Fixed(name) => name.to_str().unwrap_or_default().to_owned(),
+        }
+);
 
 /// `[upstream] idle_timeout`
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,10 +78,20 @@ pub enum IdleTimeout {
     /// Fixed.
     After(Duration),
 }
-from_text!(IdleTimeout, "auto or a duration with a unit, such as \"4s\"", |text| match text {
-    "auto" => Some(IdleTimeout::Auto),
-    text => values::duration(text).map(IdleTimeout::After),
-});
+from_text!(
+    IdleTimeout,
+    "auto or a duration with a unit, such as \"4s\"",
+    |text| match text {
+        "auto" => Some(IdleTimeout::Auto),
+        text => values::duration(text).map(IdleTimeout::After),
+    },
+    shown
+        | timeout
+        | match timeout {
+            IdleTimeout::Auto => "auto".to_owned(),
+            IdleTimeout::After(length) => values::written(*length),
+        }
+);
 
 /// The shortest idle time in the field is Node's 5 s: one less, so that it is we who close.
 pub const SILENT_IDLE: Duration = Duration::from_secs(4);
@@ -82,7 +103,12 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 /// A header's name, as `pass_headers` and `assert_header` have it.
 #[derive(Clone, Debug)]
 struct Header(HeaderName);
-from_text!(Header, "a header name, such as \"x-correlation-id\"", |text| text.parse().ok().map(Header));
+from_text!(
+    Header,
+    "a header name, such as \"x-correlation-id\"",
+    |text| text.parse().ok().map(Header),
+    shown | header | header.0.to_string()
+);
 
 /// Headers that are made by us or end at us: none of them can be passed by a setting.
 const NOT_TO_PASS: [&str; 17] = [

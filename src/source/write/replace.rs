@@ -13,6 +13,9 @@ use crate::source::file::Fingerprint;
 
 /// As many as Linux follows.
 const MOST_LINKS: usize = 40;
+/// What is written there the kubelet would overwrite.
+const MOUNTED: &str = "is mounted by Kubernetes: edit the Secret that it comes from (`kubectl edit secret`, or what makes it), \
+                       and it is taken up from there by itself";
 /// Tries for a name that is free.
 const NAMES: usize = 100;
 
@@ -37,7 +40,7 @@ impl Target {
         let mut real = absolute.clone();
         for _ in 0..MOST_LINKS {
             if is_mounted(&real) {
-                return read_only("is mounted by Kubernetes: edit the Secret");
+                return read_only(MOUNTED);
             }
             let Ok(metadata) = real.symlink_metadata() else { break };
             if !metadata.is_symlink() {
@@ -55,7 +58,7 @@ impl Target {
         let parent = real.parent().unwrap_or(Path::new("/")).canonicalize().map_err(failed)?;
         let real = parent.join(real.file_name().unwrap_or_default());
         if is_mounted(&real) {
-            return read_only("is mounted by Kubernetes: edit the Secret");
+            return read_only(MOUNTED);
         }
         let metadata = match real.symlink_metadata() {
             Ok(metadata) => Some(metadata),
@@ -210,7 +213,10 @@ fn is_mounted(path: &Path) -> bool {
 /// What the operator can do about an error.
 pub(super) fn refused<E>(path: &Path, error: &io::Error) -> WriteFailure<E> {
     let why = match error.kind() {
-        io::ErrorKind::ReadOnlyFilesystem => "is on a read-only file system: edit it where it comes from".to_owned(),
+        io::ErrorKind::ReadOnlyFilesystem => {
+            "is on a read-only file system: edit it where it comes from, and it is taken up from there by itself"
+                .to_owned()
+        }
         io::ErrorKind::PermissionDenied => {
             format!("its folder may not be written by us ({error}): run the command as the user it belongs to")
         }

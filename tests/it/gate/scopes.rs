@@ -30,6 +30,11 @@ fn every_route_is_open_to_its_own_scope_and_to_admin_alone() {
         ("POST", "/api/v1/clients/nobody/secrets".to_owned(), "{}", "update:client_keys"),
         ("POST", "/api/v1/clients/nobody/rotate".to_owned(), "{}", "update:client_keys"),
         ("POST", "/api/v1/rotate".to_owned(), "{}", "update:client_keys"),
+        ("GET", "/openapi.json".to_owned(), "", "read:clients"),
+        ("GET", "/api/v1/config".to_owned(), "", "admin"),
+        ("GET", "/api/v1/log-level".to_owned(), "", "admin"),
+        ("PUT", "/api/v1/log-level".to_owned(), "{}", "admin"),
+        ("GET", "/api/v1/tokens".to_owned(), "", "admin"),
         ("POST", "/-/reload".to_owned(), "{}", "admin"),
         ("POST", "/api/v1/clients".to_owned(), "{\"id\":\"c2\",\"upstream_secret_files\":[\"/nowhere\"]}", "admin"),
     ];
