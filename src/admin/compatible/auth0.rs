@@ -16,6 +16,7 @@ use super::{About, known};
 use crate::admin::answer::Fault;
 use crate::admin::body::Body;
 use crate::admin::caller::Caller;
+use crate::admin::etag::{IfMatch, Tag, Tagged};
 use crate::admin::ground::{Ground, View};
 use crate::admin::named::{Ids, OfTenant};
 use crate::admin::routes::text;
@@ -91,9 +92,11 @@ async fn show(
     State(ground): State<Arc<Ground>>,
     Ids { id, .. }: Ids,
     Words(asked): Words<Listing>,
-) -> Result<Json<Value>, Fault> {
+) -> Result<Tagged<Value>, Fault> {
     let client = client_key(asked.tenant.as_deref().unwrap_or_default(), &id)?;
-    Ok(Json(asked.pick(object(known(&ground.snapshot.load(), &client)?, None))))
+    let list = ground.snapshot.load();
+    let client = known(&list, &client)?;
+    Ok(Tagged(Tag::of_client(client), asked.pick(object(client, None))))
 }
 
 /// `POST /api/v2/clients`. What is not known here is refused: nothing would hold to it. `app_type` and `grant_types` are
@@ -138,7 +141,8 @@ async fn create(
         name: new.name.unwrap_or_default(),
         ..ClientWish::default()
     };
-    let about = About { client: wish.key(asked.tenant.as_deref())?, guard: Guard::default() };
+    let about =
+        About { client: wish.key(asked.tenant.as_deref())?, guard: Guard::default(), if_match: IfMatch::Absent };
     let mut plain = None;
     let add = |view: &View| {
         let made = given(new.client_secret).make(view.now)?;

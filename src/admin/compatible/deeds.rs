@@ -20,12 +20,14 @@ impl Ground {
     /// How things stand after it.
     pub(super) async fn wish(
         self: &Arc<Self>,
-        About { client, guard }: &About,
+        about: &About,
         action: impl FnOnce(&View) -> Result<Action, Fault>,
     ) -> Result<Arc<View>, Fault> {
+        let About { client, guard, .. } = about;
         let _turn = self.turn().await?;
         self.catch_up().await?;
         let view = self.view_back(Some(client), guard.quiet_for()?).await;
+        about.holds(&view)?;
         let action = action(&view)?;
         self.change_one(&view, client, action, guard.clone(), None).await?;
         Ok(self.view(Some(client)).await)
@@ -35,12 +37,13 @@ impl Ground {
     pub(super) async fn renew(
         self: &Arc<Self>,
         caller: &Caller,
-        About { client, guard }: &About,
+        about: &About,
         grace: Option<String>,
     ) -> Result<SecretObject, Fault> {
+        let About { client, guard, .. } = about;
         let wish =
             RotateWish { grace, force: guard.force, quiet_for: guard.quiet_for.clone(), ..RotateWish::default() };
-        let made = self.rotate(caller, vec![client.clone()], &wish, |_| Ok(())).await?.into_iter().next();
+        let made = self.rotate(caller, vec![client.clone()], &wish, |view| about.holds(view)).await?.into_iter().next();
         made.map_or_else(|| Err(Refused::NoClient(client.clone()).into()), |(_, made)| made)
     }
 
@@ -48,13 +51,15 @@ impl Ground {
     /// told that it was done.
     pub(super) async fn take(
         self: &Arc<Self>,
-        About { client, guard }: &About,
+        about: &About,
         text: Zeroizing<String>,
         grace: Option<Duration>,
     ) -> Result<SecretId, Fault> {
+        let About { client, guard, .. } = about;
         let _turn = self.turn().await?;
         self.catch_up().await?;
         let view = self.view_back(Some(client), guard.quiet_for()?).await;
+        about.holds(&view)?;
         let Made { secret, given, .. } = given(Some(text)).make(view.now)?;
         let id = secret.id.clone();
         let action = Action::Rotate { secret, grace };

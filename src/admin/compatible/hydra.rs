@@ -11,6 +11,7 @@ use super::refusal::Refusal;
 use super::{About, answer_id, known};
 use crate::admin::answer::Fault;
 use crate::admin::caller::Caller;
+use crate::admin::etag::{Tag, Tagged};
 use crate::admin::ground::Ground;
 use crate::domain::ids::ClientKey;
 use crate::lifecycle::Action;
@@ -23,8 +24,10 @@ pub(super) fn routes() -> Router<Arc<Ground>> {
     Router::new().route(CLIENT, get(show)).route(ROTATE, post(rotate).delete(finish))
 }
 
-async fn show(State(ground): State<Arc<Ground>>, About { client, .. }: About) -> Result<Json<Value>, Fault> {
-    object(&ground, &client, None)
+async fn show(State(ground): State<Arc<Ground>>, About { client, .. }: About) -> Result<Tagged<Value>, Fault> {
+    let tag = Tag::of_client(known(&ground.snapshot.load(), &client)?);
+    let Json(object) = object(&ground, &client, None)?;
+    Ok(Tagged(tag, object))
 }
 
 async fn rotate(

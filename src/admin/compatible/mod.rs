@@ -17,7 +17,8 @@ use http::request::Parts;
 use serde::Deserialize;
 
 use super::answer::Fault;
-use super::ground::Ground;
+use super::etag::{IfMatch, Tag};
+use super::ground::{Ground, View};
 use super::named::{Ids, secret_id};
 use super::wish::{Guard, client_key};
 use super::words::Words;
@@ -44,11 +45,22 @@ pub(super) fn needed(method: &Method, route: &str) -> Option<Scope> {
     }
 }
 
-/// Which client a request is about, and how strict the guard is: the id in the path, and in the query what may be said there
-/// for every provider.
+/// Which client a request is about, how strict the guard is and in which state of the client it is meant: the id in the path,
+/// in the query what may be said there for every provider, and `If-Match`.
 struct About {
     client: ClientKey,
     guard: Guard,
+    if_match: IfMatch,
+}
+
+impl About {
+    /// Whether the client is as the request means it.
+    fn holds(&self, view: &View) -> Result<(), Fault> {
+        match self.if_match {
+            IfMatch::Absent => Ok(()),
+            _ => self.if_match.holds(&Tag::of(view, &self.client)?),
+        }
+    }
 }
 
 /// ... and which of its secrets.
@@ -70,7 +82,9 @@ impl<S: Send + Sync> FromRequestParts<S> for About {
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Fault> {
         let Ids { id, .. } = Ids::from_request_parts(parts, state).await?;
         let Words(Beside { tenant, force, quiet_for }) = Words::from_request_parts(parts, state).await?;
-        Ok(Self { client: client_key(&tenant.unwrap_or_default(), &id)?, guard: Guard { force, quiet_for } })
+        let Ok(if_match) = IfMatch::from_request_parts(parts, state).await;
+        let client = client_key(&tenant.unwrap_or_default(), &id)?;
+        Ok(Self { client, guard: Guard { force, quiet_for }, if_match })
     }
 }
 

@@ -16,6 +16,7 @@ use super::{About, AboutSecret, answer_id};
 use crate::admin::answer::Fault;
 use crate::admin::body::Body;
 use crate::admin::caller::Caller;
+use crate::admin::etag::{Tag, Tagged};
 use crate::admin::ground::{Ground, View};
 use crate::admin::object::SecretObject;
 use crate::admin::repeat::Asked;
@@ -41,18 +42,18 @@ pub(super) fn routes() -> Router<Arc<Ground>> {
         .route(DEACTIVATE, post(deactivate))
 }
 
-async fn list(State(ground): State<Arc<Ground>>, About { client, .. }: About) -> Result<Json<Vec<Value>>, Fault> {
+async fn list(State(ground): State<Arc<Ground>>, About { client, .. }: About) -> Result<Tagged<Vec<Value>>, Fault> {
     let view = ground.view(Some(&client)).await;
     let secrets = client_object(&view, &client)?.secrets;
-    Ok(Json(secrets.into_iter().filter(is_there).map(object).collect()))
+    Ok(Tagged(Tag::of(&view, &client)?, secrets.into_iter().filter(is_there).map(object).collect()))
 }
 
 async fn show(
     State(ground): State<Arc<Ground>>,
     AboutSecret(About { client, .. }, secret): AboutSecret,
-) -> Result<Json<Value>, Fault> {
+) -> Result<Tagged<Value>, Fault> {
     let view = ground.view(Some(&client)).await;
-    Ok(Json(object(one(&view, &client, &secret)?)))
+    Ok(Tagged(Tag::of(&view, &client)?, object(one(&view, &client, &secret)?)))
 }
 
 /// `POST .../secrets`

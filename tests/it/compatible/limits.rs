@@ -141,6 +141,60 @@ fn what_was_changed_by_hand_and_is_not_in_force_is_not_changed_further() {
 }
 
 #[test]
+fn what_was_decided_on_another_state_of_the_client_is_refused_as_stale() {
+    let upstream = Upstream::start();
+    let sidecar = listed().upstream(&upstream).start();
+    let at = address(&sidecar);
+    let given = "{\"client_secret\":\"made-elsewhere-s3cr3t-0123456789\"}";
+    for (read, method, path, body, key, code) in [
+        ("/api/v2/clients/one", "PATCH", "/api/v2/clients/one", given, "errorCode", "stale"),
+        (
+            "/api/v1/apps/off/credentials/secrets",
+            "POST",
+            "/api/v1/apps/off/credentials/secrets",
+            "",
+            "errorCode",
+            "E0000001",
+        ),
+        (
+            "/admin/clients/one?tenant=t",
+            "POST",
+            "/admin/clients/one/secrets/rotate?tenant=t",
+            "",
+            "error",
+            "invalid_request",
+        ),
+        (
+            "/admin/clients/two",
+            "DELETE",
+            "/admin/clients/two/secrets/rotate?force=true",
+            "",
+            "error",
+            "invalid_request",
+        ),
+        ("/api/v2/clients/two", "POST", "/api/v2/clients/two/rotate-secret", "", "errorCode", "stale"),
+        ("/api/v2/clients/one", "DELETE", "/api/v2/clients/one?force=true", "", "errorCode", "stale"),
+    ] {
+        let tag = ask(at, ADMIN, "GET", read, "").header("etag").expect("an ETag").to_owned();
+        let with = |tag: &str| {
+            let kind = if body.is_empty() { "" } else { "Content-Type: application/json\r\n" };
+            let head = format!("{method} {path} HTTP/1.1\r\nHost: {at}\r\nAuthorization: Bearer {ADMIN}\r\n");
+            let length = body.len();
+            send(at, &format!("{head}If-Match: {tag}\r\n{kind}Content-Length: {length}\r\n\r\n{body}"))
+        };
+        let before = std::fs::read(sidecar.dir().join("clients.toml")).unwrap();
+        let stale = with("\"of-another-state\"");
+        let told = String::from_utf8_lossy(&stale.body).into_owned();
+        assert_eq!((stale.status, stale.json()[key].as_str()), (412, Some(code)), "{method} {path}: {told}");
+        assert!(told.contains("it is not as If-Match says"), "{told}");
+        assert!(std::fs::read(sidecar.dir().join("clients.toml")).unwrap() == before, "{method} {path}");
+        let done = with(&tag);
+        assert!((200..300).contains(&done.status), "{method} {path}: {}", String::from_utf8_lossy(&done.body));
+    }
+    sidecar.finish(&upstream);
+}
+
+#[test]
 fn a_secret_is_shown_by_the_answer_that_made_it_and_by_no_read() {
     let upstream = Upstream::start();
     let sidecar = listed().upstream(&upstream).start();

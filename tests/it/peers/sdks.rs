@@ -129,6 +129,17 @@ impl Bench {
         assert!(std::fs::read(self.list()).unwrap() == before, "{ask}");
     }
 
+    /// Asks for what was decided on another state of the client.
+    #[track_caller]
+    fn stale(&self, sdk: &mut Peer, mut ask: Value) {
+        let before = std::fs::read(self.list()).unwrap();
+        ask["headers"] = json!({"If-Match": "\"of-another-state\""});
+        let told = sdk.ask(&ask);
+        assert_eq!((&told["ok"], &told["status"]), (&json!(false), &json!(412)), "{ask}: {told}");
+        assert!(told["body"].to_string().contains("it is not as If-Match says"), "{told}");
+        assert!(std::fs::read(self.list()).unwrap() == before, "{ask}");
+    }
+
     fn list(&self) -> std::path::PathBuf {
         self.sidecar.dir().join("clients.toml")
     }

@@ -7,7 +7,7 @@ const clients = new Map();
 
 await serve({ peer: 'auth0', version: version('auth0') }, async (ask) => {
   const { clients: api } = client(ask);
-  const options = { queryParams: ask.query };
+  const options = { queryParams: ask.query, headers: ask.headers };
   try {
     switch (ask.action) {
       case 'list': {

@@ -19,7 +19,7 @@ clients = {}
 
 def answer(ask):
     api = client(ask).clients.with_raw_response
-    options = {"additional_query_parameters": ask.get("query") or {}}
+    options = {"additional_query_parameters": ask.get("query") or {}, "additional_headers": ask.get("headers") or {}}
     body = ask.get("body") or {}
     try:
         match ask["action"]:

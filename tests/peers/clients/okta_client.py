@@ -29,7 +29,7 @@ async def asked(ask):
         case "activate":
             return await client.activate_o_auth2_client_secret(app, secret)
         case "deactivate":
-            return await client.deactivate_o_auth2_client_secret(app, secret)
+            return await client.deactivate_o_auth2_client_secret(app, secret, _headers=ask.get("headers"))
         case "remove":
             return await client.delete_o_auth2_client_secret(app, secret)
         case other:

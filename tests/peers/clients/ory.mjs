@@ -4,7 +4,7 @@ import { serve, version } from '../peer.mjs';
 
 await serve({ peer: '@ory/client', version: version('@ory/client') }, async (ask) => {
   const api = new OAuth2Api(new Configuration({ basePath: ask.url, accessToken: ask.token }));
-  const options = { params: ask.query };
+  const options = { params: ask.query, headers: ask.headers };
   try {
     switch (ask.action) {
       case 'show': return told(await api.getOAuth2Client({ id: ask.id }, options));

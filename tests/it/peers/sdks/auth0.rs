@@ -56,6 +56,7 @@ fn drives(script: &str) {
     // A rotation, and the limit.
     let old = "first-s3cr3t-of-busy";
     assert_eq!(bench.token("busy", old), 200);
+    bench.stale(sdk, plainly("rotate", "busy"));
     let new = plain(&done(sdk, &plainly("rotate", "busy"), 200));
     assert_eq!(plain(&done(sdk, &plainly("rotate", "busy"), 200)), new, "asked again");
     assert_eq!(bench.both("busy", old, &new), [200, 200]);

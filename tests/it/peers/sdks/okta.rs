@@ -49,6 +49,7 @@ fn okta_drives_a_rotation_and_is_told_every_rule() {
     assert_eq!(bench.token("calm", &new), 200);
 
     // Used a day and an hour ago: it may go, and come back, and go for good.
+    bench.stale(sdk, plainly("deactivate", "calm", "calm_1"));
     assert_eq!(done(sdk, &plainly("deactivate", "calm", "calm_1"), 200)["body"]["status"], "INACTIVE");
     assert_eq!(bench.both("calm", old, &new), [401, 200]);
     assert_eq!(done(sdk, &plainly("activate", "calm", "calm_1"), 200)["body"]["status"], "ACTIVE");
