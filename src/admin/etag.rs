@@ -139,8 +139,9 @@ fn read(headers: &HeaderMap, name: &HeaderName) -> IfMatch {
         }
         // What stands between two quotes is a tag; weak where what stands before them ends so.
         let parts: Vec<&str> = line.split('"').collect();
+        let quoted = parts.split_last().map_or(&[][..], |(_, before)| before);
         let strong = |pair: &&[&str]| matches!(pair, [before, _] if before.trim_matches([' ', '\t', ',']).is_empty());
-        let pairs = parts.chunks_exact(2).filter(strong);
+        let pairs = quoted.chunks_exact(2).filter(strong);
         tags.extend(pairs.filter_map(|pair| pair.last()).map(|&tag| Tag(tag.to_owned())));
     }
     IfMatch::Of(tags)

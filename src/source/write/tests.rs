@@ -172,7 +172,7 @@ fn a_mounted_secret_is_not_edited() {
     ] {
         let refused = add(&list, "s");
         assert!(matches!(refused, Err(WriteFailure::ReadOnly(..))), "{refused:?}");
-        assert!(refused.unwrap_err().to_string().contains("is mounted by Kubernetes: edit the Secret; nothing was"));
+        assert!(refused.unwrap_err().to_string().contains("is mounted by Kubernetes: edit the Secret that it comes"));
     }
     assert_eq!(text(&state.join("clients.toml")), LIST);
 }

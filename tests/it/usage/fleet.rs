@@ -95,15 +95,15 @@ fn use_in_one_tenant_on_another_instance_is_not_use_in_the_other() {
         let secrets: Vec<Value> = serde_json::from_slice(&listed.stdout).unwrap();
         secrets.iter().map(|secret| (secret["tenant"].clone(), secret["use_count"].clone())).collect::<Vec<_>>()
     };
-    let known = [("shop".into(), 1.into()), ("bank".into(), 0.into())];
+    let known = [("bank".into(), 0.into()), ("shop".into(), 1.into())];
     let seen = poll(SOON, || {
         std::thread::sleep(Duration::from_millis(200));
         (uses(&[]) == known).then_some(())
     });
     assert!(seen.is_some(), "{:?}\n{}", uses(&[]), server.log());
     // Asked about one client alone, too.
-    assert_eq!(uses(&["c1", "--tenant", "shop"]), known[..1]);
-    assert_eq!(uses(&["c1", "--tenant", "bank"]), known[1..]);
+    assert_eq!(uses(&["c1", "--tenant", "bank"]), known[..1]);
+    assert_eq!(uses(&["c1", "--tenant", "shop"]), known[1..]);
     here.finish(&upstream);
 }
 
