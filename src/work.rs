@@ -125,7 +125,7 @@ impl<J: Job> Drop for Pool<J> {
 
 impl<J: Job> Shared<J> {
     fn serve(&self) {
-        step_back();
+        step_back(NICENESS);
         while let Some((number, job)) = self.take() {
             // A panic in a computation must not end the thread, nor be an answer.
             let outcome = catch_unwind(AssertUnwindSafe(|| job.run())).ok();
@@ -178,13 +178,13 @@ impl<J: Job> Queue<J> {
 
 /// Lets everything else go first; where that cannot be had, the pool is small all the same.
 #[cfg(target_os = "linux")]
-fn step_back() {
-    // On Linux this is of the calling thread alone.
-    let _best_effort = rustix::process::nice(NICENESS);
+pub fn step_back(niceness: i32) {
+    // On Linux this is of the calling thread alone, and of those that it starts.
+    let _best_effort = rustix::process::nice(niceness);
 }
 
 #[cfg(not(target_os = "linux"))]
-const fn step_back() {}
+pub const fn step_back(_: i32) {}
 
 #[cfg(test)]
 mod tests;

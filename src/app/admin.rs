@@ -1,6 +1,7 @@
 //! The admin doors of an instance: opened with it, taken away with it.
 
 use std::sync::Arc;
+use std::thread::JoinHandle;
 
 use anyhow::Context;
 use tokio::sync::watch;
@@ -17,12 +18,25 @@ use crate::net::unix::Name;
 use crate::proxy::Shared;
 use crate::reload::watch::Triggers;
 use crate::tls::server::ServerSide;
+use crate::work::step_back;
+
+/// What is asked here must not hold up those who ask for tokens: it has a thread of its own, which steps back for theirs.
+const NICENESS: i32 = 5;
 
 /// The open doors. Closed, and the socket's name removed, when dropped.
 pub(super) struct Admin {
     ground: Arc<Ground>,
     stop: watch::Sender<bool>,
+    thread: Option<JoinHandle<()>>,
     _name: Option<Name>,
+}
+
+/// What is listened on, before it is served.
+#[derive(Default)]
+struct Doors {
+    socket: Option<std::os::unix::net::UnixListener>,
+    addresses: Vec<std::net::TcpListener>,
+    gate: Option<Arc<Gate>>,
 }
 
 /// Opens them. What the configuration names must be there; the default socket may be missing, with a warning.
@@ -51,33 +65,71 @@ pub(super) fn open(
     let settings = Arc::new(shared.settings.clone());
     let ground = Arc::new(Ground::instance(settings, shared.snapshot.clone(), shared.clock.clone(), instance));
     let (stop, stopped) = watch::channel(false);
-    let name = open_socket(&ground, &shared.settings.admin, &stopped, log)?;
+    let (socket, name) = open_socket(&shared.settings.admin, log)?;
+    let mut doors = Doors { socket, ..Doors::default() };
     if let Some(tokens) = tokens {
-        let gate = Gate::new(&ground, tokens, log.clone());
-        tokio::task::spawn_local(gate.clone().follow());
+        doors.gate = Some(Gate::new(&ground, tokens, log.clone()));
         let mut open = Vec::new();
         for address in addresses {
             let failed = || format!("cannot listen on {address} (admin.listen): is another instance running?");
             let listener = listener::tcp(*address).with_context(failed)?;
             let found = listener.local_addr()?;
-            let listener = tokio::net::TcpListener::from_std(listener)?;
-            tokio::task::spawn_local(tcp::serve(listener, tls.cloned(), gate.clone(), stopped.clone()));
             log.info("listening", &[("listener", &"admin"), ("address", &found)]);
+            doors.addresses.push(listener);
             open.push(found);
         }
         ground.listens(open);
     }
-    tokio::task::spawn_local(door::sweep(ground.clone()));
-    Ok(Admin { ground, stop, _name: name })
+    let (served, tls) = (ground.clone(), tls.cloned());
+    let said = log.clone();
+    let run = move || {
+        step_back(NICENESS);
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        match runtime.enable_all().max_blocking_threads(4).build_local(tokio::runtime::LocalOptions::default()) {
+            Ok(runtime) => runtime.block_on(serve(doors, served, tls, stopped, said)),
+            Err(error) => said.error("the admin API cannot be served", &[("error", &error)]),
+        }
+    };
+    let thread = std::thread::Builder::new().name("relatch-admin".to_owned()).spawn(run)?;
+    Ok(Admin { ground, stop, thread: Some(thread), _name: name })
+}
+
+/// Serves until told to stop.
+async fn serve(
+    doors: Doors,
+    ground: Arc<Ground>,
+    tls: Option<Arc<ServerSide>>,
+    mut stop: watch::Receiver<bool>,
+    log: Log,
+) {
+    let Doors { socket, addresses, gate } = doors;
+    let opened = socket.map(tokio::net::UnixListener::from_std).transpose();
+    let listened = addresses.into_iter().map(tokio::net::TcpListener::from_std).collect::<Result<Vec<_>, _>>();
+    let (socket, addresses) = match (opened, listened) {
+        (Ok(socket), Ok(addresses)) => (socket, addresses),
+        (Err(error), _) | (_, Err(error)) => {
+            log.error("the admin API cannot be served", &[("error", &error)]);
+            return;
+        }
+    };
+    if let Some(socket) = socket {
+        tokio::task::spawn_local(unix::serve(socket, ground.clone(), stop.clone()));
+    }
+    if let Some(gate) = gate {
+        for listener in addresses {
+            tokio::task::spawn_local(tcp::serve(listener, tls.clone(), gate.clone(), stop.clone()));
+        }
+        tokio::task::spawn_local(gate.follow());
+    }
+    tokio::task::spawn_local(door::sweep(ground));
+    let _told = stop.wait_for(|stop| *stop).await;
 }
 
 fn open_socket(
-    ground: &Arc<Ground>,
     settings: &crate::config::settings::admin::Admin,
-    stopped: &watch::Receiver<bool>,
     log: &Log,
-) -> anyhow::Result<Option<Name>> {
-    let Some(socket) = &settings.socket else { return Ok(None) };
+) -> anyhow::Result<(Option<std::os::unix::net::UnixListener>, Option<Name>)> {
+    let Some(socket) = &settings.socket else { return Ok((None, None)) };
     let (listener, name) = match unix::bind(socket) {
         Ok(bound) => bound,
         Err(error) if settings.asked_for => {
@@ -87,12 +139,11 @@ fn open_socket(
             let next = "commands cannot reach this instance; name a writable place in [admin] listen";
             let name = socket.display();
             log.warn("no admin socket", &[("socket", &name), ("error", &error), ("next", &next)]);
-            return Ok(None);
+            return Ok((None, None));
         }
     };
-    tokio::task::spawn_local(unix::serve(listener, ground.clone(), stopped.clone()));
     log.info("listening", &[("listener", &"admin"), ("address", &format_args!("unix:{}", socket.display()))]);
-    Ok(Some(name))
+    Ok((Some(listener), Some(name)))
 }
 
 impl Admin {
@@ -105,5 +156,7 @@ impl Admin {
 impl Drop for Admin {
     fn drop(&mut self) {
         let _all_stop = self.stop.send(true);
+        // A list that is being written is finished.
+        let _panicked = self.thread.take().map(JoinHandle::join);
     }
 }

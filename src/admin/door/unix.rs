@@ -24,9 +24,8 @@ use crate::net::unix::{self, Name};
 const MOST_BODY: usize = 1 << 20;
 
 /// Listens on a unix socket that only our own user can open.
-pub fn bind(path: &Path) -> io::Result<(UnixListener, Name)> {
-    let (listener, name) = unix::bind(path, 0o600)?;
-    Ok((UnixListener::from_std(listener)?, name))
+pub fn bind(path: &Path) -> io::Result<(std::os::unix::net::UnixListener, Name)> {
+    unix::bind(path, 0o600)
 }
 
 /// Serves until told to stop. More commands than at once may be wait in the backlog.

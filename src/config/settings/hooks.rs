@@ -96,7 +96,12 @@ impl std::fmt::Debug for HookUrl {
     }
 }
 
-from_text!(HookUrl, "a URL such as \"https://hooks.example.com/relatch\"", HookUrl::parse);
+from_text!(
+    HookUrl,
+    "a URL such as \"https://hooks.example.com/relatch\"",
+    HookUrl::parse,
+    shown | url | format!("{url:?}/...")
+);
 
 impl Hook {
     /// Reads all of them.
