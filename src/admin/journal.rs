@@ -19,7 +19,7 @@ use crate::config::tokens::Token;
 use crate::domain::clock::Timestamp;
 use crate::domain::ids::{ClientId, ClientKey, SecretId, Tenant};
 use crate::event::entry::{Entry, More, Outcome, Who};
-use crate::lifecycle::Action;
+use crate::lifecycle::{Action, ClientChange};
 
 tokio::task_local! {
     /// The request that is being done. Whoever writes finds it here: no door can forget to say who asked.
@@ -181,6 +181,9 @@ impl Deed {
             Action::RemoveClient => ("client.remove", None),
             Action::SetEnabled(true) => ("client.enable", None),
             Action::SetEnabled(false) => ("client.disable", None),
+            Action::SetClient(ClientChange { enabled: Some(enabled), name: None, max_active: None }) => {
+                (if *enabled { "client.enable" } else { "client.disable" }, None)
+            }
             Action::SetClient(_) => ("client.set", None),
             Action::Add(secret) => ("secret.add", Some(secret.id.clone())),
             Action::Rotate { secret, grace } => {
