@@ -60,14 +60,6 @@ impl Repeats {
         Some((rotation.secret.clone(), Secret::new(rotation.plain.expose().to_vec())))
     }
 
-    /// Forgets the answer that this wish had: what comes now is no retry.
-    pub(super) fn forget(&self, client: &ClientKey, asked: &Asked) {
-        let mut known = self.lock();
-        if known.get(client).is_some_and(|rotation| rotation.asked == *asked) {
-            known.remove(client);
-        }
-    }
-
     /// Forgets those whose time is over.
     pub(super) fn sweep(&self, now: Timestamp) {
         self.lock().retain(|_, rotation| now.since(rotation.at) < REMEMBERED);
@@ -116,10 +108,5 @@ mod tests {
         remember();
         assert!(!again(7, at, false), "it was used");
         assert!(!again(7, at, true), "and is forgotten");
-        remember();
-        repeats.forget(&client, &asked(8));
-        assert!(again(7, at, true), "another caller's wish");
-        repeats.forget(&client, &asked(7));
-        assert!(!again(7, at, true), "a new wish");
     }
 }

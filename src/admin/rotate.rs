@@ -1,6 +1,6 @@
 //! Rotations: one client by its own route, or many in one write of the list.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use axum::Json;
@@ -118,6 +118,10 @@ impl Ground {
         wish: &RotateWish,
         wanted: impl Fn(&View) -> Result<(), Fault>,
     ) -> Result<Vec<(ClientKey, Result<SecretObject, Fault>)>, Fault> {
+        let mut named = HashSet::new();
+        if let Some(twice) = ids.iter().find(|client| !named.insert(*client)) {
+            return Err(Fault::invalid(format!("client {twice} is named twice\n  Nothing was changed.")));
+        }
         let _turn = self.turn().await?;
         self.catch_up().await?;
         let alone = || if let [one] = &*ids { Some(one) } else { None };
@@ -131,7 +135,8 @@ impl Ground {
         let mut wishes = Vec::new();
         for client in &ids {
             let unused = |secret: &SecretId| view.is_unused(client, secret);
-            if let Some(again) = self.repeats.again(client, &asked, view.now, unused) {
+            let again = || self.repeats.again(client, &asked, view.now, unused);
+            if let Some(again) = (!wish.anew).then(again).flatten() {
                 Journal::current(self).repeated(client, &again.0);
                 had.insert(client.clone(), again);
                 continue;
@@ -158,7 +163,8 @@ impl Ground {
                     secret_object(&view, &client, secret, plain.as_ref())
                 }
                 (None, Some(Err(refused)), _) => Err(refused.into()),
-                _ => Err(Fault::invalid(format!("client {client} is named twice"))),
+                // Each is one of the two.
+                _ => Err(Fault::failed(format!("nothing is known of client {client}"))),
             };
             (client, result)
         });

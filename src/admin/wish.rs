@@ -203,6 +203,9 @@ pub struct RotateWish {
     /// How long the old ones must have been quiet, such as `24h`.
     #[schema(pattern = "^[0-9]{1,4}(ms|s|m|h|d)$", default = "24h")]
     pub quiet_for: Option<String>,
+    /// Not the secret that the same caller was given a moment ago.
+    #[serde(skip)]
+    pub anew: bool,
 }
 
 /// `POST /api/v1/clients/{id}/rotate`
@@ -225,7 +228,7 @@ pub(super) struct RotateOneWish {
 impl From<RotateOneWish> for RotateWish {
     fn from(one: RotateOneWish) -> Self {
         let RotateOneWish { grace, name, force, quiet_for } = one;
-        Self { clients: Vec::new(), grace, name, force, quiet_for }
+        Self { grace, name, force, quiet_for, ..Self::default() }
     }
 }
 

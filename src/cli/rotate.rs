@@ -133,6 +133,7 @@ fn rotate(
         name: arguments.name.clone(),
         force: arguments.force,
         quiet_for: arguments.quiet_for.clone(),
+        anew: false,
     };
     let rotated: RotationsObject = door.ask(Method::POST, &path(&["rotate"]), Some(&wish))?;
     Ok((rotated.results, files))

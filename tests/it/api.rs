@@ -3,4 +3,5 @@
 mod conditions;
 mod instance;
 mod pages;
+mod rotations;
 mod sources;

@@ -199,7 +199,7 @@ async fn rotate(
     Extension(caller): Extension<Caller>,
     about: About,
 ) -> Result<Json<Value>, Fault> {
-    let made = ground.renew(&caller, &about, grace(&ground)).await?;
+    let made = ground.renew(&caller, &about, grace(&ground), false).await?;
     Ok(Json(client_object(&ground, &about.client, made.client_secret)?))
 }
 

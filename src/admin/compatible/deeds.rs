@@ -33,16 +33,17 @@ impl Ground {
         Ok(self.view(Some(client)).await)
     }
 
-    /// A new secret of our making; for who asks again the one that it was given.
+    /// A new secret of our making; for who asks again the one that it was given, unless it is to be another one `anew`.
     pub(super) async fn renew(
         self: &Arc<Self>,
         caller: &Caller,
         about: &About,
         grace: Option<String>,
+        anew: bool,
     ) -> Result<SecretObject, Fault> {
         let About { client, guard, .. } = about;
-        let wish =
-            RotateWish { grace, force: guard.force, quiet_for: guard.quiet_for.clone(), ..RotateWish::default() };
+        let (force, quiet_for) = (guard.force, guard.quiet_for.clone());
+        let wish = RotateWish { grace, force, quiet_for, anew, ..RotateWish::default() };
         let made = self.rotate(caller, vec![client.clone()], &wish, |view| about.holds(view)).await?.into_iter().next();
         made.map_or_else(|| Err(Refused::NoClient(client.clone()).into()), |(_, made)| made)
     }

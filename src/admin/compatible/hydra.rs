@@ -35,7 +35,7 @@ async fn rotate(
     Extension(caller): Extension<Caller>,
     about: About,
 ) -> Result<Json<Value>, Fault> {
-    let made = ground.renew(&caller, &about, None).await?;
+    let made = ground.renew(&caller, &about, None, false).await?;
     object(&ground, &about.client, made.client_secret)
 }
 

@@ -32,6 +32,22 @@ pub(super) fn routes() -> Router<Arc<Ground>> {
     auth0::routes().merge(okta::routes()).merge(hydra::routes())
 }
 
+/// What a route is for, in the words of the audit log.
+pub(super) fn word(method: &Method, route: &str) -> Option<&'static str> {
+    Some(match (method.as_str(), route) {
+        ("POST", auth0::CLIENTS) => "client.add",
+        ("PATCH", auth0::CLIENT) => "client.set",
+        ("DELETE", auth0::CLIENT) => "client.remove",
+        ("POST", auth0::ROTATE | hydra::ROTATE) => "secret.rotate",
+        ("DELETE", hydra::ROTATE) => "secret.revoke_previous",
+        ("POST", okta::SECRETS) => "secret.add",
+        ("POST", okta::ACTIVATE) => "secret.enable",
+        ("POST", okta::DEACTIVATE) => "secret.disable",
+        ("DELETE", okta::SECRET) => "secret.revoke",
+        _ => return None,
+    })
+}
+
 /// The scope for a method of a route, where the route is one of these.
 pub(super) fn needed(method: &Method, route: &str) -> Option<Scope> {
     let read = matches!(*method, Method::GET | Method::HEAD);

@@ -19,7 +19,6 @@ use crate::admin::caller::Caller;
 use crate::admin::etag::{Tag, Tagged};
 use crate::admin::ground::{Ground, View};
 use crate::admin::object::SecretObject;
-use crate::admin::repeat::Asked;
 use crate::admin::routes::client_object;
 use crate::domain::ids::{ClientKey, SecretId};
 use crate::domain::segment::encoded;
@@ -80,12 +79,8 @@ async fn create(
         let view = ground.view(Some(&about.client)).await;
         return Ok((StatusCode::CREATED, Json(object(one(&view, &about.client, &secret)?))));
     }
-    if !headers.contains_key(RETRY) {
-        // Two that are asked for are two.
-        let asked = Asked { caller: caller.identity(), grace: None, name: None };
-        ground.repeats.forget(&about.client, &asked);
-    }
-    let made = ground.renew(&caller, &about, None).await?;
+    // Two that are asked for are two; the SDK says so itself where it asks for one again.
+    let made = ground.renew(&caller, &about, None, !headers.contains_key(RETRY)).await?;
     Ok((StatusCode::CREATED, Json(object(made))))
 }
 
