@@ -117,7 +117,8 @@ impl Ground {
             Outcome::StillRefused => String::new(),
         };
         let message = format!(
-            "the list is changed, but what it says now is not in force\n  Look at it, then `relatch reload`.\n{why}"
+            "the list is changed, but what it says now is not in force\n  Look at it, then `relatch reload`. A secret that was \
+             made by this was not shown: revoke it.\n{why}"
         );
         Err(Fault::conflict("not_in_force", message))
     }

@@ -70,7 +70,11 @@ pub(super) async fn reload(
             let message = format!("the list is refused, the one in force stays\n  Nothing was changed.\n{errors}");
             return Err(Fault::conflict("list_refused", message));
         }
-        Outcome::StillRefused => return Err(Fault::conflict("list_refused", "the list is refused".to_owned())),
+        Outcome::StillRefused => {
+            let message = "the list is refused as before, the one in force stays\n  Nothing was changed. `relatch config \
+                           check` says what is wrong with it.";
+            return Err(Fault::conflict("list_refused", message.to_owned()));
+        }
         Outcome::Held(why) => {
             let message = format!(
                 "the list is held, the one in force stays: {why}\n  Nothing was changed but that its revocations are \

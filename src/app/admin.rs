@@ -6,6 +6,7 @@ use std::thread::JoinHandle;
 use anyhow::Context;
 use tokio::sync::watch;
 
+use super::LAST_WORDS;
 use super::planes::Planes;
 use crate::admin::door::{self, tcp, unix};
 use crate::admin::gate::Gate;
@@ -86,7 +87,11 @@ pub(super) fn open(
         step_back(NICENESS);
         let mut runtime = tokio::runtime::Builder::new_current_thread();
         match runtime.enable_all().max_blocking_threads(4).build_local(tokio::runtime::LocalOptions::default()) {
-            Ok(runtime) => runtime.block_on(serve(doors, served, tls, stopped, said)),
+            Ok(runtime) => {
+                runtime.block_on(serve(doors, served, tls, stopped, said));
+                // A list that is being written is finished, unless its disk hangs.
+                runtime.shutdown_timeout(LAST_WORDS);
+            }
             Err(error) => said.error("the admin API cannot be served", &[("error", &error)]),
         }
     };
@@ -151,12 +156,16 @@ impl Admin {
     pub(super) fn login_link(&self) -> Option<String> {
         self.ground.login_link()
     }
+
+    /// Closes them and waits for nothing.
+    pub(super) fn abandon(mut self) {
+        self.thread = None;
+    }
 }
 
 impl Drop for Admin {
     fn drop(&mut self) {
         let _all_stop = self.stop.send(true);
-        // A list that is being written is finished.
         let _panicked = self.thread.take().map(JoinHandle::join);
     }
 }

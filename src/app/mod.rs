@@ -201,7 +201,11 @@ impl App {
             let _hangs = tokio::time::timeout(LAST_WORDS, planes.flush()).await;
             usage.finish(LAST_WORDS);
         }
-        drop(admin);
+        if outcome == Err(HURRIED) {
+            admin.abandon();
+        } else {
+            drop(admin);
+        }
         let ended = match &outcome {
             Ok(()) => Outcome::Done,
             Err(reason) => Outcome::Failed("connections_open".to_owned(), (*reason).to_owned()),
