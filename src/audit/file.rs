@@ -6,6 +6,8 @@ use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, fchown};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::OFlags;
+
 /// Whether there is time for a disk or a pipe that does not answer.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Patience {
@@ -82,13 +84,17 @@ impl AuditFile {
         if self.file.is_some() {
             return Ok(());
         }
-        let is_new = matches!(self.path.symlink_metadata(), Err(error) if error.kind() == ErrorKind::NotFound);
         let mut options = OpenOptions::new();
-        options.append(true).create(true).mode(0o600);
-        if self.patience == Patience::None {
-            options.custom_flags(rustix::fs::OFlags::NONBLOCK.bits().cast_signed());
-        }
-        let file = options.open(&self.path)?;
+        options.append(true).mode(0o600);
+        // Whoever owns the folder does not choose which file of another root's command writes to.
+        let mut flags = OFlags::NOFOLLOW;
+        flags.set(OFlags::NONBLOCK, self.patience == Patience::None);
+        options.custom_flags(flags.bits().cast_signed());
+        let made = options.clone().create_new(true).open(&self.path);
+        let (file, is_new) = match made {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => (options.open(&self.path)?, false),
+            made => (made?, true),
+        };
         let found = file.metadata()?;
         if is_new && self.patience == Patience::None {
             give_to_the_owner_of_the_folder(&self.path, &file);

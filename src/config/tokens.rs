@@ -6,6 +6,7 @@ use super::problem::Problems;
 use super::reader::{FromNode, Reading, Section};
 use super::tree::{Doc, Language};
 use crate::domain::clock::Timestamp;
+use crate::domain::mint;
 use crate::domain::secret::Digest;
 use crate::{from_text, from_words, hash};
 
@@ -59,11 +60,11 @@ pub struct TokenName(Arc<str>);
 const LONGEST_NAME: usize = 64;
 
 impl TokenName {
-    /// 1 to 64 of `A-Z a-z 0-9 . _ -`.
+    /// 1 to 64 of `A-Z a-z 0-9 . _ -`. A token that was pasted in the place of its name is none: names stand in logs.
     pub fn parse(text: &str) -> Option<Self> {
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
-        (1..=LONGEST_NAME).contains(&text.len()).then_some(())?;
-        text.bytes().all(plain).then(|| Self(text.into()))
+        let fits = (1..=LONGEST_NAME).contains(&text.len()) && text.bytes().all(plain) && !mint::may_be_ours(text);
+        fits.then(|| Self(text.into()))
     }
 
     /// As it is written.

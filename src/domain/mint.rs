@@ -58,6 +58,11 @@ pub fn is_token(text: &[u8]) -> bool {
     begins_and_checks(TOKEN_PREFIX, text)
 }
 
+/// Whether a string may be one of ours, or the better part of one: it is written down nowhere.
+pub fn may_be_ours(text: &str) -> bool {
+    text.starts_with(PREFIX) || text.starts_with(TOKEN_PREFIX)
+}
+
 fn begins_and_checks(prefix: &str, text: &[u8]) -> bool {
     text.strip_prefix(prefix.as_bytes())
         .filter(|rest| rest.len() == RANDOM + CHECK && rest.iter().all(|b| b.is_ascii_alphanumeric()))

@@ -20,6 +20,8 @@ use super::called::{Called, OfTenant};
 use super::{Failure, Globals, noted, setup};
 use crate::admin::answer::{FAILED, NOT_FOUND, USAGE};
 use crate::config::values;
+use crate::domain::ids::ClientKey;
+use crate::domain::mint;
 use crate::provider::Provider;
 
 /// What to do.
@@ -101,7 +103,9 @@ pub(super) fn run(globals: &Globals, command: &Command) -> anyhow::Result<ExitCo
         Command::Retire(far) => ("upstream.retire", far, retire::run(globals, far)),
     };
     let is_unknown = |error: &anyhow::Error| error.downcast_ref::<Failure>().is_some_and(|why| why.exit == NOT_FOUND);
-    let client = if done.as_ref().is_err_and(is_unknown) { None } else { far.called().key() };
+    // What stands in the place of an id may be a secret.
+    let known = |key: &ClientKey| !done.as_ref().is_err_and(is_unknown) && !mint::may_be_ours(key.id.as_str());
+    let client = far.called().key().filter(known);
     noted::note(&audit, what, done, |entry| entry.client = client)
 }
 

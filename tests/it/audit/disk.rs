@@ -46,15 +46,20 @@ fn goes_on(start: impl Fn(&Sidecar), heal: impl Fn(&Sidecar), config: &str) {
 }
 
 #[test]
-fn a_full_disk_stops_nothing_and_the_gap_is_told() {
+fn a_link_in_its_place_is_not_followed_and_stops_nothing_and_the_gap_is_told() {
     let name = |sidecar: &Sidecar| sidecar.dir().join("audit.jsonl");
+    let elsewhere = |sidecar: &Sidecar| sidecar.dir().join("somebody's.own");
     goes_on(
         |sidecar| {
             wait(&name(sidecar), |line| line["what"] == "start");
             std::fs::remove_file(name(sidecar)).unwrap();
-            symlink("/dev/full", name(sidecar)).unwrap();
+            std::fs::write(elsewhere(sidecar), "").unwrap();
+            symlink(elsewhere(sidecar), name(sidecar)).unwrap();
         },
-        |sidecar| std::fs::remove_file(name(sidecar)).unwrap(),
+        |sidecar| {
+            assert_eq!(std::fs::read(elsewhere(sidecar)).unwrap(), b"");
+            std::fs::remove_file(name(sidecar)).unwrap();
+        },
         "",
     );
 }
