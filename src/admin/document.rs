@@ -90,7 +90,8 @@ fn complete_operation(path: &str, method: &str, operation: &mut Members) -> Opti
     let is = |of: Of| match of {
         Of::All => true,
         Of::Writes => method != "GET",
-        Of::Conditional => method != "GET" && path.starts_with("/api/v1/") && path != "/api/v1/log-level",
+        // What changes the list.
+        Of::Conditional => method != "GET" && (path.contains("/clients") || path == "/api/v1/rotate"),
     };
     let unchanging = ["/api/v1/config", "/openapi.json"].contains(&path);
     if is(Of::Conditional) {
@@ -108,7 +109,7 @@ fn complete_operation(path: &str, method: &str, operation: &mut Members) -> Opti
                 if unchanging { "Stands for what is shown." } else { "Stands for what is configured: not for uses." };
             headers.insert("ETag".to_owned(), header(what));
         }
-        if status == "201" {
+        if status == "201" && tagged {
             headers.insert("Location".to_owned(), header("Where it is."));
         }
     }

@@ -8,12 +8,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::extract::{FromRequestParts, MatchedPath, RawPathParams, Request, State};
 use axum::middleware::Next;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use http::{Method, StatusCode};
 
 use super::answer::Fault;
 use super::caller::Caller;
 use super::change::{Granted, Wish};
+use super::compatible;
 use super::ground::{Ground, Hands};
 use crate::config::tokens::Token;
 use crate::domain::clock::Timestamp;
@@ -75,9 +76,16 @@ pub async fn keep(State(ground): State<Arc<Ground>>, request: Request, next: Nex
         told: Mutex::default(),
         ground,
     });
-    let response = ASKED.scope(journal.clone(), next.run(Request::from_parts(parts, body))).await;
-    journal.told().answer = Some(ended(&response));
-    response
+    // On its own feet: a caller that hangs up would else leave a secret in the list that nobody remembers having made.
+    let done = tokio::spawn(async move {
+        let response = ASKED.scope(journal.clone(), next.run(Request::from_parts(parts, body))).await;
+        journal.told().answer = Some(ended(&response));
+        response
+    });
+    done.await.unwrap_or_else(|_| {
+        let message = "it broke off\n  Look at the list before you ask again: some of it may have been done.";
+        Fault::failed(message.to_owned()).into_response()
+    })
 }
 
 /// The file of the tokens was changed, by a command or by hand: whose are new, whose are gone.
@@ -131,6 +139,7 @@ fn word(method: &Method, route: &str, verb: &str) -> &'static str {
         ("DELETE", "/api/v1/clients/{id}") => "client.remove",
         ("POST", "/api/v1/clients/{id}/secrets") => "secret.add",
         ("POST", "/api/v1/clients/{id}/rotate" | "/api/v1/rotate") => "secret.rotate",
+        ("PUT", "/api/v1/log-level") => "log_level.set",
         ("POST", "/-/reload") => "reload",
         ("POST", "/api/v1/login-links") => "session.link",
         ("POST", "/logout") => "session.close",
@@ -150,7 +159,7 @@ fn word(method: &Method, route: &str, verb: &str) -> &'static str {
             "end-rehearsal" => "secret.end_rehearsal",
             _ => "secret.set",
         },
-        _ => "request",
+        _ => compatible::word(method, route).unwrap_or("request"),
     }
 }
 
@@ -181,10 +190,16 @@ impl Deed {
             Action::RemoveClient => ("client.remove", None),
             Action::SetEnabled(true) => ("client.enable", None),
             Action::SetEnabled(false) => ("client.disable", None),
-            Action::SetClient(ClientChange { enabled: Some(enabled), name: None, max_active: None }) => {
-                (if *enabled { "client.enable" } else { "client.disable" }, None)
+            Action::SetClient(ClientChange { enabled, name, max_active }) => {
+                let set = [("name", name.is_some()), ("max_active_secrets", max_active.is_some())];
+                more.set = set.into_iter().filter(|(_, set)| *set).map(|(key, _)| key).collect();
+                let what = match enabled {
+                    Some(true) => "client.enable",
+                    Some(false) => "client.disable",
+                    None => "client.set",
+                };
+                (what, None)
             }
-            Action::SetClient(_) => ("client.set", None),
             Action::Add(secret) => ("secret.add", Some(secret.id.clone())),
             Action::Rotate { secret, grace } => {
                 more.until = grace.and_then(|grace| until(wish.policy.now.plus(grace)));

@@ -88,6 +88,9 @@ pub struct More {
     /// The request's own id.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub request_id: Option<String>,
+    /// Keys of a client that were set.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub set: Vec<&'static str>,
     /// The rules that protect a secret in use were overruled.
     #[serde(skip_serializing_if = "is_false")]
     pub forced: bool,
