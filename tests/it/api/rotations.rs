@@ -11,7 +11,9 @@ fn a_client_that_is_named_twice_is_refused_before_anything_is_made() {
     let at = address(&sidecar);
     let list = || std::fs::read(sidecar.dir().join("clients.toml")).unwrap();
     let before = list();
-    for clients in ["[\"c1\",\"c1\"]", "[\"c1\",{\"id\":\"c1\"}]", "[{\"tenant\":\"\",\"id\":\"c1\"},\"c1\"]"] {
+    for clients in
+        ["[\"c1\",\"c1\"]", "[\"c1\",{\"tenant\":\"\",\"id\":\"c1\"}]", "[{\"tenant\":\"\",\"id\":\"c1\"},\"c1\"]"]
+    {
         let body = format!("{{\"clients\":{clients},\"grace\":\"0s\",\"force\":true}}");
         let reply = ask(at, ADMIN, "POST", "/api/v1/rotate", &body);
         let message = reply.json()["message"].to_string();

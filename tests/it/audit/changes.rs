@@ -6,12 +6,12 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use super::{OLD, add_client, address, audited, lines, lines_of, part, token, wait};
+use crate::support::PATIENCE;
 use crate::support::admin::Admin;
 use crate::support::http::{Method, Wire, token_post};
 use crate::support::leak::spills;
 use crate::support::process::relatch;
 use crate::support::upstream::Upstream;
-use crate::support::PATIENCE;
 
 const READER: &str = "rlt_reader-of-the-test-0123456789";
 
