@@ -191,7 +191,7 @@ fn withhold(client: &Client, presented: impl Fn(&Digest) -> bool, user_agent: &m
             return false;
         }
         let digest = hash::sha256(text.as_bytes());
-        presented(&digest) || client.records.iter().any(|record| record.identity() == digest)
+        presented(&digest) || client.records.iter().any(|record| record.held.knows(&digest))
     };
     if !user_agent.is_empty() && (ours(user_agent) || user_agent.split(word).any(ours)) {
         *user_agent = WITHHELD.into();
