@@ -190,7 +190,8 @@ pub fn tombstone<'s>(denied: &Denied, snapshot: &'s Snapshot) -> Option<&'s Secr
 }
 
 impl Denied {
-    fn presented(&self, digest: &Digest) -> bool {
+    /// Whether it was the secret of this digest that was presented.
+    pub fn presented(&self, digest: &Digest) -> bool {
         self.digests.iter().flatten().any(|presented| presented == digest)
     }
 }

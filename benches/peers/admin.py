@@ -51,10 +51,31 @@ class Door:
         connection.close()
         return status, read
 
+    def log_in(self) -> None:
+        """As a browser does it: by a link that works once."""
+        status, body = self.ask("POST", "/api/v1/login-links")
+        assert status == 201, body
+        code, host = json.loads(body)["path"].split("code=")[1], f"127.0.0.1:{self.port}"
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        headers = {"Origin": f"http://{host}", "Content-Type": "application/x-www-form-urlencoded"}
+        connection.request("POST", "/login", f"code={code}", headers)
+        answer = connection.getresponse()
+        assert answer.status == 303, answer.read()
+        self.cookie = answer.headers["Set-Cookie"].split(";")[0]
+        connection.close()
+
+    def page(self, path: str) -> tuple[int, bytes]:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        connection.request("GET", path, headers={"Cookie": self.cookie})
+        answer = connection.getresponse()
+        status, read = answer.status, answer.read()
+        connection.close()
+        return status, read
+
     def took(self, path: str) -> float:
-        """Milliseconds for an answer of 200."""
+        """Milliseconds for an answer of 200, of the API or of the page."""
         begin = time.perf_counter()
-        status, body = self.ask("GET", path)
+        status, body = self.ask("GET", path) if path.startswith("/api/") else self.page(path)
         assert status == 200, (path, status, body[:300])
         return (time.perf_counter() - begin) * 1e3
 
@@ -112,6 +133,7 @@ def works(door: Door, clients: int) -> dict:
         assert status == 200, body[:300]
 
     return {
+        "the page": lambda: door.took("/"),
         "pages of clients": lambda: door.took(f"/api/v1/clients?limit=100&after={last}"),
         "one client": lambda: door.took("/api/v1/clients/svc-000007"),
         "status": lambda: door.took("/api/v1/status"),
@@ -152,8 +174,10 @@ def main() -> None:
     with Lab(0, 1) as lab:
         _, port, door = start(lab, options.binary, options.clients, lab.start_backend())
         os.sched_setaffinity(0, {0, 1})
+        door.log_in()
         deep = f"/api/v1/clients?limit=100&after=svc-{options.clients - 101:06d}"
-        for path in ["/api/v1/clients?limit=100", deep, "/api/v1/clients/svc-050000", "/api/v1/status"]:
+        for path in ["/api/v1/clients?limit=100", deep, "/api/v1/clients/svc-050000", "/api/v1/status",
+                     "/", "/?page=2000", "/client?id=svc-050000", "/?q=svc-0500", "/?attention=1"]:
             took = [door.took(path) for _ in range(30)]
             print(json.dumps({"ms": path, "median": round(statistics.median(took), 2), "most": round(max(took), 2)}), flush=True)
         for name, work in works(door, options.clients).items():

@@ -23,7 +23,7 @@ use crate::cli::{Bound, Launch};
 use crate::config::settings::Settings;
 use crate::domain::clock::{Clock, WallClock};
 use crate::event::entry::Outcome;
-use crate::hooks::{self, Hooks};
+use crate::hooks::{self, Deliverer, Hooks};
 use crate::log::Log;
 use crate::metrics::Metrics;
 use crate::net::accept::{self, Rules};
@@ -67,14 +67,11 @@ impl App {
             log: log.clone(),
             metrics: metrics.hooks.clone(),
         })?;
-        let watchers = Watchers { audit, hooks, clock: self.0.clock.clone() };
-        let result = runtime.block_on(self.serve(metrics, log.clone(), watchers));
+        let is_audited = audit_writer.is_some();
+        let watchers = Watchers { audit, is_audited, hooks, clock: self.0.clock.clone() };
+        let result = runtime.block_on(self.serve(metrics, log.clone(), watchers, deliverer));
         if let Err(error) = &result {
             log.error("stopped", &[("error", &format!("{error:#}"))]);
-        }
-        // Who has lost patience does not wait for a receiver.
-        if let Some(deliverer) = deliverer.filter(|_| result.is_ok()) {
-            deliverer.finish();
         }
         if let Some(audit_writer) = audit_writer {
             audit_writer.finish();
@@ -83,7 +80,13 @@ impl App {
         result
     }
 
-    async fn serve(self, metrics: Arc<Metrics>, log: Log, watchers: Watchers) -> anyhow::Result<()> {
+    async fn serve(
+        self,
+        metrics: Arc<Metrics>,
+        log: Log,
+        watchers: Watchers,
+        deliverer: Option<Deliverer>,
+    ) -> anyhow::Result<()> {
         let Launch { settings, remotes, loaded, links, clock, warnings, origin, announce, scratch: _gone_at_the_end } =
             self.0;
         for warning in &warnings {
@@ -201,10 +204,12 @@ impl App {
             let _hangs = tokio::time::timeout(LAST_WORDS, planes.flush()).await;
             usage.finish(LAST_WORDS);
         }
+        // Who has lost patience waits neither for a list that is being written nor for a receiver.
         if outcome == Err(HURRIED) {
             admin.abandon();
         } else {
             drop(admin);
+            deliverer.into_iter().for_each(Deliverer::finish);
         }
         let ended = match &outcome {
             Ok(()) => Outcome::Done,

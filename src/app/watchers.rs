@@ -14,6 +14,8 @@ use crate::reload::{Audience, Outcome, Published, Trigger};
 #[derive(Clone)]
 pub(super) struct Watchers {
     pub(super) audit: Audit,
+    /// Whether an audit log is kept: of a long list the summary takes its time.
+    pub(super) is_audited: bool,
     pub(super) hooks: Hooks,
     pub(super) clock: Arc<Clock>,
 }
@@ -37,7 +39,7 @@ impl Watchers {
 impl Audience for Watchers {
     fn published(&self, published: &Published<'_>) {
         let Published { trigger, before, after, changes } = *published;
-        self.reload(trigger, Ended::Done, after.generation, Some(Summary::of(changes)));
+        self.reload(trigger, Ended::Done, after.generation, self.is_audited.then(|| Summary::of(changes)));
         if !self.hooks.wants(Kind::SecretAdded) && !self.hooks.wants(Kind::SecretRevoked) {
             return;
         }

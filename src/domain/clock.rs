@@ -134,8 +134,9 @@ pub fn instant() -> Instant {
     Instant::now()
 }
 
+/// The wall clock, which may go back: for what others compare with theirs.
 #[expect(clippy::disallowed_methods, reason = "this is the clock")]
-fn wall() -> Timestamp {
+pub fn wall() -> Timestamp {
     Timestamp::MIN.plus(SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default())
 }
 

@@ -31,7 +31,7 @@ pub enum What {
     Expiring(Timestamp, u16),
     /// A secret is refused for good.
     Revoked {
-        /// Its entry is gone from the list, rather than marked.
+        /// Its entry is gone from the list or holds another secret, rather than marked.
         removed: bool,
         /// Why, where the list tells it, such as `compromised`.
         reason: Option<String>,
@@ -131,7 +131,13 @@ pub fn of_a_list(before: &Snapshot, after: &Snapshot, diff: &Diff, at: Timestamp
     let record = |list: &Snapshot, named: &Named| {
         list.client(&named.client)?.records.iter().find(|record| record.id == named.secret).cloned()
     };
-    let added = diff.secrets_added.iter().filter_map(|named| {
+    // Another secret under the same id: the old one is refused from now on.
+    let is_another = |named: &&Named| {
+        let identity = |list| record(list, named).map(|record| record.identity());
+        identity(before) != identity(after)
+    };
+    let replaced = || diff.secrets_changed.iter().filter(is_another);
+    let added = diff.secrets_added.iter().chain(replaced()).filter_map(|named| {
         let record = record(after, named)?;
         let alive = matches!(record.state(at), SecretState::Active | SecretState::Pending | SecretState::Disabled);
         let expires = Some(record.expires).filter(|end| *end != Timestamp::MAX);
@@ -142,7 +148,7 @@ pub fn of_a_list(before: &Snapshot, after: &Snapshot, diff: &Diff, at: Timestamp
         event(named, What::Revoked { removed: false, reason })
     });
     // A dead one that is cleared away has been told of.
-    let removed = diff.secrets_removed.iter().filter_map(|named| {
+    let removed = diff.secrets_removed.iter().chain(replaced()).filter_map(|named| {
         let state = record(before, named)?.state(at);
         let alive = !matches!(state, SecretState::Revoked | SecretState::Expired);
         alive.then(|| event(named, What::Revoked { removed: true, reason: None }))
@@ -154,6 +160,26 @@ pub fn of_a_list(before: &Snapshot, after: &Snapshot, diff: &Diff, at: Timestamp
 mod tests {
     use super::*;
     use crate::domain::ids::{ClientId, Tenant};
+    use crate::registry::build::tests::{NOW, client, good};
+    use crate::registry::diff::diff;
+
+    #[test]
+    fn another_secret_under_the_same_id_is_told_as_a_new_one_and_the_end_of_the_old_one() {
+        let gone = || What::Revoked { removed: true, reason: None };
+        let (disabled, over) = ("status = \"disabled\"", "expires = 2020-01-01T00:00:00Z");
+        for (before, after, expected) in [
+            (("one", ""), ("two", ""), vec![What::Added(None), gone()]),
+            (("one", ""), ("one", disabled), vec![]),
+            (("one", ""), ("two", over), vec![gone()]),
+            (("one", over), ("two", ""), vec![What::Added(None)]),
+        ] {
+            let list = |(secret, rest), previous| good(&client("a", &[("s", secret, rest)]), previous);
+            let before = list(before, None);
+            let after = list(after, Some(&before));
+            let told = of_a_list(&before, &after, &diff(&before, &after), NOW);
+            assert_eq!(told.into_iter().map(|event| event.what).collect::<Vec<_>>(), expected);
+        }
+    }
 
     #[test]
     fn an_event_says_what_it_is_about_and_nothing_that_must_not_be_said() {

@@ -2,10 +2,12 @@
 
 use std::path::Path;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, Request, StatusCode, header};
+use tokio::sync::Semaphore;
 
 use super::queue::Delivery;
 use crate::config::settings::hooks::Hook;
@@ -30,10 +32,12 @@ pub(super) enum Tried {
 pub(super) struct Post {
     pub(super) hook: Hook,
     instance: Rc<str>,
+    /// One look at files and names at a time: what hangs holds a thread, and others need theirs.
+    look: Arc<Semaphore>,
 }
 
-/// A disk that hangs is a failure like another.
-const FILES: Duration = Duration::from_secs(10);
+/// A disk or a name server that hangs is a failure like another.
+const LOOK_PATIENCE: Duration = Duration::from_secs(10);
 
 /// The keys that sign.
 pub(super) fn keys(path: &Path) -> Result<Keys, String> {
@@ -47,24 +51,28 @@ pub(super) fn link(hook: &Hook) -> Result<Link, String> {
     Link::to(base, hook.ca.as_deref()).map_err(|why| why.to_string())
 }
 
+/// Done on a thread that may wait, one at a time: what hangs keeps its turn, and is not followed by another.
+async fn in_turn<T: Send + 'static>(turns: &Arc<Semaphore>, work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+    let turn = turns.clone().acquire_owned().await.ok()?;
+    let work = move || {
+        let _turn = turn;
+        work()
+    };
+    tokio::task::spawn_blocking(work).await.ok()
+}
+
 impl Post {
-    pub(super) const fn new(hook: Hook, instance: Rc<str>) -> Self {
-        Self { hook, instance }
+    pub(super) fn new(hook: Hook, instance: Rc<str>) -> Self {
+        Self { hook, instance, look: Arc::new(Semaphore::new(1)) }
     }
 
-    /// Tries. `now` is the time that is signed: receivers refuse what is minutes old.
+    /// Tries. `now` is the time that is signed.
     pub(super) async fn send(&self, delivery: &Delivery, now: Timestamp) -> Tried {
         let failed = |why: String| Tried::Failed(why, None);
-        let hook = self.hook.clone();
-        // Read each time: a key or a root that was changed counts from the next try on.
-        let files = tokio::task::spawn_blocking(move || {
-            let keys = keys(&hook.secret_file).map_err(|why| format!("{}: {why}", hook.secret_file.display()))?;
-            Ok::<_, String>((keys, link(&hook)?))
-        });
-        let (keys, link) = match tokio::time::timeout(FILES, files).await {
-            Ok(Ok(Ok(found))) => found,
-            Ok(Ok(Err(why))) => return failed(why),
-            Ok(Err(_)) | Err(_) => return failed("the key file cannot be read: the disk does not answer".to_owned()),
+        let (keys, link) = match tokio::time::timeout(LOOK_PATIENCE, self.look()).await {
+            Ok(Some(Ok(found))) => found,
+            Ok(Some(Err(why))) => return failed(why),
+            Ok(None) | Err(_) => return failed("the disk or the name server does not answer".to_owned()),
         };
         let Some(request) = self.request(delivery, &keys, now) else {
             return failed("the event cannot be written as a request".to_owned());
@@ -75,6 +83,17 @@ impl Post {
             Ok(answer) => Tried::Failed(answer.status.to_string(), answer.retry_after),
             Err(why @ (Undelivered::Unsent(_) | Undelivered::Lost(_))) => failed(why.to_string()),
         }
+    }
+
+    /// The keys and the way. Looked for each time: a key, a root or an address that was changed counts from the next try on.
+    async fn look(&self) -> Option<Result<(Keys, Link), String>> {
+        let hook = self.hook.clone();
+        let look = move || {
+            let keys = keys(&hook.secret_file).map_err(|why| format!("{}: {why}", hook.secret_file.display()))?;
+            let link = link(&hook)?.resolved().map_err(|error| format!("no connection: {error}"))?;
+            Ok((keys, link))
+        };
+        in_turn(&self.look, look).await
     }
 
     fn request(&self, delivery: &Delivery, keys: &Keys, now: Timestamp) -> Option<Request<Bytes>> {
@@ -93,5 +112,32 @@ impl Post {
             headers.insert(HeaderName::from_static(name), HeaderValue::from_str(value).ok()?);
         }
         Some(request)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::channel;
+
+    use super::*;
+
+    #[test]
+    fn what_hangs_holds_one_thread_and_the_others_have_theirs() {
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_time().max_blocking_threads(2).build().unwrap();
+        let (end, ended) = channel::<()>();
+        let ended = Arc::new(std::sync::Mutex::new(ended));
+        let [hung, other] = [(); 2].map(|()| Arc::new(Semaphore::new(1)));
+        runtime.block_on(async {
+            for _ in 0..3 {
+                let ended = ended.clone();
+                let hang = in_turn(&hung, move || ended.lock().unwrap().recv().is_ok());
+                assert!(tokio::time::timeout(Duration::from_millis(50), hang).await.is_err());
+            }
+            let done = tokio::time::timeout(Duration::from_secs(10), in_turn(&other, || 7)).await;
+            assert_eq!(done, Ok(Some(7)));
+            drop(end);
+            assert_eq!(in_turn(&hung, || 8).await, Some(8), "its turn comes back when it does");
+        });
     }
 }

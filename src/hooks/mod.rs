@@ -30,6 +30,7 @@ use crate::source::file::check_mode;
 pub struct Hooks(Arc<[Wanted]>);
 
 /// What one receiver wants, and what waits for it.
+#[derive(Clone)]
 struct Wanted {
     events: Vec<Kind>,
     queue: Arc<Queue>,
@@ -77,18 +78,15 @@ impl Hooks {
         if start.hooks.is_empty() {
             return Ok((Self::default(), None));
         }
-        let wanted: Vec<Wanted> = start
-            .hooks
-            .iter()
-            .map(|hook| Wanted { events: hook.events.clone(), queue: Queue::new(start.metrics.clone()) })
-            .collect();
-        let queues: Vec<Arc<Queue>> = wanted.iter().map(|wanted| wanted.queue.clone()).collect();
+        let told = Self::of(start.hooks.iter().map(|hook| &*hook.events), &start.metrics);
+        let queues: Vec<Arc<Queue>> = told.0.iter().map(|wanted| wanted.queue.clone()).collect();
         let (stop, stopped) = watch::channel(false);
         let (failed, started) = channel();
         let thread = std::thread::Builder::new().name("relatch-hooks".to_owned()).spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_all()
-                .max_blocking_threads(4)
+                // For the look of each at its files and its name.
+                .max_blocking_threads(queues.len())
                 .build_local(tokio::runtime::LocalOptions::default());
             match runtime {
                 Ok(runtime) => {
@@ -102,8 +100,24 @@ impl Hooks {
         })?;
         match started.recv() {
             Ok(error) => Err(error),
-            Err(_) => Ok((Self(wanted.into()), Some(Deliverer { stop, thread }))),
+            Err(_) => Ok((told, Some(Deliverer { stop, thread }))),
         }
+    }
+
+    /// With a queue for each that wants these events.
+    fn of<'e>(wanted: impl Iterator<Item = &'e [Kind]>, metrics: &Arc<HookMetrics>) -> Self {
+        let one = |events: &[Kind]| Wanted { events: events.to_vec(), queue: Queue::new(metrics.clone()) };
+        Self(wanted.map(one).collect())
+    }
+
+    /// The receivers, each alone.
+    pub fn each(&self) -> impl Iterator<Item = Self> {
+        self.0.iter().map(|wanted| Self([wanted.clone()].into()))
+    }
+
+    /// Whether there is room for what can be told later as well. The rest is kept for what cannot.
+    pub fn have_room(&self) -> bool {
+        self.0.iter().all(|wanted| wanted.queue.is_half_empty())
     }
 
     /// Whether anybody wants to be told of such events.
@@ -155,5 +169,19 @@ impl Deliverer {
             std::thread::sleep(step);
             waited += step;
         }
+    }
+}
+
+#[cfg(test)]
+impl Hooks {
+    /// A receiver that wants these events, and nobody delivers.
+    pub(crate) fn undelivered(events: &[Kind]) -> Self {
+        Self::of(std::iter::once(events), &crate::metrics::Metrics::new(&[]).unwrap().hooks)
+    }
+
+    /// What waits, the oldest first, and waits no more.
+    pub(crate) fn taken(&self) -> Vec<Event> {
+        let take = || self.0.iter().find_map(|wanted| wanted.queue.take(crate::domain::clock::Timestamp::MAX).ok());
+        std::iter::from_fn(take).map(|delivery| delivery.event).collect()
     }
 }

@@ -95,6 +95,11 @@ impl Queue {
         self.waiting().iter().any(|delivery| delivery.failures == 0)
     }
 
+    /// Whether fewer wait than half of what may.
+    pub(super) fn is_half_empty(&self) -> bool {
+        self.waiting().len() < MOST / 2
+    }
+
     /// Whether events were pushed out since this was asked last.
     pub(super) fn overflowed(&self) -> bool {
         self.overflowed.swap(false, Relaxed)

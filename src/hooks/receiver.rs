@@ -6,7 +6,7 @@ use tokio::sync::watch;
 
 use super::attempt::{Post, Tried};
 use super::queue::{Delivery, Queue};
-use crate::domain::clock::Clock;
+use crate::domain::clock::{self, Clock, Timestamp};
 use crate::event::backoff;
 use crate::log::{Field, Log};
 use crate::metrics::audit::HookMetrics;
@@ -20,6 +20,8 @@ pub(super) struct Receiver {
     stopped: watch::Receiver<bool>,
     /// Whether it was told that it does not take them.
     troubled: bool,
+    /// When it wants to be asked again.
+    not_before: Timestamp,
 }
 
 impl Receiver {
@@ -31,13 +33,14 @@ impl Receiver {
         metrics: Arc<HookMetrics>,
         stopped: watch::Receiver<bool>,
     ) -> Self {
-        Self { post, queue, clock, log, metrics, stopped, troubled: false }
+        Self { post, queue, clock, log, metrics, stopped, troubled: false, not_before: Timestamp::MIN }
     }
 
     /// Goes on until told to stop, and then until each has been tried.
     pub(super) async fn run(mut self) {
         loop {
-            let stopping = *self.stopped.borrow();
+            // Whoever could tell may be gone.
+            let stopping = *self.stopped.borrow() || self.stopped.has_changed().is_err();
             if stopping && !self.queue.has_untried() {
                 return;
             }
@@ -47,7 +50,8 @@ impl Receiver {
                     .warn("too many web hooks wait", &[("receiver", &self.post.hook.url.origin()), ("next", &next)]);
             }
             let now = self.clock.now();
-            match self.queue.take(now) {
+            let next = if now < self.not_before { Err(Some(self.not_before)) } else { self.queue.take(now) };
+            match next {
                 Ok(delivery) => self.attempt(delivery).await,
                 Err(due) => {
                     let pause = async {
@@ -67,7 +71,8 @@ impl Receiver {
     }
 
     async fn attempt(&mut self, mut delivery: Delivery) {
-        let tried = self.post.send(&delivery, self.clock.now()).await;
+        // Receivers compare with their clocks: what is minutes off is refused.
+        let tried = self.post.send(&delivery, clock::wall()).await;
         let (why, retry_after) = match tried {
             Tried::Delivered => {
                 self.metrics.delivered.inc();
@@ -83,8 +88,10 @@ impl Receiver {
         let now = self.clock.now();
         delivery.failures = delivery.failures.saturating_add(1);
         let random = getrandom::u32().unwrap_or_default();
-        let pause = backoff::pause(delivery.failures, random, retry_after);
-        if now.plus(pause).since(delivery.event.at) > backoff::GIVE_UP {
+        // It is the receiver that wants to be left alone, and not this delivery.
+        self.not_before = now.plus(retry_after.unwrap_or_default().min(backoff::LONGEST));
+        let due = now.plus(backoff::pause(delivery.failures, random)).max(self.not_before);
+        if due.since(delivery.event.at) > backoff::GIVE_UP {
             return self.give_up(&delivery, &why);
         }
         if !std::mem::replace(&mut self.troubled, true) {
@@ -94,7 +101,7 @@ impl Receiver {
             self.log.warn("a web hook was not delivered", &told);
         }
         self.metrics.retried.inc();
-        delivery.due = now.plus(pause);
+        delivery.due = due;
         self.queue.put_back(delivery);
     }
 

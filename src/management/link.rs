@@ -1,5 +1,7 @@
 //! One request and its answer: a connection for each, closed afterwards.
 
+use std::io;
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::Path;
 use std::pin::pin;
 use std::time::Duration;
@@ -27,6 +29,8 @@ pub struct Link {
     base: Base,
     /// How, and the name that the certificate must have.
     tls: Option<(TlsConnector, ServerName<'static>)>,
+    /// What its name stands for, where that was looked up before.
+    addresses: Vec<SocketAddr>,
     /// How long a connection may take.
     connect: Duration,
 }
@@ -81,7 +85,15 @@ impl Link {
             }
             Door::Tcp { .. } | Door::Unix(_) => None,
         };
-        Ok(Self { base, tls, connect })
+        Ok(Self { base, tls, addresses: Vec::new(), connect })
+    }
+
+    /// Looks its name up, which may take as long as it likes: for those who have a thread of their own to wait on.
+    pub fn resolved(mut self) -> io::Result<Self> {
+        if let Door::Tcp { host, port, .. } = &self.base.door {
+            self.addresses = (host.as_str(), *port).to_socket_addrs()?.collect();
+        }
+        Ok(self)
     }
 
     /// Where it leads.
@@ -107,7 +119,13 @@ impl Link {
                 exchange(stream.map_err(|error| unsent(&error))?, request).await
             }
             Door::Tcp { host, port, .. } => {
-                let stream = timeout(limit, TcpStream::connect((host.as_str(), *port))).await.map_err(late)?;
+                let connected = async {
+                    match &*self.addresses {
+                        [] => TcpStream::connect((host.as_str(), *port)).await,
+                        known => TcpStream::connect(known).await,
+                    }
+                };
+                let stream = timeout(limit, connected).await.map_err(late)?;
                 let stream = stream.map_err(|error| unsent(&error))?;
                 let Some((connector, name)) = &self.tls else { return exchange(stream, request).await };
                 let stream = timeout(limit, connector.connect(name.clone(), stream)).await.map_err(late)?;

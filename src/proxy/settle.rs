@@ -12,6 +12,7 @@ pub use super::sample::Used;
 use crate::domain::clock::Timestamp;
 use crate::domain::ids::{ClientKey, SecretId};
 use crate::domain::oauth::AuthResult;
+use crate::domain::secret::Digest;
 use crate::domain::source::Source;
 use crate::event::webhook::{Event, What};
 use crate::hash;
@@ -82,7 +83,7 @@ impl Settler {
             let Some(record) = client.records.get(record) else { continue };
             // What is shown already was looked at when it was new.
             if !record.uses.shows(&sighting.user_agent) {
-                withhold(&client, &mut sighting.user_agent);
+                withhold(&client, |_| false, &mut sighting.user_agent);
             }
             record.uses.sight(sighting);
         }
@@ -121,10 +122,11 @@ impl Settler {
         let (result, record) = post_mortem(&denial.denied, denial.at);
         let Some(client) = &denial.denied.client else { return (result, None) };
         let mut user_agent = denial.user_agent.clone();
+        let mut withhold = || withhold(client, |digest| denial.denied.presented(digest), &mut user_agent);
         if let Some(record) = record {
             let id = record.id.clone();
             if let Some((what, status)) = dead(result) {
-                withhold(client, &mut user_agent);
+                withhold();
                 let Denial { peer: address, at, .. } = *denial;
                 let sighting = Sighting { address, user_agent: user_agent.clone(), method: denial.denied.method, at };
                 record.uses.refuse(sighting);
@@ -135,7 +137,7 @@ impl Settler {
         // A revoked record may have left the list, and its secret still be in somebody's configuration.
         match tombstone(&denial.denied, &shared.snapshot.load()) {
             Some(id) if client.enabled => {
-                withhold(client, &mut user_agent);
+                withhold();
                 self.tell(REVOKED, client, id, denial, &user_agent, log);
                 (AuthResult::RevokedSecret, Some(id.clone()))
             }
@@ -180,15 +182,16 @@ const fn dead(result: AuthResult) -> Option<Said> {
     }
 }
 
-/// Callers have been seen to write a secret wherever they can: a User-Agent that holds one of the client's is not kept.
-fn withhold(client: &Client, user_agent: &mut Box<str>) {
+/// Callers have been seen to write a secret wherever they can: a User-Agent that holds one of the client's, or the one that
+/// was `presented`, is not kept.
+fn withhold(client: &Client, presented: impl Fn(&Digest) -> bool, user_agent: &mut Box<str>) {
     let word = |c: char| !(c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '~' | '+' | '*'));
     let ours = |text: &str| {
         if text.len() < SHORTEST {
             return false;
         }
         let digest = hash::sha256(text.as_bytes());
-        client.records.iter().any(|record| record.identity() == digest)
+        presented(&digest) || client.records.iter().any(|record| record.held.knows(&digest))
     };
     if !user_agent.is_empty() && (ours(user_agent) || user_agent.split(word).any(ours)) {
         *user_agent = WITHHELD.into();
@@ -223,6 +226,24 @@ impl Told {
 mod tests {
     use super::*;
     use crate::domain::ids::ClientId;
+    use crate::registry::build::tests::{client, good};
+
+    #[test]
+    fn a_user_agent_that_holds_a_secret_is_not_shown_whether_it_is_listed_or_was_presented() {
+        let list = good(&client("a", &[("s", "listed-s3cr3t", "")]), None);
+        let presented = hash::sha256(b"buried-s3cr3t");
+        for (user_agent, shown) in [
+            ("cron/1.0", true),
+            ("listed-s3cr3t", false),
+            ("cron/1.0 (key=listed-s3cr3t)", false),
+            ("cron/1.0 (key=buried-s3cr3t)", false),
+            ("cron/1.0 (key=strange-s3cr3t)", true),
+        ] {
+            let mut said = user_agent.into();
+            withhold(&list.clients[0], |digest| *digest == presented, &mut said);
+            assert_eq!(*said == *user_agent, shown, "{user_agent}");
+        }
+    }
 
     #[test]
     fn a_dead_secret_is_told_once_a_minute_of_each_address_and_what_is_remembered_is_bounded() {

@@ -169,6 +169,11 @@ impl UseCell {
         Some(self.last_used.load(Relaxed)).filter(|at| *at > 0).map(Timestamp::from_millis)
     }
 
+    /// The last time it was presented and refused; nothing where none was observed.
+    pub fn last_refused(&self) -> Option<Timestamp> {
+        locked(&self.refused).from.first().map(|sighting| sighting.at)
+    }
+
     /// How often it was used since tracking began.
     pub fn uses(&self) -> u64 {
         self.uses.load(Relaxed)

@@ -162,7 +162,10 @@ pub fn with_revocations(current: &Snapshot, held: &Snapshot, now: Timestamp) -> 
     let mut changed = false;
     let clients = current.clients.iter().map(|client| {
         let dead = revoked.get(&client.key).map_or(&[][..], Vec::as_slice);
-        match client.revoking(|record| dead.iter().any(|r| r.id == record.id || r.identity() == record.identity())) {
+        let death = |record: &Record| {
+            dead.iter().find(|dead| dead.id == record.id || dead.identity() == record.identity()).copied()
+        };
+        match client.revoking(death) {
             Some(next) => {
                 changed = true;
                 next.bury(&mut graveyard, now);
@@ -185,14 +188,19 @@ pub fn with_revocations(current: &Snapshot, held: &Snapshot, now: Timestamp) -> 
 }
 
 impl Client {
-    /// The same client with the records that `dead` names revoked; nothing where none of them was alive.
-    fn revoking(&self, dead: impl Fn(&Record) -> bool) -> Option<Self> {
-        let dies = |record: &Record| record.status != SecretStatus::Revoked && dead(record);
-        if !self.records.iter().any(dies) {
+    /// The same client with the records revoked that are so elsewhere, as `death` tells; nothing where none of them was alive.
+    fn revoking<'r>(&self, death: impl Fn(&Record) -> Option<&'r Record>) -> Option<Self> {
+        let mut records = self.records.clone();
+        let mut changed = false;
+        for record in records.iter_mut().filter(|record| record.status != SecretStatus::Revoked) {
+            let Some(Record { status, revoked_at, revoked_reason, .. }) = death(record) else { continue };
+            (record.status, record.revoked_at) = (*status, *revoked_at);
+            record.revoked_reason.clone_from(revoked_reason);
+            changed = true;
+        }
+        if !changed {
             return None;
         }
-        let status = |record: &Record| if dies(record) { SecretStatus::Revoked } else { record.status };
-        let records: Box<[Record]> = self.records.iter().map(|r| Record { status: status(r), ..r.clone() }).collect();
         let is_active = |at: u32| records.get(at as usize).is_some_and(|record| record.status == SecretStatus::Active);
         let alive = |slot: &&super::Slot| is_active(slot.record());
         Some(Self {

@@ -77,9 +77,11 @@ impl HookUrl {
             return None;
         }
         let is_loopback = host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
+        let target = uri.path_and_query().map_or("", |target| target.as_str());
         Some(Self {
             origin: format!("{scheme}://{authority}"),
-            target: uri.path_and_query().map_or("/", |target| target.as_str()).to_owned(),
+            // A query may follow the host at once.
+            target: format!("{}{target}", if target.starts_with('/') { "" } else { "/" }),
             is_closed: scheme == "https" || is_loopback,
         })
     }
@@ -161,6 +163,7 @@ mod tests {
             (Some(Path::new("/etc/ca.pem")), &[Kind::RotationReady][..])
         );
         assert!(!format!("{hooks:?}").contains("b=c"), "a path may be a secret");
+        assert_eq!(HookUrl::parse("https://h.test?x=1").unwrap().target, "/?x=1");
     }
 
     #[test]

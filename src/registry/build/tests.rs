@@ -5,7 +5,7 @@ use crate::config::clients::ClientList;
 use crate::config::tree::{Doc, Language};
 use crate::registry::diff::{diff, shrinks, with_revocations};
 
-const NOW: Timestamp = Timestamp::from_millis(1_795_000_000_000);
+pub(crate) const NOW: Timestamp = Timestamp::from_millis(1_795_000_000_000);
 
 fn build_on(text: &str, previous: Option<&Snapshot>) -> (Option<Snapshot>, Findings) {
     let (list, problems) = ClientList::parse(Doc { name: "f", text }, Language::Toml, 0);
@@ -16,12 +16,12 @@ fn build_on(text: &str, previous: Option<&Snapshot>) -> (Option<Snapshot>, Findi
     build(list.clients, &ground, 7, Vec::new())
 }
 
-fn good(text: &str, previous: Option<&Snapshot>) -> Snapshot {
+pub(crate) fn good(text: &str, previous: Option<&Snapshot>) -> Snapshot {
     let (snapshot, findings) = build_on(text, previous);
     snapshot.unwrap_or_else(|| panic!("{findings:?}\n{text}"))
 }
 
-fn client(id: &str, secrets: &[(&str, &str, &str)]) -> String {
+pub(crate) fn client(id: &str, secrets: &[(&str, &str, &str)]) -> String {
     let secrets = secrets.iter().map(|(id, secret, rest)| {
         format!("[[client.secret]]\nid = \"{id}\"\nsecret = \"{secret}\"\n{}\n", rest.replace("; ", "\n"))
     });
@@ -125,7 +125,8 @@ fn a_list_that_lost_most_of_itself_is_noticed_and_its_revocations_stand() {
         .map(|n| client(n, &[("s1", &format!("{n}1"), ""), ("s2", &format!("{n}2"), "")]))
         .collect();
     assert_eq!(shrinks(&first, &good(&half, Some(&first)), 0.5, NOW), None);
-    let cut = client("a", &[("s1", "a1", REVOKED), ("s2", "a2", "")]);
+    let death = format!("{REVOKED}; revoked_reason = \"compromised\"; revoked_at = 2026-11-01T00:00:00Z");
+    let cut = client("a", &[("s1", "a1", &death), ("s2", "a2", "")]);
     let held = good(&cut, Some(&first));
     assert_eq!(shrinks(&first, &held, 0.5, NOW).as_deref(), Some("3 of 4 clients would be gone"));
     let thin: String = names.iter().map(|n| client(n, &[])).collect();
@@ -134,7 +135,9 @@ fn a_list_that_lost_most_of_itself_is_noticed_and_its_revocations_stand() {
 
     let next = with_revocations(&first, &held, NOW).unwrap();
     assert_eq!((next.clients.len(), next.generation), (4, 2));
-    assert_eq!(next.clients[0].records[0].status, SecretStatus::Revoked);
+    let [dead, alive] = &*next.clients[0].records else { panic!("two secrets") };
+    assert_eq!((dead.status, alive.status), (SecretStatus::Revoked, SecretStatus::Active));
+    assert_eq!((dead.revoked_reason.as_deref(), dead.revoked_at.is_some()), (Some("compromised"), true));
     assert_eq!(diff(&first, &next).to_string(), "1 secrets revoked: a/s1");
     assert!(with_revocations(&next, &held, NOW).is_none());
     assert!(build_on(&all, Some(&next)).0.is_none(), "revoked by a held list, it stays so");

@@ -8,6 +8,7 @@ use serde_json::json;
 use super::receiver::{Receiver, Reply, certified};
 use super::{KEY, OLD, delivered, hooked, next, token, with_hook};
 use crate::support::admin::Admin;
+use crate::support::http::{Method, token_post};
 use crate::support::sidecar::Sidecar;
 use crate::support::upstream::Upstream;
 use crate::support::{PATIENCE, poll};
@@ -55,8 +56,10 @@ fn a_receiver_may_ask_for_time_and_may_say_that_it_wants_no_more() {
     admin.must("POST", "/api/v1/clients/c1/rotate", &json!({}));
     receiver.next();
     let asked = Instant::now();
+    admin.must("POST", "/api/v1/clients", &json!({"id": "c2"}));
     receiver.next();
-    assert!(asked.elapsed() >= Duration::from_millis(2500), "after {:?}", asked.elapsed());
+    assert!(asked.elapsed() >= Duration::from_millis(2500), "whatever it is that waits: after {:?}", asked.elapsed());
+    receiver.next();
     receiver.answer(&[Reply::status("410 Gone")]);
     admin.must("POST", "/api/v1/clients/c1/secrets/c1_1/lifecycle/revoke", &json!({"force": true}));
     receiver.next();
@@ -152,6 +155,28 @@ fn the_end_waits_for_what_was_never_tried_and_not_for_long() {
     assert!(sidecar.wait_exit(PATIENCE).is_some());
     assert_eq!([receiver.next(), receiver.next()].map(|heard| heard.event()["client_id"].clone()), ["b", "c"]);
     assert!(!sidecar.log().contains("web hooks were not delivered"), "{}", sidecar.log());
+}
+
+#[test]
+fn a_request_that_outlives_the_end_does_not_take_the_web_hooks_with_it() {
+    let (upstream, receiver) = (Upstream::start(), Receiver::start());
+    let mut sidecar = hooked(&receiver).config("shutdown.drain_timeout = \"100ms\"").upstream(&upstream).start();
+    let gate = upstream.stall();
+    let proxy = sidecar.proxy();
+    let stalled =
+        std::thread::spawn(move || _ = std::panic::catch_unwind(|| token_post(proxy, Method::Basic, "c1", OLD)));
+    upstream.next(PATIENCE);
+    receiver.answer(&[Reply::Slow]);
+    let admin = Admin::of(sidecar.dir());
+    for id in ["a", "b"] {
+        admin.must("POST", "/api/v1/clients", &json!({"id": id}));
+    }
+    assert_eq!(receiver.next().event()["client_id"], "a");
+    sidecar.signal(Signal::TERM);
+    assert!(sidecar.wait_exit(PATIENCE).is_some_and(|status| !status.success()));
+    assert_eq!(receiver.next().event()["client_id"], "b");
+    gate.open();
+    stalled.join().unwrap();
 }
 
 #[test]
