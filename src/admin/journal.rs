@@ -77,6 +77,7 @@ pub async fn keep(State(ground): State<Arc<Ground>>, request: Request, next: Nex
         ground,
     });
     // On its own feet: a caller that hangs up would else leave a secret in the list that nobody remembers having made.
+    #[expect(clippy::disallowed_methods, reason = "it belongs to the request, and ends with what was asked")]
     let done = tokio::spawn(async move {
         let response = ASKED.scope(journal.clone(), next.run(Request::from_parts(parts, body))).await;
         journal.told().answer = Some(ended(&response));
