@@ -25,6 +25,7 @@ use super::journal;
 use super::page::{self, Page};
 use super::routes::router;
 use super::tokens::Tokens;
+use crate::audit::Audit;
 use crate::config::settings::Throttle as Failures;
 use crate::domain::clock::{Clock, Timestamp};
 use crate::domain::ids::BorrowedKey;
@@ -70,6 +71,33 @@ enum Guest {
     Program,
 }
 
+/// Who shows nothing that is known, be it as a token or as a login link.
+pub(super) struct Strangers {
+    failures: Throttle,
+    audit: Audit,
+    clock: Arc<Clock>,
+    log: Log,
+}
+
+impl Strangers {
+    fn of(ground: &Ground, log: Log) -> Self {
+        let Failures { failures, per, table_size } = ground.settings.throttle;
+        let failures = Throttle::new(failures, per, table_size);
+        Self { failures, audit: ground.audit.clone(), clock: ground.clock.clone(), log }
+    }
+
+    /// One of them at this address, once more. Gives the seconds until it counts afresh where it came too often.
+    pub(super) fn note(&self, from: IpAddr, what: &str) -> Option<u32> {
+        let (source, now) = (Source::Address(from), self.clock.now());
+        self.audit.stranger(from, now);
+        let too_many = self.failures.settle(BorrowedKey { tenant: "", id: b"" }, source, now);
+        if too_many.is_none() {
+            self.log.warn(what, &[("address", &source)]);
+        }
+        too_many
+    }
+}
+
 /// Stands before the routes.
 pub struct Gate {
     ground: Arc<Ground>,
@@ -79,7 +107,7 @@ pub struct Gate {
     /// One look at a time.
     look: Arc<Semaphore>,
     allowed_hosts: Vec<String>,
-    failures: Throttle,
+    strangers: Arc<Strangers>,
     clock: Arc<Clock>,
     log: Log,
 }
@@ -87,15 +115,15 @@ pub struct Gate {
 impl Gate {
     /// Before the routes over this ground.
     pub fn new(ground: &Arc<Ground>, tokens: Arc<Tokens>, log: Log) -> Arc<Self> {
-        let Failures { failures, per, table_size } = ground.settings.throttle;
+        let strangers = Arc::new(Strangers::of(ground, log.clone()));
         Arc::new(Self {
             ground: ground.clone(),
             routes: router(ground.clone()).layer(DefaultBodyLimit::max(MOST_BODY)),
-            page: Page::new(ground.clone(), log.clone()),
+            page: Page::new(ground.clone(), strangers.clone(), log.clone()),
             tokens,
             look: Arc::new(Semaphore::new(1)),
             allowed_hosts: ground.settings.admin.allowed_hosts.clone(),
-            failures: Throttle::new(failures, per, table_size),
+            strangers,
             clock: ground.clock.clone(),
             log,
         })
@@ -188,15 +216,8 @@ impl Gate {
 
     /// No token that is known was presented.
     fn unknown(&self, between: Between) -> Fault {
-        self.ground.audit.stranger(between.peer, self.clock.now());
-        let source = Source::Address(between.peer);
-        match self.failures.settle(BorrowedKey { tenant: "", id: b"" }, source, self.clock.now()) {
-            Some(seconds) => Fault::too_many(seconds),
-            None => {
-                self.log.warn("an admin token was refused", &[("address", &source)]);
-                Fault::unauthorized()
-            }
-        }
+        let too_many = self.strangers.note(between.peer, "an admin token was refused");
+        too_many.map_or_else(Fault::unauthorized, Fault::too_many)
     }
 
     async fn renew(self: Arc<Self>, read: fn(&Tokens, &Log)) {

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, PoisonError};
 
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::response::Response;
 use http::StatusCode;
 use maud::{Markup, html};
@@ -11,6 +11,7 @@ use serde::Deserialize;
 use super::chrome::Chrome;
 use super::guest::Guest;
 use super::next::{Does, Step};
+use super::query::Queried;
 use super::sorry::Sorry;
 use super::{Room, layout, next, picture, secrets};
 use crate::admin::answer::Fault;
@@ -82,7 +83,7 @@ pub(super) fn crumbs(client: &ClientKey, here: Option<&str>) -> Markup {
 pub(super) async fn show(
     State(room): State<Arc<Room>>,
     guest: Guest,
-    Query(whom): Query<Whom>,
+    Queried(whom): Queried<Whom>,
 ) -> Result<Response, Sorry> {
     let key = whom.key()?;
     let view = room.ground.view(Some(&key)).await;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::response::Response;
 use http::StatusCode;
 use maud::{Markup, html};
@@ -11,6 +11,7 @@ use serde::Deserialize;
 use super::chrome::Chrome;
 use super::client::link;
 use super::guest::Guest;
+use super::query::Queried;
 use super::sorry::Sorry;
 use super::time::time_or;
 use super::{Room, layout, next};
@@ -56,7 +57,7 @@ impl Wanted {
 pub(super) async fn show(
     State(room): State<Arc<Room>>,
     guest: Guest,
-    Query(wanted): Query<Wanted>,
+    Queried(wanted): Queried<Wanted>,
 ) -> Result<Response, Sorry> {
     let view = room.ground.view(None).await;
     let all = view.snapshot.clients.len();

@@ -35,12 +35,14 @@ impl Page {
             return Sorry::from(fault).into_response();
         }
         let visit = self.visit(request.headers(), between);
-        let caller = visit.as_ref().and_then(|visit| self.visitor(visit, tokens));
+        let caller = visit.as_ref().and_then(|visit| self.visitor(visit, between, tokens));
         let extensions = request.extensions_mut();
         extensions.insert(between);
-        if let (Some(visit), Some(caller)) = (visit, caller) {
-            busy.set(true);
+        if let Some(visit) = visit {
             extensions.insert(visit);
+        }
+        if let Some(caller) = caller {
+            busy.set(true);
             extensions.insert(caller);
         }
         // A router is always ready, and never fails.
@@ -62,12 +64,12 @@ impl Page {
     }
 
     /// What the session may do now: as much as who opened it, and nothing once its token is gone.
-    fn visitor(&self, visit: &Visit, tokens: &Tokens) -> Option<Caller> {
+    fn visitor(&self, visit: &Visit, between: Between, tokens: &Tokens) -> Option<Caller> {
         let scopes = match &visit.opener {
             Opener::User(_) => vec![Scope::Admin],
             Opener::Token(_, digest) => tokens.of_digest(digest, self.room.ground.clock.now())?.scopes,
         };
-        Some(Caller::Visitor(Visitor::of(visit.opener.clone(), scopes, visit.session, visit.from)))
+        Some(Caller::Visitor(Visitor::of(visit.opener.clone(), scopes, visit.session, between.peer)))
     }
 }
 

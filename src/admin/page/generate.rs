@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::response::Response;
 use http::StatusCode;
 use maud::{Markup, html};
@@ -13,7 +13,8 @@ use super::chrome::Chrome;
 use super::client::{Whom, crumbs, fields, find, link};
 use super::csrf::Posted;
 use super::guest::Guest;
-use super::sorry::{Sorry, first_line};
+use super::query::Queried;
+use super::sorry::{Sorry, alert, asking, first_line};
 use super::{Room, layout};
 use crate::admin::answer::Fault;
 use crate::admin::ground::View;
@@ -39,7 +40,7 @@ pub(super) struct Wanted {
 pub(super) async fn confirm(
     State(room): State<Arc<Room>>,
     guest: Guest,
-    Query(whom): Query<Whom>,
+    Queried(whom): Queried<Whom>,
 ) -> Result<Response, Sorry> {
     guest.must_change()?;
     let key = whom.key()?;
@@ -57,9 +58,7 @@ fn asked(room: &Room, guest: &Guest, view: &View, key: &ClientKey, refused: Opti
         (crumbs(key, Some("Generate new secret")))
         section.notice {
             h1 { "Generate a new secret for " (key.id.as_str()) "?" }
-            @if let Some(fault) = refused {
-                p.alert role="alert" { strong { "Refused: " } (first_line(fault)) ". Nothing was changed." }
-            }
+            @if let Some(fault) = refused { (alert(fault)) }
             @match full {
                 Some(full) => {
                     p { "At the limit: " (first_line(&full)) ". Revoke one first." }
@@ -82,8 +81,7 @@ fn asked(room: &Room, guest: &Guest, view: &View, key: &ClientKey, refused: Opti
             }
         }
     };
-    let status = refused.map_or(StatusCode::OK, Fault::status);
-    Ok(layout::answer(status, layout::document("Generate new secret", Some(&Chrome::of(room, guest, view)), &content)))
+    Ok(asking(layout::document("Generate new secret", Some(&Chrome::of(room, guest, view)), &content), refused))
 }
 
 /// Makes it, by the same way as the API.
@@ -107,10 +105,11 @@ pub(super) async fn generate(
             let page = layout::document_with_script("New secret", &chrome, &content);
             Ok(layout::answer_with_script(StatusCode::OK, page))
         }
-        Err(fault) => {
+        Err(fault) if fault.is_of_the_form() => {
             let view = room.ground.view(Some(&key)).await;
             asked(&room, &guest, &view, &key, Some(&fault))
         }
+        Err(fault) => Err(fault.into()),
     }
 }
 

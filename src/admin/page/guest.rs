@@ -32,7 +32,11 @@ impl<S: Send + Sync> FromRequestParts<S> for Guest {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Sorry> {
         let found = (parts.extensions.get::<Visit>(), parts.extensions.get::<Caller>());
-        let (Some(visit), Some(caller)) = found else { return Err(Fault::no_session().into()) };
+        let (visit, caller) = match found {
+            (Some(visit), Some(caller)) => (visit, caller),
+            (Some(_), None) => return Err(Fault::token_is_gone().into()),
+            (None, _) => return Err(Fault::no_session().into()),
+        };
         if !caller.may(Scope::ReadClients) {
             return Err(Fault::forbidden(Scope::ReadClients).into());
         }

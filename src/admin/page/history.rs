@@ -2,6 +2,7 @@
 //! off the counters from time to time, off the path of requests.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::domain::clock::Timestamp;
@@ -51,6 +52,11 @@ impl Track {
     }
 }
 
+/// Whether there is something to show of a client: one secret alone has no other beside it.
+pub(super) fn has_several(client: &Arc<Client>) -> bool {
+    client.records.len() > 1
+}
+
 fn hour(at: Timestamp) -> u64 {
     at.millis() / 3_600_000
 }
@@ -79,9 +85,9 @@ impl History {
         }
     }
 
-    /// Forgets the clients that are gone.
+    /// Forgets the clients that are gone, and those with nothing left to compare.
     pub(super) fn keep(&mut self, list: &Snapshot) {
-        self.0.retain(|client, _| list.client(client).is_some());
+        self.0.retain(|client, _| list.client(client).is_some_and(has_several));
     }
 
     /// What is known of a client.
@@ -93,6 +99,9 @@ impl History {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::clients::ClientList;
+    use crate::config::tree::{Doc, Language};
+    use crate::registry::build::{Ground, SecretFiles, build};
 
     fn track(counted: u64) -> Track {
         let identity = Digest::from_bytes([7; 32]);
@@ -115,5 +124,31 @@ mod tests {
         // A clock that was set back, and a counter that began anew.
         track.read(1, at(999));
         assert_eq!((track.hours.iter().sum::<u64>(), track.hour), (1, 1000));
+    }
+
+    #[test]
+    fn a_client_with_nothing_left_to_compare_is_forgotten() {
+        let list = |secrets: &[&str]| {
+            let secrets =
+                secrets.iter().map(|id| format!("[[client.secret]]\nid = \"{id}\"\nsecret = \"s3cr3t-{id}\"\n"));
+            let text = format!("[[client]]\nid = \"c\"\n{}", secrets.collect::<String>());
+            let list = ClientList::parse(Doc { name: "f", text: &text }, Language::Toml, 0).0.unwrap();
+            let ground = Ground {
+                files: &SecretFiles::new(),
+                previous: None,
+                forwards: false,
+                endpoints: &[],
+                keep_revoked: Duration::ZERO,
+                now: Timestamp::MIN,
+            };
+            build(list.clients, &ground, 0, Vec::new()).0.unwrap()
+        };
+        let (now, two, mut history) = (Timestamp::from_millis(1), list(&["one", "two"]), History::default());
+        let client = two.clients.first().unwrap();
+        history.look(client, now);
+        history.keep(&two);
+        assert_eq!(history.of(&client.key).len(), 2);
+        history.keep(&list(&["two"]));
+        assert_eq!(history.of(&client.key).len(), 0);
     }
 }

@@ -66,8 +66,9 @@ fn sent(status: StatusCode, page: Markup, policy: &'static str) -> Response {
     for (name, value) in [
         (header::CONTENT_TYPE, "text/html; charset=utf-8"),
         (header::CONTENT_SECURITY_POLICY, policy),
-        // With none at all a browser says of our own forms that it does not know where they come from.
-        (header::REFERRER_POLICY, "same-origin"),
+        // With none at all a browser says of our own forms that it does not know where they come from. More than the origin
+        // would be the code of a login link.
+        (header::REFERRER_POLICY, "strict-origin"),
         (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
     ] {
         response.headers_mut().insert(name, HeaderValue::from_static(value));

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Extension, Query, State};
+use axum::extract::{Extension, State};
 use axum::response::{IntoResponse, Redirect, Response};
 use http::StatusCode;
 use http::header::{self, HeaderMap};
@@ -15,6 +15,7 @@ use utoipa::ToSchema;
 
 use super::csrf::{Posted, Unsigned};
 use super::guest::Guest;
+use super::query::Queried;
 use super::session::LINK;
 use super::sorry::Sorry;
 use super::{Room, entry, layout};
@@ -23,6 +24,7 @@ use crate::admin::caller::{Caller, Opener};
 use crate::admin::gate::Between;
 use crate::admin::ground::Ground;
 use crate::admin::words::{Nothing, Words};
+use crate::event::entry::{Entry, Outcome, Who};
 
 /// A login link.
 #[derive(Debug, Deserialize, Serialize, ToSchema)]
@@ -98,10 +100,11 @@ pub(super) struct Coded {
 /// The page behind a link: one button.
 pub(super) async fn show(
     State(room): State<Arc<Room>>,
-    Query(Coded { code }): Query<Coded>,
+    Extension(between): Extension<Between>,
+    Queried(Coded { code }): Queried<Coded>,
 ) -> Result<Response, Sorry> {
     if !room.ground.sessions.is_open(&code, room.ground.clock.now()) {
-        return Err(Fault::link_is_over().into());
+        return Err(room.refuse_link(between).into());
     }
     let content = html! {
         section.notice.narrow {
@@ -116,6 +119,14 @@ pub(super) async fn show(
     Ok(layout::answer(StatusCode::OK, layout::document("Log in", None, &content)))
 }
 
+impl Room {
+    /// The link opens nothing: it is counted with the tokens that are refused.
+    fn refuse_link(&self, between: Between) -> Fault {
+        let too_many = self.strangers.note(between.peer, "a login link was refused");
+        too_many.map_or_else(Fault::link_is_over, Fault::too_many_links)
+    }
+}
+
 /// What the button does.
 pub(super) async fn open(
     State(room): State<Arc<Room>>,
@@ -124,15 +135,17 @@ pub(super) async fn open(
     Unsigned(Coded { code }): Unsigned<Coded>,
 ) -> Result<Response, Sorry> {
     let now = room.ground.clock.now();
-    let Some(id) = room.ground.sessions.open(&code, between.peer, now)? else {
-        room.log.warn("a login link was refused", &[("address", &between.peer)]);
-        return Err(Fault::link_is_over().into());
+    let Some((id, opener)) = room.ground.sessions.open(&code, now)? else {
+        return Err(room.refuse_link(between).into());
     };
     let mut response = Redirect::to("/").into_response();
     if let Some(cookie) = entry::cookie(&id, between, entry::is_secure(&headers, between)) {
         response.headers_mut().insert(header::SET_COOKIE, cookie);
     }
-    let opener = room.ground.sessions.find(&id, now).map(|visit| visit.opener.to_string()).unwrap_or_default();
+    let mut entry = Entry::new(now, Who::session(&opener, between.peer), "session.open", Outcome::Done);
+    entry.generation = Some(room.ground.snapshot.load().generation);
+    entry.more.request = Some("POST /login".to_owned());
+    room.ground.audit.write(&entry);
     room.log.info("a session was opened", &[("address", &between.peer), ("by", &opener)]);
     Ok(response)
 }

@@ -15,6 +15,7 @@ mod lifecycle;
 pub mod login;
 mod next;
 mod picture;
+mod query;
 mod secrets;
 pub(in crate::admin) mod session;
 mod sorry;
@@ -29,10 +30,11 @@ use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
 
-use self::history::History;
+use self::history::{History, has_several};
 use self::sorry::Sorry;
 use self::upstream::{Counted, Watch};
 use super::answer::Fault;
+use super::gate::Strangers;
 use super::ground::{Ground, Hands};
 use super::journal;
 use crate::domain::clock::Timestamp;
@@ -56,6 +58,7 @@ pub(in crate::admin) struct Page {
 /// What the pages are made of.
 struct Room {
     ground: Arc<Ground>,
+    strangers: Arc<Strangers>,
     history: Mutex<History>,
     watch: Mutex<Watch>,
     log: Log,
@@ -70,8 +73,8 @@ pub(in crate::admin) fn is_at(path: &str) -> bool {
 
 impl Page {
     /// Over a running instance.
-    pub(in crate::admin) fn new(ground: Arc<Ground>, log: Log) -> Self {
-        let room = Arc::new(Room { ground, history: Mutex::default(), watch: Mutex::default(), log });
+    pub(in crate::admin) fn new(ground: Arc<Ground>, strangers: Arc<Strangers>, log: Log) -> Self {
+        let room = Arc::new(Room { ground, strangers, history: Mutex::default(), watch: Mutex::default(), log });
         Self { routes: router(room.clone()), room }
     }
 
@@ -96,12 +99,13 @@ fn router(room: Arc<Room>) -> Router {
         .route("/client", get(client::show))
         .route("/client/generate", get(generate::confirm).post(generate::generate))
         .route("/client/{verb}", get(lifecycle::confirm).post(lifecycle::change))
-        .route("/login", get(login::show).post(login::open))
         .route("/logout", post(login::close))
         .route("/assets/{name}", get(asset::show))
         .fallback(|| async { Sorry::from(Fault::not_found("there is no such page".to_owned())) })
         .method_not_allowed_fallback(|| async { Sorry::from(Fault::of_method()) })
         .route_layer(from_fn_with_state(room.ground.clone(), journal::keep))
+        // Who logs in is told of there: a session that the browser has already has nothing to do with it.
+        .route("/login", get(login::show).post(login::open))
         .layer(DefaultBodyLimit::max(MOST_BODY))
         .with_state(room)
 }
@@ -123,7 +127,7 @@ impl Room {
             {
                 let now = self.ground.clock.now();
                 let mut history = self.history.lock().unwrap_or_else(PoisonError::into_inner);
-                some.iter().filter(|client| client.records.len() > 1).for_each(|client| history.look(client, now));
+                some.iter().filter(|client| has_several(client)).for_each(|client| history.look(client, now));
             }
             tokio::task::yield_now().await;
         }

@@ -5,7 +5,7 @@ use maud::{Markup, html};
 use crate::domain::clock::Timestamp;
 use crate::domain::spoken::ago;
 use crate::lifecycle::progress::Progress;
-use crate::lifecycle::{Held, Holder, QUIET_FOR, Usage};
+use crate::lifecycle::{Held, Holder, QUIET_FOR, Refused, Usage};
 use crate::registry::Client;
 
 /// What to do next.
@@ -59,11 +59,20 @@ pub(super) fn step(holder: &Holder, now: Timestamp) -> Step {
             "The client is switched off: none of its secrets is accepted.".to_owned(),
             None,
         ),
-        (Progress::LockedOut, _) | (_, None) => step(
-            "Generate a new secret".to_owned(),
-            "No secret of this client is accepted: it cannot get a token.".to_owned(),
-            Some(Does::Generate),
-        ),
+        (Progress::LockedOut, _) | (_, None) => match holder.room() {
+            Err(Refused::AtLimit { revoke: Some(waiting), .. }) => step(
+                format!("Make room: revoke {waiting}"),
+                "No secret of this client is accepted: it cannot get a token. Those that wait take every place there is, and \
+                 none is left to generate one in."
+                    .to_owned(),
+                Some(Does::Revoke(waiting)),
+            ),
+            _ => step(
+                "Generate a new secret".to_owned(),
+                "No secret of this client is accepted: it cannot get a token.".to_owned(),
+                Some(Does::Generate),
+            ),
+        },
         (Progress::Steady, _) => step(
             "Nothing to do".to_owned(),
             "To rotate, generate a new secret. The one in use goes on working until you revoke it.".to_owned(),
@@ -127,4 +136,31 @@ fn wait<'h>(old: impl Iterator<Item = &'h Held>, now: Timestamp) -> Step {
 
 fn is_unused(secret: &Held) -> bool {
     matches!(secret.usage, Usage::Seen { last_used: None, .. })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::ids::{ClientId, ClientKey, SecretId, Tenant};
+    use crate::registry::SecretState;
+
+    #[test]
+    fn no_step_leads_to_a_button_that_refuses() {
+        let now = Timestamp::from_millis(1_795_000_000_000);
+        let pending = |id: &str| Held {
+            id: SecretId::parse(id).unwrap(),
+            state: SecretState::Pending,
+            created: Some(now),
+            not_before: Some(now.plus(QUIET_FOR)),
+            expires: None,
+            refused_until: None,
+            marked: false,
+            usage: Usage::Unknown("not known".to_owned()),
+        };
+        let key = ClientKey { tenant: Tenant::parse("").unwrap(), id: ClientId::parse("c").unwrap() };
+        let mut holder = Holder { key, enabled: true, max_active: 2, secrets: vec![pending("one")] };
+        assert!(matches!(step(&holder, now).does, Some(Does::Generate)));
+        holder.secrets.push(pending("two"));
+        assert!(matches!(step(&holder, now).does, Some(Does::Revoke(id)) if id.as_str() == "one"));
+    }
 }

@@ -2,7 +2,6 @@
 //! session and form only the digest.
 
 use std::collections::VecDeque;
-use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -23,8 +22,10 @@ pub(in crate::admin) const LINK: Duration = Duration::from_secs(5 * 60);
 const IDLE: Duration = Duration::from_secs(30 * 60);
 /// ... and at the end of a day's work whatever is done in it.
 const LONGEST: Duration = Duration::from_secs(8 * 3600);
-/// Links, and sessions, at once. One more takes the place of the one that is left alone for the longest.
-const MOST: usize = 32;
+/// Links, and sessions, of one opener at once. One more takes the place of its own that is left alone for the longest.
+const MOST_OF_ONE: usize = 8;
+/// Of all together: one more is refused, and takes nobody's place.
+const MOST: usize = 1024;
 /// Forms of one session that wait to be sent: one more takes the place of the oldest.
 const MOST_FORMS: usize = 16;
 
@@ -34,7 +35,7 @@ pub(in crate::admin) struct Sessions(Mutex<Book>);
 
 #[derive(Default)]
 struct Book {
-    links: VecDeque<Link>,
+    links: Vec<Link>,
     sessions: Vec<Session>,
 }
 
@@ -48,7 +49,6 @@ struct Session {
     id: Digest,
     csrf: Secret,
     opener: Opener,
-    from: IpAddr,
     began: Timestamp,
     seen: Timestamp,
     forms: VecDeque<Digest>,
@@ -63,8 +63,16 @@ pub(in crate::admin) struct Visit {
     pub(in crate::admin) csrf: Zeroizing<String>,
     /// Who asked for the link that opened it.
     pub(in crate::admin) opener: Opener,
-    /// From where it was opened.
-    pub(in crate::admin) from: IpAddr,
+}
+
+/// For one more of this opener: nobody makes room by ending what is another's.
+fn make_room<T>(all: &mut Vec<T>, opener: &Opener, of: fn(&T) -> (&Opener, Timestamp)) -> Result<(), Fault> {
+    let own = || all.iter().enumerate().map(|(at, one)| (at, of(one))).filter(|(_, (owner, _))| *owner == opener);
+    if own().count() >= MOST_OF_ONE {
+        let idle = own().min_by_key(|(_, (_, seen))| *seen).map(|(at, _)| at);
+        idle.map(|at| all.swap_remove(at));
+    }
+    if all.len() < MOST { Ok(()) } else { Err(Fault::too_many_sessions()) }
 }
 
 impl Session {
@@ -78,10 +86,9 @@ impl Sessions {
     pub(in crate::admin) fn link(&self, opener: Opener, now: Timestamp) -> Result<Zeroizing<String>, Fault> {
         let code = random()?;
         let mut book = self.lock();
-        if book.links.len() >= MOST {
-            book.links.pop_front();
-        }
-        book.links.push_back(Link { code: digest(&code), opener, made: now });
+        book.sweep(now);
+        make_room(&mut book.links, &opener, |link| (&link.opener, link.made))?;
+        book.links.push(Link { code: digest(&code), opener, made: now });
         Ok(code)
     }
 
@@ -94,26 +101,24 @@ impl Sessions {
     }
 
     /// Opens a session by a link, which is used up. A new id each time: none that was known before is taken over.
-    pub(super) fn open(&self, code: &str, from: IpAddr, now: Timestamp) -> Result<Option<Zeroizing<String>>, Fault> {
+    pub(super) fn open(&self, code: &str, now: Timestamp) -> Result<Option<(Zeroizing<String>, Opener)>, Fault> {
         let (id, csrf, code) = (random()?, random()?, digest(code));
         let mut book = self.lock();
         book.sweep(now);
-        let Some(at) = book.links.iter().position(|link| link.code.matches(&code).into()) else { return Ok(None) };
-        let Some(link) = book.links.remove(at) else { return Ok(None) };
-        if book.sessions.len() >= MOST {
-            let idle = book.sessions.iter().enumerate().min_by_key(|(_, session)| session.seen).map(|(at, _)| at);
-            idle.map(|at| book.sessions.swap_remove(at));
-        }
+        let mut links = book.links.iter().enumerate();
+        let Some((at, link)) = links.find(|(_, link)| link.code.matches(&code).into()) else { return Ok(None) };
+        let opener = link.opener.clone();
+        make_room(&mut book.sessions, &opener, |session| (&session.opener, session.seen))?;
+        book.links.swap_remove(at);
         book.sessions.push(Session {
             id: digest(&id),
             csrf: Secret::new(csrf.as_bytes().to_vec()),
-            opener: link.opener,
-            from,
+            opener: opener.clone(),
             began: now,
             seen: now,
             forms: VecDeque::new(),
         });
-        Ok(Some(id))
+        Ok(Some((id, opener)))
     }
 
     /// The session of an id, which is in use again.
@@ -127,7 +132,6 @@ impl Sessions {
             session: session.id,
             csrf: Zeroizing::new(std::str::from_utf8(session.csrf.expose()).unwrap_or_default().to_owned()),
             opener: session.opener.clone(),
-            from: session.from,
         })
     }
 
@@ -200,15 +204,17 @@ fn random() -> Result<Zeroizing<String>, Fault> {
 mod tests {
     use super::*;
 
-    const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
-
     fn at(seconds: u64) -> Timestamp {
         Timestamp::from_millis(1_795_000_000_000 + seconds * 1000)
     }
 
+    fn opened_by(user: u32, sessions: &Sessions, now: Timestamp) -> Result<String, Fault> {
+        let code = sessions.link(Opener::User(user), now)?;
+        Ok(sessions.open(&code, now)?.unwrap().0.to_string())
+    }
+
     fn opened(sessions: &Sessions, now: Timestamp) -> String {
-        let code = sessions.link(Opener::User(7), now).unwrap();
-        sessions.open(&code, HERE, now).unwrap().unwrap().to_string()
+        opened_by(7, sessions, now).unwrap()
     }
 
     #[test]
@@ -219,13 +225,13 @@ mod tests {
             assert!(sessions.is_open(&code, at(1)));
         }
         assert!(!sessions.is_open("", at(1)) && !sessions.is_open(&code[1..], at(1)));
-        let id = sessions.open(&code, HERE, at(2)).unwrap().unwrap();
-        assert!(sessions.open(&code, HERE, at(2)).unwrap().is_none(), "used up");
+        let id = sessions.open(&code, at(2)).unwrap().unwrap().0;
+        assert!(sessions.open(&code, at(2)).unwrap().is_none(), "used up");
         assert!(sessions.find(&id, at(3)).is_some());
         assert!(sessions.find(&code, at(3)).is_none(), "a code is no session");
 
         let late = sessions.link(Opener::User(7), at(10)).unwrap();
-        assert!(sessions.open(&late, HERE, at(10).plus(LINK)).unwrap().is_none(), "too late");
+        assert!(sessions.open(&late, at(10).plus(LINK)).unwrap().is_none(), "too late");
     }
 
     #[test]
@@ -268,7 +274,28 @@ mod tests {
         }
         assert!(sessions.find(&first, at(100)).is_none(), "it was left alone for the longest");
         let book = sessions.lock();
-        assert!(book.links.len() <= MOST && book.sessions.len() <= MOST);
+        assert_eq!((book.links.len(), book.sessions.len()), (MOST_OF_ONE, MOST_OF_ONE));
         assert!(book.sessions.iter().all(|session| session.forms.len() <= MOST_FORMS));
+    }
+
+    #[test]
+    fn nobody_is_logged_out_by_another() {
+        let sessions = Sessions::default();
+        let (theirs, link) = (opened(&sessions, at(0)), sessions.link(Opener::User(7), at(0)).unwrap());
+        let mut own = (0..100).map(|number| opened_by(8, &sessions, at(1 + number)).unwrap());
+        let (first, last) = (own.next().unwrap(), own.last().unwrap());
+        assert!(sessions.find(&first, at(100)).is_none() && sessions.find(&last, at(100)).is_some());
+        assert!(sessions.find(&theirs, at(100)).is_some() && sessions.is_open(&link, at(100)));
+
+        // When all places are taken, one more is refused; whoever has some may have others in their place.
+        let many = (0..9999).take_while(|number| opened_by(1000 + number, &sessions, at(100)).is_ok()).count();
+        assert_eq!(many, MOST - MOST_OF_ONE - 1);
+        let late = sessions.link(Opener::User(9), at(101)).unwrap();
+        let refused = sessions.open(&late, at(101)).unwrap_err();
+        assert_eq!(refused.code, "too_many_sessions");
+        assert!(sessions.is_open(&late, at(101)), "it is not used up by that");
+        assert!(sessions.find(&theirs, at(101)).is_some() && opened_by(8, &sessions, at(101)).is_ok());
+        let mut links = 0..2 * u32::try_from(MOST).unwrap();
+        assert!(links.any(|number| sessions.link(Opener::User(5000 + number), at(101)).is_err()));
     }
 }

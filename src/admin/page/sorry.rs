@@ -3,7 +3,7 @@
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use http::header::{self, HeaderValue};
-use maud::html;
+use maud::{Markup, html};
 
 use super::layout;
 use crate::admin::answer::Fault;
@@ -44,6 +44,42 @@ impl Fault {
         Self::of_http(StatusCode::CONFLICT, "sent_before", message)
     }
 
+    /// The form shows a client that is not as it was any more, or a rule that is another one now.
+    pub(super) fn changed_meanwhile() -> Self {
+        let message = "things changed meanwhile\n  Nothing was changed by this form. Look again, and decide on what stands \
+                       here now.";
+        Self::refused("stale", message.to_owned())
+    }
+
+    /// The session goes on, and what it may do ended with its token.
+    pub(super) fn token_is_gone() -> Self {
+        let message = "the token that this session was opened with is revoked, or its time is over\n  Nothing was \
+                       changed. Ask for a link with another one.";
+        Self::of_http(StatusCode::UNAUTHORIZED, "unauthorized", message)
+    }
+
+    /// As many sessions, or links to one, as an instance keeps.
+    pub(super) fn too_many_sessions() -> Self {
+        let message = "the instance keeps no more sessions and login links than there are now\n  None was ended by this. \
+                       Log out of some, or wait half an hour: those that are left alone end.";
+        Self::conflict("too_many_sessions", message.to_owned())
+    }
+
+    /// In place of that the link opens nothing, to who goes on trying.
+    pub(super) fn too_many_links(seconds: u32) -> Self {
+        let mut fault = Self::too_many(seconds);
+        fault.message = format!(
+            "too many login links from this address were refused\n  Nothing was changed. Try again in {seconds} s, with a \
+             link that was not used yet."
+        );
+        fault
+    }
+
+    /// Whether a form may be shown again beside it: for certain nothing was changed, and another answer may do.
+    pub(super) fn is_of_the_form(&self) -> bool {
+        self.is_refusal() || self.status() == StatusCode::BAD_REQUEST
+    }
+
     /// The login link opens nothing.
     pub(super) fn link_is_over() -> Self {
         let message = "this login link was used already, or its five minutes are over\n  Ask for another one.";
@@ -73,8 +109,26 @@ impl IntoResponse for Sorry {
             // HTTP wants a way named; no browser asks for a password by this one.
             response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
+        response.headers_mut().extend(self.0.header.clone());
+        response.extensions_mut().insert(self.0.outcome());
         response
     }
+}
+
+/// A page with a form, for the first time or beside what stood against it.
+pub(super) fn asking(page: Markup, refused: Option<&Fault>) -> Response {
+    let mut response = layout::answer(refused.map_or(StatusCode::OK, Fault::status), page);
+    if let Some(fault) = refused {
+        response.extensions_mut().insert(fault.outcome());
+    }
+    response
+}
+
+/// Above a form that is shown again: what stood against it, and what to do next.
+pub(super) fn alert(refused: &Fault) -> Markup {
+    // What is an option of the command is a field of the form.
+    let next = refused.to_string().lines().nth(1).unwrap_or_default().replace("use --force", "overrule it below");
+    html! { p.alert role="alert" { strong { "Refused: " } (first_line(refused)) ". " (next.trim()) } }
 }
 
 /// What happened, without what a command would do next.
@@ -86,4 +140,26 @@ pub(super) fn first_line(why: &impl std::fmt::Display) -> String {
 fn sentence(text: &str) -> String {
     let mut letters = text.chars();
     letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_form_is_shown_again_only_where_nothing_was_changed_for_certain() {
+        let text = String::new;
+        for (fault, again) in [
+            (Fault::refused("list_would_be_refused", text()), true),
+            (Fault::changed_meanwhile(), true),
+            (Fault::invalid(text()), true),
+            (Fault::conflict("not_in_force", text()), false),
+            (Fault::conflict("stopping", text()), false),
+            (Fault::conflict("read_only", text()), false),
+            (Fault::failed(text()), false),
+            (Fault::too_many(1), false),
+        ] {
+            assert_eq!(fault.is_of_the_form(), again, "{}", fault.code);
+        }
+    }
 }

@@ -94,6 +94,10 @@ fn nothing_changes_by_looking() {
         ("/client?id=nobody", 404),
         ("/client?id=", 400),
         ("/client?id=c1&tenant=../x", 400),
+        ("/client?id=c1&id=c2", 400),
+        ("/client/revoke?secret=c1_1", 400),
+        ("/client/generate", 400),
+        ("/login?code=x&code=y", 400),
         ("/client/revoke?id=c1&secret=nothing_like_it", 404),
         ("/client/revoke?id=c1&secret=rls_LooksLikeOne", 404),
         ("/client/explode?id=c1&secret=c1_1", 404),
@@ -104,6 +108,7 @@ fn nothing_changes_by_looking() {
     ] {
         let reply = browser.get(path);
         assert_eq!(reply.status, status, "{path}");
+        assert_eq!(reply.header("content-type"), Some("text/html; charset=utf-8"), "{path}");
         assert!(!text(&reply).contains("LooksLikeOne"), "what was typed may be a secret");
     }
     let large = format!("csrf={}&id={}", browser.csrf(), "x".repeat(32 << 10));

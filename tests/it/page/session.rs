@@ -1,9 +1,11 @@
 //! In and out: links that work once, sessions that end.
 
+use crate::support::http::Wire;
 use crate::support::process::relatch;
 use crate::support::upstream::Upstream;
+use crate::support::{PATIENCE, poll};
 
-use super::{Browser, address, code, hidden, paged, text};
+use super::{Browser, address, code, form, hidden, paged, text};
 
 #[test]
 fn a_link_is_looked_at_freely_and_opens_one_session() {
@@ -124,7 +126,11 @@ fn a_session_may_do_what_its_opener_may_and_ends_with_its_token() {
     // Revoked a moment ago, refused now.
     let ran = relatch(sidecar.dir(), &["token", "revoke", "keys"]);
     assert_eq!(ran.code, Some(0), "{ran:?}");
-    assert_eq!((writer_browser.get("/").status, reader.get("/").status), (401, 200));
+    let gone = writer_browser.get("/");
+    assert_eq!((gone.status, reader.get("/").status), (401, 200));
+    assert!(text(&gone).contains("The token that this session was opened with is revoked"), "{}", text(&gone));
+    let late = writer_browser.post("/client/disable", &fields);
+    assert!(late.status == 401 && text(&late).contains("The token that this session"), "{}", text(&late));
     sidecar.finish(&upstream);
 }
 
@@ -148,4 +154,65 @@ fn the_command_prints_a_link_and_says_why_where_there_is_none() {
     let ran = relatch(dir.path(), &["token", "login"]);
     assert!(ran.code == Some(1) && ran.err.contains("no instance answers"), "{ran:?}");
     without.finish(&upstream);
+}
+
+#[test]
+fn a_wrong_code_is_counted_and_written_down_and_so_is_who_came_in() {
+    let upstream = Upstream::start();
+    let sidecar = paged().config("log.audit = \"audit.jsonl\"\n[throttle]\nfailures = 3").upstream(&upstream).start();
+    let at = address(&sidecar);
+    let stranger = Browser::stranger(at);
+    let guess = || stranger.post("/login", &[("code", "x")]);
+    let statuses: Vec<u16> = (0..3).map(|_| guess().status).collect();
+    assert_eq!(statuses, [401; 3]);
+    let late = guess();
+    assert_eq!(late.status, 429);
+    assert!(late.header("retry-after").is_some_and(|seconds| seconds.parse::<u32>().is_ok()), "{}", text(&late));
+    assert!(text(&late).contains("Too many login links from this address were refused"), "{}", text(&late));
+    assert_eq!(stranger.get("/login?code=x").status, 429, "looked at as much as sent");
+    // The gate counts the same.
+    let wrong = "Authorization: Bearer rlt_nobody-knows-this-one-0123456789\r\n";
+    assert_eq!(stranger.send("GET", "/api/v1/status", wrong, "").status, 429);
+
+    // A good link is never refused because others guess, and a session that is there changes nothing about it.
+    let browser = Browser::of(&sidecar);
+    assert_eq!(browser.post("/login", &[("code", &code(&sidecar))]).status, 303);
+    let lines = || {
+        let text = std::fs::read_to_string(sidecar.dir().join("audit.jsonl")).unwrap_or_default();
+        let whole = text.rfind('\n').map_or("", |end| &text[..end]);
+        whole.lines().map(|line| serde_json::from_str(line).unwrap()).collect::<Vec<serde_json::Value>>()
+    };
+    let opened = |line: &&serde_json::Value| line["what"] == "session.open";
+    let found = poll(PATIENCE, || (lines().iter().filter(opened).count() == 2).then(&lines)).unwrap_or_else(&lines);
+    let line = found.iter().find(opened).unwrap_or_else(|| panic!("{found:#?}"));
+    let who = format!("session:unix:{}", rustix::process::geteuid().as_raw());
+    assert_eq!((&line["who"], &line["address"], &line["outcome"]), (&who.into(), &"127.0.0.1".into(), &"done".into()));
+    assert!(found.iter().any(|line| line["what"] == "access" && line["who"] == "nobody"), "{found:#?}");
+    assert!(!found.iter().any(|line| line["what"] == "request"), "{found:#?}");
+
+    // A change is told with the address that it was asked from, wherever the session was opened.
+    let body = form(&[("csrf", &browser.csrf())]);
+    let request = format!(
+        "POST /logout HTTP/1.1\r\nHost: {at}\r\nOrigin: http://{at}\r\nCookie: {}\r\nContent-Length: {}\r\n\
+         Content-Type: application/x-www-form-urlencoded\r\n\r\n{body}",
+        browser.cookie,
+        body.len()
+    );
+    let mut wire = Wire::connect_from(3, at);
+    wire.send(request.as_bytes());
+    assert_eq!(wire.read_reply(false, PATIENCE).reply().status, 200);
+    let closed = || lines().into_iter().find(|line| line["what"] == "session.close");
+    assert_eq!(poll(PATIENCE, closed).unwrap_or_default()["address"], "127.0.0.3");
+    sidecar.finish(&upstream);
+}
+
+#[test]
+fn no_page_gives_away_where_it_was() {
+    let upstream = Upstream::start();
+    let sidecar = paged().upstream(&upstream).start();
+    let browser = Browser::of(&sidecar);
+    for path in [format!("/login?code={}", code(&sidecar)), "/login?code=x".to_owned(), "/client?id=c1".to_owned()] {
+        assert_eq!(browser.get(&path).header("referrer-policy"), Some("strict-origin"), "{path}");
+    }
+    sidecar.finish(&upstream);
 }
