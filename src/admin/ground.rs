@@ -242,17 +242,8 @@ impl View {
             Book::Fleet(Err(why)) => return Usage::Unknown(why.clone()),
             Book::Fleet(Ok(uses)) => {
                 let of_all = uses.get(&client.key).and_then(|uses| uses.get(&record.id));
-                let Some(of_all) = of_all else {
-                    return Usage::Unknown("Prometheus has not seen it yet".to_owned());
-                };
-                let own = record.uses.seen();
-                return Usage::Seen {
-                    tracking_since: of_all.tracking_since,
-                    last_used: of_all.last_used.max(own.last_used),
-                    last_refused: own.refused.from.first().map(|sighting| sighting.at),
-                    uses: of_all.uses.max(own.uses),
-                    from: own.from,
-                };
+                let unseen = || Usage::Unknown("Prometheus has not seen it yet".to_owned());
+                return of_all.map_or_else(unseen, |of_all| of_all.beside(record.uses.seen()));
             }
         };
         seen.map_or_else(
@@ -260,7 +251,7 @@ impl View {
             |seen| Usage::Seen {
                 tracking_since: seen.tracking_since,
                 last_used: seen.last_used,
-                last_refused: seen.refused.from.first().map(|sighting| sighting.at),
+                last_refused: seen.last_refused(),
                 uses: seen.uses,
                 from: seen.from,
             },

@@ -4,6 +4,7 @@ mod admin;
 mod certificates;
 mod notices;
 mod planes;
+mod ready;
 mod signals;
 mod watchers;
 
@@ -148,6 +149,7 @@ impl App {
         tokio::task::spawn_local(telemetry::serve(door, links.telemetry, Arc::new(shown), telemetry_runs));
         let admin = admin::open(&shared, &triggers, links.admin.as_ref(), &planes, &watchers.audit, &log)?;
         tokio::task::spawn_local(notices::follow(shared.clone(), watchers.hooks.clone(), log.clone()));
+        tokio::task::spawn_local(ready::follow(shared.clone(), watchers.hooks.clone(), log.clone()));
         tokio::task::spawn_local(certificates::follow(
             certificates,
             metrics.certificates.clone(),

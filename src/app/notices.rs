@@ -2,20 +2,19 @@
 //! new list; and rotations that can be finished. The log and each receiver are told on their own: who does not keep up is
 //! told the rest later, and keeps up nobody.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::ready::Ready;
 use crate::config::settings::operation::Instances;
 use crate::domain::clock::Timestamp;
 use crate::domain::ids::{ClientKey, SecretId};
 use crate::event::webhook::{Event, Kind, What};
 use crate::hooks::Hooks;
-use crate::lifecycle::progress::Progress;
-use crate::lifecycle::{Holder, Usage};
 use crate::log::{Field, Log, about};
 use crate::proxy::Shared;
-use crate::registry::{Client, Record, SecretState, Snapshot};
+use crate::registry::{Client, Record, Snapshot};
 
 /// How soon a new list is noticed, and how often the clock is asked.
 const LOOK: Duration = Duration::from_secs(1);
@@ -25,7 +24,7 @@ const MOST_LINES: usize = 100;
 
 /// Goes on while the instance runs.
 pub(super) async fn follow(shared: Arc<Shared>, hooks: Hooks, log: Log) {
-    // Of many instances each sees its own callers only: none of them can say that a secret is quiet.
+    // Of many instances each sees its own callers only: they ask who knows all, and less often.
     let sees_all = shared.settings.fleet.instances == Instances::One;
     let ears = std::iter::once(Ear::Log(log)).chain(hooks.each().map(Ear::Hook));
     let mut listeners: Vec<Listener> = ears.map(|ear| Listener::new(ear, sees_all)).collect();
@@ -56,18 +55,21 @@ enum Ear {
 /// Somebody who is told, and what was told.
 struct Listener {
     ear: Ear,
-    sees_all: bool,
+    /// What it is told of rotations, by an instance that sees all callers.
+    ready: Option<Ready>,
     /// The list and the time of the last check; nothing where it did not come to its end.
     checked: Option<(u64, Timestamp)>,
     /// Of each secret with this end, the last threshold.
     ends: HashMap<(ClientKey, SecretId, Timestamp), u16>,
-    /// Old secrets whose rotation was said to be ready.
-    ready: HashSet<(ClientKey, SecretId)>,
 }
 
 impl Listener {
     fn new(ear: Ear, sees_all: bool) -> Self {
-        Self { ear, sees_all, checked: None, ends: HashMap::new(), ready: HashSet::new() }
+        let ready = match &ear {
+            Ear::Hook(hooks) if sees_all => Ready::of(hooks),
+            Ear::Hook(_) | Ear::Log(_) => None,
+        };
+        Self { ear, ready, checked: None, ends: HashMap::new() }
     }
 
     fn is_due(&self, list: &Snapshot, now: Timestamp) -> bool {
@@ -82,20 +84,20 @@ impl Listener {
         }
     }
 
-    fn wants(&self, kind: Kind) -> bool {
+    fn wants_ends(&self) -> bool {
         match &self.ear {
-            Ear::Log(_) => kind == Kind::SecretExpiring,
-            Ear::Hook(hooks) => hooks.wants(kind) && (kind != Kind::RotationReady || self.sees_all),
+            Ear::Log(_) => true,
+            Ear::Hook(hooks) => hooks.wants(Kind::SecretExpiring),
         }
     }
 
     /// Tells what is new, as far as there is room.
     fn check(&mut self, list: &Snapshot, now: Timestamp) {
-        if self.wants(Kind::SecretExpiring) {
+        if self.wants_ends() {
             self.expiring(list, now);
         }
-        if self.wants(Kind::RotationReady) {
-            self.finishable(list, now);
+        if let Some(ready) = &mut self.ready {
+            ready.look(list, now);
         }
         self.checked = self.has_room().then_some((list.generation, now));
     }
@@ -134,37 +136,6 @@ impl Listener {
             log.warn("more secrets expire soon: see relatch_client_secret_expiry_notice_days", &[("more", &more)]);
         }
     }
-
-    /// Tells of old secrets that have been quiet for long enough, of each once while it is an old one.
-    fn finishable(&mut self, list: &Snapshot, now: Timestamp) {
-        let Ear::Hook(hooks) = &self.ear else { return };
-        self.ready.retain(|(client, secret)| {
-            list.client(client).is_some_and(|client| {
-                let is_old = client.current(now).is_some_and(|current| current.id != *secret);
-                is_old && client.records.iter().any(|record| record.id == *secret)
-            })
-        });
-        let active = |record: &&Record| record.state(now) == SecretState::Active;
-        // Most have one secret, and nothing to finish.
-        let rotating = |client: &&Arc<Client>| client.records.iter().filter(active).nth(1).is_some();
-        for client in list.clients.iter().filter(rotating) {
-            if Progress::of(&Holder::of_client(client, usage, now), now) != Progress::Ready {
-                continue;
-            }
-            let current = client.current(now).map(|record| &record.id);
-            for record in client.records.iter().filter(active).filter(|record| Some(&record.id) != current) {
-                let key = (client.key.clone(), record.id.clone());
-                if self.ready.contains(&key) {
-                    continue;
-                }
-                if !hooks.have_room() {
-                    return;
-                }
-                hooks.tell(&event(client, record, now, What::RotationReady));
-                self.ready.insert(key);
-            }
-        }
-    }
 }
 
 fn warn(log: &Log, client: &Client, record: &Record, now: Timestamp, days: u16) {
@@ -174,27 +145,16 @@ fn warn(log: &Log, client: &Client, record: &Record, now: Timestamp, days: u16) 
     log.warn("a secret expires soon", &about(&client.key, &rest));
 }
 
-/// What this instance knows of a secret's use, without the callers.
-fn usage(record: &Record) -> Usage {
-    let uses = &record.uses;
-    Usage::Seen {
-        tracking_since: uses.tracking_since(),
-        last_used: uses.last_used(),
-        last_refused: uses.last_refused(),
-        uses: uses.uses(),
-        from: Vec::new(),
-    }
-}
-
-fn event(client: &Client, record: &Record, at: Timestamp, what: What) -> Event {
+pub(super) fn event(client: &Client, record: &Record, at: Timestamp, what: What) -> Event {
     Event { at, client: client.key.clone(), secret: record.id.clone(), what }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use super::*;
     use crate::registry::build::tests::{NOW, client, good};
-    use crate::registry::cells::Seen;
 
     const HOUR: Duration = Duration::from_secs(3600);
 
@@ -222,23 +182,5 @@ mod tests {
         assert!(hooks.taken().is_empty(), "no threshold was passed");
         listener.check(&good("", Some(&list)), tomorrow);
         assert!(listener.ends.is_empty(), "what is gone is forgotten");
-    }
-
-    #[test]
-    fn a_rotation_that_can_be_finished_is_told_once_by_whoever_sees_all_callers() {
-        let made = |day: u8| format!("created = 2026-01-0{day}T00:00:00Z");
-        let list = good(&client("a", &[("old", "one", &made(1)), ("new", "two", &made(2))]), None);
-        for record in &list.clients[0].records {
-            record.uses.restore(Seen::since(Timestamp::MIN));
-        }
-        list.clients[0].records[1].uses.note(NOW);
-        for (sees_all, expected) in [(true, &["old"][..]), (false, &[])] {
-            let hooks = Hooks::undelivered(&[Kind::RotationReady]);
-            let mut listener = Listener::new(Ear::Hook(hooks.clone()), sees_all);
-            listener.check(&list, NOW);
-            listener.check(&list, NOW);
-            let told: Vec<_> = hooks.taken().iter().map(|event| event.secret.to_string()).collect();
-            assert_eq!(told, expected);
-        }
     }
 }

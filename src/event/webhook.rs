@@ -1,6 +1,7 @@
 //! What a web hook says: one event, about one secret.
 
 use serde::Serialize;
+use sha2::{Digest, Sha256};
 
 pub use crate::config::settings::hooks::Kind;
 use crate::domain::clock::Timestamp;
@@ -45,8 +46,8 @@ pub enum What {
         /// What the caller says it is.
         user_agent: String,
     },
-    /// The old secret has been quiet for long enough: the rotation can be finished.
-    RotationReady,
+    /// The old secret has been quiet for long enough: the rotation to this one can be finished.
+    RotationReady(SecretId),
 }
 
 impl What {
@@ -57,7 +58,7 @@ impl What {
             Self::Expiring(..) => Kind::SecretExpiring,
             Self::Revoked { .. } => Kind::SecretRevoked,
             Self::DeadPresented { .. } => Kind::SecretDeadPresented,
-            Self::RotationReady => Kind::RotationReady,
+            Self::RotationReady(_) => Kind::RotationReady,
         }
     }
 }
@@ -91,6 +92,24 @@ struct Body<'e> {
 }
 
 impl Event {
+    /// The id of what more than one instance tells, and an instance once more after a restart: whoever is told can see that
+    /// it is the same. Made of names and times alone. Of other events each delivery has an id of its own.
+    pub fn id(&self) -> Option<String> {
+        let about = match &self.what {
+            What::Expiring(expires, days) => format!("{} {days}", expires.millis()),
+            What::RotationReady(current) => current.to_string(),
+            What::Added(_) | What::Revoked { .. } | What::DeadPresented { .. } => return None,
+        };
+        let (tenant, client) = (self.client.tenant.as_str(), self.client.id.as_str());
+        let mut digest = Sha256::new();
+        for part in [self.what.kind().as_str(), tenant, client, self.secret.as_str(), &about] {
+            digest.update((part.len() as u64).to_be_bytes());
+            digest.update(part);
+        }
+        let digest = digest.finalize();
+        Some(digest.iter().take(16).fold("msg_".to_owned(), |id, byte| id + &format!("{byte:02x}")))
+    }
+
     /// The body. `id` is the delivery's, the same however often it is tried; `instance` says which one tells it.
     pub fn body(&self, id: &str, instance: &str) -> String {
         let mut body = Body {
@@ -119,7 +138,7 @@ impl Event {
                 body.address = Some(address.to_string());
                 body.user_agent = Some(user_agent);
             }
-            What::RotationReady => {}
+            What::RotationReady(_) => {}
         }
         serde_json::to_string(&body).unwrap_or_default()
     }
@@ -182,6 +201,32 @@ mod tests {
     }
 
     #[test]
+    fn what_several_instances_tell_has_one_id_and_what_differs_has_another() {
+        let secret = |id: &str| SecretId::parse(id).unwrap();
+        let of = |tenant: &str, client: &str, secret: SecretId, what: What, at: u64| {
+            let client = ClientKey { tenant: Tenant::parse(tenant).unwrap(), id: ClientId::parse(client).unwrap() };
+            Event { at: Timestamp::from_millis(at), client, secret, what }.id()
+        };
+        let ready = || What::RotationReady(secret("new"));
+        let id = of("", "billing", secret("old"), ready(), 1).unwrap();
+        assert_eq!(of("", "billing", secret("old"), ready(), 2).as_ref(), Some(&id), "whenever it is told");
+        assert!(id.len() == 36 && id.starts_with("msg_"), "{id}");
+        let end = Timestamp::from_millis;
+        let others = [
+            of("t", "billing", secret("old"), ready(), 1),
+            of("", "billin", secret("gold"), ready(), 1),
+            of("", "billing", secret("older"), ready(), 1),
+            of("", "billing", secret("old"), What::RotationReady(secret("newer")), 1),
+            of("", "billing", secret("old"), What::Expiring(end(5), 7), 1),
+            of("", "billing", secret("old"), What::Expiring(end(5), 1), 1),
+            of("", "billing", secret("old"), What::Expiring(end(57), 1), 1),
+        ];
+        let each: std::collections::HashSet<_> = others.iter().flatten().chain([&id]).collect();
+        assert_eq!(each.len(), others.len() + 1);
+        assert_eq!(of("", "billing", secret("old"), What::Added(None), 1), None, "the same id may be made twice");
+    }
+
+    #[test]
     fn an_event_says_what_it_is_about_and_nothing_that_must_not_be_said() {
         let at = Timestamp::from_millis(1_795_224_600_007);
         let end = Timestamp::from_millis(at.millis() + 5 * 86_400_000 + 1);
@@ -216,7 +261,7 @@ mod tests {
                 "secret.dead_presented",
                 ",\"status\":\"revoked\",\"address\":\"unix:7\",\"user_agent\":\"curl/8 \\\"x\\\"\"".to_owned(),
             ),
-            (What::RotationReady, "rotation.ready", String::new()),
+            (What::RotationReady(SecretId::parse("sec_2").unwrap()), "rotation.ready", String::new()),
         ] {
             let client = ClientKey::from(ClientId::parse("billing").unwrap());
             let event = Event { at, client, secret: SecretId::parse("sec_1").unwrap(), what };

@@ -13,7 +13,9 @@ use crate::config::settings::address::Target;
 use crate::config::settings::operation::{Fleet, Instances};
 use crate::domain::clock::Timestamp;
 use crate::domain::ids::{ClientKey, SecretId};
+use crate::lifecycle::Usage;
 use crate::metrics::secrets::escape;
+use crate::registry::cells::Seen;
 
 /// What all instances together know of a secret's use.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,6 +26,19 @@ pub struct FleetUse {
     pub uses: u64,
     /// Since when *all* of those that are there observe it: the latest of their beginnings.
     pub tracking_since: Timestamp,
+}
+
+impl FleetUse {
+    /// Beside what an instance saw itself: it may not have been scraped yet, and refusals and callers nobody else tells.
+    pub fn beside(&self, own: Seen) -> Usage {
+        Usage::Seen {
+            tracking_since: self.tracking_since,
+            last_used: self.last_used.max(own.last_used),
+            last_refused: own.last_refused(),
+            uses: self.uses.max(own.uses),
+            from: own.from,
+        }
+    }
 }
 
 /// What is known of each secret of a client. One that is not in it is not known to the instances yet.

@@ -45,7 +45,7 @@ impl Queue {
     /// A new event, to be tried at once. The oldest makes room.
     pub(super) fn push(&self, event: &Event) {
         let random = || getrandom::u64().unwrap_or_default();
-        let id = format!("msg_{:016x}{:016x}", random(), random());
+        let id = event.id().unwrap_or_else(|| format!("msg_{:016x}{:016x}", random(), random()));
         self.put(Delivery { id, event: event.clone(), failures: 0, due: event.at });
         self.news.notify_one();
     }
@@ -129,7 +129,7 @@ mod tests {
     fn event(millis: u64) -> Event {
         let client = ClientKey::from(ClientId::parse("c").unwrap());
         let secret = SecretId::parse("s").unwrap();
-        Event { at: Timestamp::from_millis(millis), client, secret, what: What::RotationReady }
+        Event { at: Timestamp::from_millis(millis), client, secret, what: What::Added(None) }
     }
 
     #[test]

@@ -49,6 +49,8 @@ impl Progress {
         let older = || usable.iter().filter(|secret| secret.id != newest.id);
         let quiet = |secret: &&&Held| secret.usage.quiet_since().is_some_and(|since| now.since(since) >= QUIET_FOR);
         let unused = matches!(newest.usage, Usage::Seen { last_used: None, .. });
+        // What is not known is not taken for use.
+        let used = matches!(newest.usage, Usage::Seen { last_used: Some(_), .. });
         let old = newest.created.is_some_and(|created| now.since(created) >= FORGOTTEN);
         let pending = holder.secrets.iter().any(|secret| secret.state == SecretState::Pending);
         let ends_soon = newest.expires.is_some_and(|end| end.since(now) <= SOON);
@@ -56,7 +58,7 @@ impl Progress {
             0 if ends_soon && !pending => Self::Expiring,
             0 => Self::Steady,
             _ if unused && old => Self::Stalled,
-            count if older().filter(quiet).count() == count && !unused => Self::Ready,
+            count if older().filter(quiet).count() == count && used => Self::Ready,
             _ => Self::Rotating,
         }
     }

@@ -312,6 +312,7 @@ fn where_a_rotation_stands() {
         (vec![made("a", 90, hot()), made("b", 1, hot())], Progress::Rotating),
         (vec![made("a", 90, seen(Some(HOUR * 30))), made("b", 1, hot())], Progress::Ready),
         (vec![made("a", 90, seen(Some(HOUR * 30))), made("b", 1, seen(None))], Progress::Rotating),
+        (vec![made("a", 90, seen(Some(HOUR * 30))), made("b", 1, Usage::Unknown(String::new()))], Progress::Rotating),
         (vec![made("a", 90, hot()), made("b", 8, seen(None))], Progress::Stalled),
     ] {
         assert_eq!(Progress::of(&holder(secrets.clone()), now()), expected, "{secrets:?}");

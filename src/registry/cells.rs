@@ -73,6 +73,11 @@ impl Seen {
         Self { tracking_since, last_used: None, uses: 0, from: Vec::new(), refused }
     }
 
+    /// The last time it was presented and refused; nothing where none was observed.
+    pub fn last_refused(&self) -> Option<Timestamp> {
+        self.refused.from.first().map(|sighting| sighting.at)
+    }
+
     /// What this and `other` tell together of one secret: nothing moves back in time or count.
     pub fn merge(&mut self, other: Self) {
         self.tracking_since = self.tracking_since.min(other.tracking_since);

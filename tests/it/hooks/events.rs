@@ -6,7 +6,7 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use super::receiver::{Receiver, certified};
-use super::{KEY, OLD, hooked, next, token, with_hook};
+use super::{KEY, NEW, OLD, hooked, next, rotating, token, two_days_later, with_hook};
 use crate::support::PATIENCE;
 use crate::support::admin::Admin;
 use crate::support::leak::spills;
@@ -73,17 +73,10 @@ fn an_end_that_comes_near_and_a_rotation_that_can_be_finished_are_told_once() {
     let home = tempfile::tempdir().unwrap();
     let state = home.path().join("relatch.state");
     let end = jiff::Timestamp::now() + jiff::SignedDuration::from_hours(24 * 6);
-    let made = |day: u8| format!("created = 2026-01-0{day}T00:00:00Z");
-    let list = format!(
-        "[[client]]\nid = \"c1\"\n\
-         [[client.secret]]\nid = \"old\"\nhash = \"@SHA256({OLD})@\"\n{}\n\
-         [[client.secret]]\nid = \"new\"\nhash = \"@SHA256(new-s3cr3t-7Hq2)@\"\n{}\nexpires = {end}\n",
-        made(1),
-        made(2)
-    );
+    let list = rotating(&format!("expires = {end}"));
     let guard = || {
         let config = format!("state.path = {state:?}");
-        hooked(&receiver).clients_text(&list).canary("new-s3cr3t-7Hq2").config(&config).upstream(&upstream)
+        hooked(&receiver).clients_text(&list).canary(NEW).config(&config).upstream(&upstream)
     };
     let mut first = guard().start();
     let (event, _) = next(&receiver, "secret.expiring");
@@ -92,27 +85,13 @@ fn an_end_that_comes_near_and_a_rotation_that_can_be_finished_are_told_once() {
         [&Value::from("new"), &7.into(), &5.into()]
     );
     assert!(event["expires"].is_string(), "{event}");
-    assert_eq!((token(&first, OLD), token(&first, "new-s3cr3t-7Hq2")), (200, 200));
+    assert_eq!((token(&first, OLD), token(&first, NEW)), (200, 200));
     assert!(!receiver.hears(Duration::from_millis(300)), "old and new are both in use");
     first.signal(Signal::TERM);
     assert!(first.wait_exit(PATIENCE).is_some());
 
-    // The same, two days later: the old one was not used again.
-    let text = std::fs::read_to_string(&state).unwrap();
-    let two_days = 2 * 86_400_000;
-    let aged = text.lines().map(|line| {
-        let Some((_, json)) = line.split_once(" {") else { return line.to_owned() };
-        let mut entry: Value = serde_json::from_str(&format!("{{{json}")).unwrap();
-        for key in ["since", "used"] {
-            if let Some(at) = entry[key].as_u64() {
-                entry[key] = (at - two_days).into();
-            }
-        }
-        entry.as_object_mut().unwrap().remove("from");
-        let entry = entry.to_string();
-        format!("{:08x} {entry}", crc32fast::hash(entry.as_bytes()))
-    });
-    std::fs::write(&state, aged.map(|line| line + "\n").collect::<String>()).unwrap();
+    // The old one was not used again.
+    two_days_later(&state);
     let second = guard().start();
     let (event, _) = next(&receiver, "rotation.ready");
     assert_eq!((&event["client_id"], &event["secret_id"]), (&"c1".into(), &"old".into()));
