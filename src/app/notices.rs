@@ -146,7 +146,7 @@ fn warn(log: &Log, client: &Client, record: &Record, now: Timestamp, days: u16) 
 }
 
 pub(super) fn event(client: &Client, record: &Record, at: Timestamp, what: What) -> Event {
-    Event { at, client: client.key.clone(), secret: record.id.clone(), what }
+    Event::of(at, client.key.clone(), record.id.clone(), what)
 }
 
 #[cfg(test)]
@@ -172,7 +172,7 @@ mod tests {
             assert!(!listener.is_due(&list, NOW), "there is no room, or no more to tell");
             let events = hooks.taken();
             assert_eq!(events.len(), expected);
-            told.extend(events.into_iter().map(|event| event.client));
+            told.extend(events.into_iter().map(|event| event.about.unwrap().client));
         }
         let each: HashSet<_> = told.iter().collect();
         assert_eq!((told.len(), each.len()), (1200, 1200));

@@ -192,7 +192,7 @@ mod tests {
     }
 
     fn told(hooks: &Hooks) -> Vec<(String, What)> {
-        hooks.taken().into_iter().map(|event| (event.secret.to_string(), event.what)).collect()
+        hooks.taken().into_iter().map(|event| (event.about.unwrap().secret.to_string(), event.what)).collect()
     }
 
     fn new() -> What {

@@ -15,10 +15,8 @@ use crate::registry::{SecretState, Snapshot};
 pub struct Event {
     /// When it was seen.
     pub at: Timestamp,
-    /// Whose secret.
-    pub client: ClientKey,
-    /// Which one.
-    pub secret: SecretId,
+    /// Whose secret and which; nothing of what is about many.
+    pub about: Option<Named>,
     /// What.
     pub what: What,
 }
@@ -28,6 +26,8 @@ pub struct Event {
 pub enum What {
     /// A new secret is in force; its end, where it has one.
     Added(Option<Timestamp>),
+    /// So many new secrets came with one list.
+    ManyAdded(Many),
     /// The end of a secret comes near: when, and the days that were passed on the way.
     Expiring(Timestamp, u16),
     /// A secret is refused for good.
@@ -37,6 +37,8 @@ pub enum What {
         /// Why, where the list tells it, such as `compromised`.
         reason: Option<String>,
     },
+    /// So many secrets went with one list.
+    ManyRevoked(Many),
     /// A secret that is not accepted was presented.
     DeadPresented {
         /// Why it is not, in a word.
@@ -50,15 +52,37 @@ pub enum What {
     RotationReady(SecretId),
 }
 
+/// More than are told one by one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Many {
+    /// How many.
+    pub count: usize,
+    /// The list that brought it.
+    pub generation: u64,
+}
+
+/// Secrets of one list that are told one by one. More of them would push what else waits out of the queue of a receiver, and
+/// nobody reads them.
+const MOST_OF_A_LIST: usize = 100;
+
 impl What {
     /// As settings name it.
     pub const fn kind(&self) -> Kind {
         match self {
-            Self::Added(_) => Kind::SecretAdded,
+            Self::Added(_) | Self::ManyAdded(_) => Kind::SecretAdded,
             Self::Expiring(..) => Kind::SecretExpiring,
-            Self::Revoked { .. } => Kind::SecretRevoked,
+            Self::Revoked { .. } | Self::ManyRevoked(_) => Kind::SecretRevoked,
             Self::DeadPresented { .. } => Kind::SecretDeadPresented,
             Self::RotationReady(_) => Kind::RotationReady,
+        }
+    }
+
+    /// The type of the event: another one where it has no client and no secret.
+    const fn word(&self) -> &'static str {
+        match self {
+            Self::ManyAdded(_) => "secrets.added",
+            Self::ManyRevoked(_) => "secrets.revoked",
+            _ => self.kind().as_str(),
         }
     }
 }
@@ -71,10 +95,18 @@ struct Body<'e> {
     kind: &'static str,
     at: String,
     instance: &'e str,
-    client_id: &'e str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client_id: Option<&'e str>,
     #[serde(skip_serializing_if = "str::is_empty")]
     tenant: &'e str,
-    secret_id: &'e str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    secret_id: Option<&'e str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    count: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    generation: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     expires: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -92,17 +124,23 @@ struct Body<'e> {
 }
 
 impl Event {
+    /// Of one secret.
+    pub const fn of(at: Timestamp, client: ClientKey, secret: SecretId, what: What) -> Self {
+        Self { at, about: Some(Named { client, secret }), what }
+    }
+
     /// The id of what more than one instance tells, and an instance once more after a restart: whoever is told can see that
     /// it is the same. Made of names and times alone. Of other events each delivery has an id of its own.
     pub fn id(&self) -> Option<String> {
         let about = match &self.what {
             What::Expiring(expires, days) => format!("{} {days}", expires.millis()),
             What::RotationReady(current) => current.to_string(),
-            What::Added(_) | What::Revoked { .. } | What::DeadPresented { .. } => return None,
+            _ => return None,
         };
-        let (tenant, client) = (self.client.tenant.as_str(), self.client.id.as_str());
+        let Named { client, secret } = self.about.as_ref()?;
+        let (tenant, client) = (client.tenant.as_str(), client.id.as_str());
         let mut digest = Sha256::new();
-        for part in [self.what.kind().as_str(), tenant, client, self.secret.as_str(), &about] {
+        for part in [self.what.kind().as_str(), tenant, client, secret.as_str(), &about] {
             digest.update((part.len() as u64).to_be_bytes());
             digest.update(part);
         }
@@ -112,14 +150,15 @@ impl Event {
 
     /// The body. `id` is the delivery's, the same however often it is tried; `instance` says which one tells it.
     pub fn body(&self, id: &str, instance: &str) -> String {
+        let about = self.about.as_ref();
         let mut body = Body {
             id,
-            kind: self.what.kind().as_str(),
+            kind: self.what.word(),
             at: self.at.rfc3339(),
             instance,
-            client_id: self.client.id.as_str(),
-            tenant: self.client.tenant.as_str(),
-            secret_id: self.secret.as_str(),
+            client_id: about.map(|named| named.client.id.as_str()),
+            tenant: about.map_or("", |named| named.client.tenant.as_str()),
+            secret_id: about.map(|named| named.secret.as_str()),
             ..Body::default()
         };
         match &self.what {
@@ -138,15 +177,19 @@ impl Event {
                 body.address = Some(address.to_string());
                 body.user_agent = Some(user_agent);
             }
+            What::ManyAdded(many) | What::ManyRevoked(many) => {
+                (body.count, body.generation) = (Some(many.count), Some(many.generation));
+                body.next = Some("relatch secret list");
+            }
             What::RotationReady(_) => {}
         }
         serde_json::to_string(&body).unwrap_or_default()
     }
 }
 
-/// What a new list is told of, however it came about.
+/// What a new list is told of, however it came about: secret by secret, or how many where they are too many.
 pub fn of_a_list(before: &Snapshot, after: &Snapshot, diff: &Diff, at: Timestamp) -> Vec<Event> {
-    let event = |named: &Named, what| Event { at, client: named.client.clone(), secret: named.secret.clone(), what };
+    let event = |named: &Named, what| Event { at, about: Some(named.clone()), what };
     let record = |list: &Snapshot, named: &Named| {
         list.client(&named.client)?.records.iter().find(|record| record.id == named.secret).cloned()
     };
@@ -172,7 +215,13 @@ pub fn of_a_list(before: &Snapshot, after: &Snapshot, diff: &Diff, at: Timestamp
         let alive = !matches!(state, SecretState::Revoked | SecretState::Expired);
         alive.then(|| event(named, What::Revoked { removed: true, reason: None }))
     });
-    added.chain(revoked).chain(removed).collect()
+    let few = |events: Vec<Event>, many: fn(Many) -> What| match events.len() {
+        count if count > MOST_OF_A_LIST => {
+            vec![Event { at, about: None, what: many(Many { count, generation: after.generation }) }]
+        }
+        _ => events,
+    };
+    [few(added.collect(), What::ManyAdded), few(revoked.chain(removed).collect(), What::ManyRevoked)].concat()
 }
 
 #[cfg(test)]
@@ -201,11 +250,34 @@ mod tests {
     }
 
     #[test]
+    fn a_list_that_brings_or_takes_many_is_told_in_a_word() {
+        let secrets = |count: usize| {
+            let all: Vec<_> = (0..count).map(|number| (format!("s{number}"), format!("s3cr3t {number}"))).collect();
+            let all: Vec<_> = all.iter().map(|(id, secret)| (id.as_str(), secret.as_str(), "")).collect();
+            all.chunks(8).enumerate().map(|(number, some)| client(&format!("c{number}"), some)).collect::<String>()
+        };
+        let told = |before: &str, after: &str| {
+            let before = good(before, None);
+            let after = good(after, Some(&before));
+            of_a_list(&before, &after, &diff(&before, &after), NOW)
+        };
+        assert_eq!(told("", &secrets(MOST_OF_A_LIST)).len(), MOST_OF_A_LIST);
+        let many = Many { count: MOST_OF_A_LIST + 1, generation: 2 };
+        let event = |what| [Event { at: NOW, about: None, what }];
+        assert_eq!(told("", &secrets(many.count)), event(What::ManyAdded(many)));
+        let gone = told(&secrets(many.count), "");
+        assert_eq!(gone, event(What::ManyRevoked(many)));
+        let body = gone[0].body("msg_1", "pod-1");
+        let rest = "\"instance\":\"pod-1\",\"count\":101,\"generation\":2,\"next\":\"relatch secret list\"}";
+        assert!(body.contains("\"type\":\"secrets.revoked\"") && body.ends_with(rest), "{body}");
+    }
+
+    #[test]
     fn what_several_instances_tell_has_one_id_and_what_differs_has_another() {
         let secret = |id: &str| SecretId::parse(id).unwrap();
         let of = |tenant: &str, client: &str, secret: SecretId, what: What, at: u64| {
             let client = ClientKey { tenant: Tenant::parse(tenant).unwrap(), id: ClientId::parse(client).unwrap() };
-            Event { at: Timestamp::from_millis(at), client, secret, what }.id()
+            Event::of(Timestamp::from_millis(at), client, secret, what).id()
         };
         let ready = || What::RotationReady(secret("new"));
         let id = of("", "billing", secret("old"), ready(), 1).unwrap();
@@ -264,10 +336,11 @@ mod tests {
             (What::RotationReady(SecretId::parse("sec_2").unwrap()), "rotation.ready", String::new()),
         ] {
             let client = ClientKey::from(ClientId::parse("billing").unwrap());
-            let event = Event { at, client, secret: SecretId::parse("sec_1").unwrap(), what };
+            let event = Event::of(at, client, SecretId::parse("sec_1").unwrap(), what);
             assert_eq!(event.body("msg_1", "pod-1"), format!("{}{rest}}}", head(kind)));
-            let client = ClientKey { tenant: Tenant::parse("master").unwrap(), ..event.client.clone() };
-            let body = Event { client, ..event }.body("msg_1", "pod-1");
+            let mut named = event.about.clone().unwrap();
+            named.client.tenant = Tenant::parse("master").unwrap();
+            let body = Event { about: Some(named), ..event }.body("msg_1", "pod-1");
             assert!(body.contains("\"client_id\":\"billing\",\"tenant\":\"master\",\"secret_id\""), "{body}");
         }
     }

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
 use crate::domain::clock::Timestamp;
-use crate::event::webhook::Event;
+use crate::event::webhook::{Event, Kind};
 use crate::metrics::audit::HookMetrics;
 
 /// An event on its way.
@@ -42,7 +42,7 @@ impl Queue {
         Arc::new(Self { waiting, trying, overflowed, news, metrics })
     }
 
-    /// A new event, to be tried at once. The oldest makes room.
+    /// A new event, to be tried at once. The oldest makes room, one that only says that a secret was added before all others.
     pub(super) fn push(&self, event: &Event) {
         let random = || getrandom::u64().unwrap_or_default();
         let id = event.id().unwrap_or_else(|| format!("msg_{:016x}{:016x}", random(), random()));
@@ -56,7 +56,9 @@ impl Queue {
         let place = waiting.partition_point(|other| other.event.at <= delivery.event.at);
         waiting.insert(place, delivery);
         if waiting.len() > MOST {
-            waiting.pop_front();
+            let is_least = |delivery: &Delivery| delivery.event.what.kind() == Kind::SecretAdded;
+            let least = waiting.iter().position(is_least).unwrap_or(0);
+            waiting.remove(least);
             self.metrics.dropped.inc();
             self.overflowed.store(true, Relaxed);
         }
@@ -129,7 +131,21 @@ mod tests {
     fn event(millis: u64) -> Event {
         let client = ClientKey::from(ClientId::parse("c").unwrap());
         let secret = SecretId::parse("s").unwrap();
-        Event { at: Timestamp::from_millis(millis), client, secret, what: What::Added(None) }
+        Event::of(Timestamp::from_millis(millis), client, secret, What::Added(None))
+    }
+
+    #[test]
+    fn new_secrets_push_out_each_other_before_anything_else() {
+        let metrics = Metrics::new(&[]).unwrap().hooks.clone();
+        let queue = Queue::new(metrics.clone());
+        let revoked = What::Revoked { removed: false, reason: None };
+        queue.push(&Event { what: revoked.clone(), ..event(1) });
+        for millis in 0..2 * MOST as u64 {
+            queue.push(&event(10 + millis));
+        }
+        let next = || queue.take(Timestamp::MAX).ok().unwrap().event;
+        assert_eq!((next().what, next().at), (revoked, Timestamp::from_millis(11 + MOST as u64)));
+        assert_eq!(metrics.dropped.get(), MOST as u64 + 1);
     }
 
     #[test]

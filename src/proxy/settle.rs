@@ -161,7 +161,7 @@ impl Settler {
         let rest: [Field<'_>; 3] = [("secret_id", secret), ("address", &address), ("user_agent", &user_agent)];
         log.warn(what, &about(&client.key, &rest));
         let (client, secret, user_agent) = (client.key.clone(), secret.clone(), user_agent.to_owned());
-        self.hooks.tell(&Event { at, client, secret, what: What::DeadPresented { status, address, user_agent } });
+        self.hooks.tell(&Event::of(at, client, secret, What::DeadPresented { status, address, user_agent }));
     }
 }
 

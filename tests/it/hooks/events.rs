@@ -105,6 +105,28 @@ fn an_end_that_comes_near_and_a_rotation_that_can_be_finished_are_told_once() {
 }
 
 #[test]
+fn a_list_that_brings_many_secrets_is_one_event() {
+    let (upstream, receiver) = (Upstream::start(), Receiver::start());
+    let sidecar = hooked(&receiver).upstream(&upstream).start();
+    let own = std::fs::read_to_string(sidecar.dir().join("clients.toml")).unwrap();
+    let client = |number: usize| {
+        format!(
+            "[[client]]\nid = \"n{number}\"\n[[client.secret]]\nid = \"s\"\nhash = \"@SHA256(s3cr3t-of-n{number})@\"\n"
+        )
+    };
+    sidecar.write_clients(&(own.clone() + &(0..1500).map(client).collect::<String>()));
+    let event = receiver.next().event();
+    assert_eq!(
+        [&event["type"], &event["count"], &event["generation"], &event["next"], &event["client_id"]],
+        [&Value::from("secrets.added"), &1500.into(), &2.into(), &"relatch secret list".into(), &Value::Null]
+    );
+    let admin = Admin::of(sidecar.dir());
+    admin.must("POST", "/api/v1/clients", &json!({"id": "one-more"}));
+    assert_eq!(receiver.next().event()["client_id"], "one-more", "and none of them alone");
+    sidecar.finish(&upstream);
+}
+
+#[test]
 fn a_receiver_is_told_what_it_asked_for_over_tls_with_every_key_of_the_file() {
     let (upstream, everything) = (Upstream::start(), Receiver::start());
     let (config, ca) = certified();
