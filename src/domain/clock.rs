@@ -102,6 +102,12 @@ impl Clock {
         Timestamp(self.base.load(Ordering::Relaxed)).plus(instant.saturating_duration_since(self.origin))
     }
 
+    /// As if so much time had gone by, and the wall clock been set back by as much.
+    #[cfg(test)]
+    pub(crate) fn pass(&self, time: Duration) {
+        self.base.fetch_add(time.as_millis() as u64, Ordering::Relaxed);
+    }
+
     /// Compares with the wall clock and takes over what it may; to be called every few seconds.
     #[expect(clippy::disallowed_methods, reason = "this is the clock")]
     pub fn follow_wall(&self) -> WallClock {

@@ -185,3 +185,6 @@ impl Hooks {
         std::iter::from_fn(take).map(|delivery| delivery.event).collect()
     }
 }
+
+#[cfg(test)]
+mod tests;

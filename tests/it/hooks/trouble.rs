@@ -13,6 +13,10 @@ use crate::support::sidecar::Sidecar;
 use crate::support::upstream::Upstream;
 use crate::support::{PATIENCE, poll};
 
+/// For a token request and a change of the list, on a machine that does much else. Whoever waits for a receiver that hangs waits
+/// for half a minute.
+const QUICK: Duration = Duration::from_secs(5);
+
 fn retried(sidecar: &Sidecar, at_least: f64) {
     sidecar.wait_metric("relatch_webhook_deliveries_total", &[("result", "retried")], |count| count >= at_least);
 }
@@ -81,7 +85,7 @@ fn a_receiver_that_hangs_keeps_up_nobody() {
     );
     let mut sidecar = hooked(&hangs).config(&hooks).upstream(&upstream).start();
     let admin = Admin::of(sidecar.dir());
-    // More than wait for it: the oldest make room.
+    // More than wait for it: the oldest make room. Of one list they would be told in a word.
     let clients = |from: usize| -> String {
         let client = |number: usize| {
             format!(
@@ -89,21 +93,22 @@ fn a_receiver_that_hangs_keeps_up_nobody() {
                  hash = \"@SHA256(s3cr3t-of-number-{number})@\"\n"
             )
         };
-        (from..from + 700).map(client).collect()
+        (from..from + 100).map(client).collect()
     };
-    let own = std::fs::read_to_string(sidecar.dir().join("clients.toml")).unwrap();
-    for (generation, many) in [(2.0, clients(0)), (3.0, clients(0) + &clients(700))] {
-        sidecar.write_clients(&(own.clone() + &many));
-        sidecar.wait_metric("relatch_config_generation", &[], |now| now == generation);
+    let mut list = std::fs::read_to_string(sidecar.dir().join("clients.toml")).unwrap();
+    for reload in 0..12 {
+        list += &clients(reload * 100);
+        sidecar.write_clients(&list);
+        sidecar.wait_metric("relatch_config_generation", &[], |now| now == reload as f64 + 2.0);
         assert_eq!(token(&sidecar, OLD), 200);
     }
     hangs.next();
-    sidecar.wait_metric("relatch_webhook_deliveries_total", &[("result", "dropped")], |count| count >= 300.0);
+    sidecar.wait_metric("relatch_webhook_deliveries_total", &[("result", "dropped")], |count| count >= 100.0);
     for number in 0..20 {
         let began = Instant::now();
         assert_eq!(token(&sidecar, OLD), 200);
         admin.must("POST", "/api/v1/clients", &json!({"id": format!("beside-{number}")}));
-        assert!(began.elapsed() < PATIENCE, "{:?}", began.elapsed());
+        assert!(began.elapsed() < QUICK, "{:?}", began.elapsed());
     }
     let (last, _) = loop {
         let (event, heard) = next(&quick, "secret.added");
