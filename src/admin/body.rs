@@ -5,8 +5,11 @@ use std::fmt;
 use std::time::Duration;
 
 use axum::extract::{FromRequest, Request};
+use axum::middleware::Next;
+use axum::response::Response;
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode, header};
+use http_body::Body as _;
 use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::error::Category;
 
@@ -14,6 +17,10 @@ use super::answer::Fault;
 
 /// A JSON body that may be left out; what is wrong with one is told without quoting it.
 pub(super) struct Body<T>(pub(super) T);
+
+/// Bytes that a request may have, put beside it by a door that has a bound.
+#[derive(Clone, Copy)]
+pub(super) struct MostBody(pub(super) u64);
 
 /// A request to the admin API is small and comes whole.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -50,6 +57,15 @@ impl<S: Send + Sync, T: DeserializeOwned + Default> FromRequest<S> for Body<T> {
         };
         parse(&bytes).map(Self).map_err(Fault::invalid)
     }
+}
+
+/// Stands before every route: refuses what is too large by its own word, before it comes.
+pub(super) async fn bounded(request: Request, next: Next) -> Result<Response, Fault> {
+    let most = request.extensions().get().map_or(u64::MAX, |MostBody(most)| *most);
+    if request.body().size_hint().lower() > most {
+        return Err(Fault::too_large());
+    }
+    Ok(next.run(request).await)
 }
 
 /// Whether the header says JSON; nothing where there is no header.

@@ -17,6 +17,7 @@ use tokio::sync::Semaphore;
 use tower_service::Service;
 
 use super::answer::Fault;
+use super::body::MostBody;
 use super::caller::{Bearer, Caller};
 use super::compatible::login::{self, Login};
 use super::compatible::refusal;
@@ -158,11 +159,10 @@ impl Gate {
             Ok(Guest::Program) if login::is_login(&request) => self.log_in(request.map(Body::new), between).await,
             Ok(Guest::Program) => match self.admit(request.headers(), between) {
                 Err(fault) => fault.into_response(),
-                // Told by its length, before it comes.
-                Ok(_) if request.body().size_hint().lower() > MOST_BODY as u64 => Fault::too_large().into_response(),
                 Ok(caller) => {
                     let mut request = request.map(Body::new);
                     request.extensions_mut().insert(caller);
+                    request.extensions_mut().insert(MostBody(MOST_BODY as u64));
                     busy.set(true);
                     // A router is always ready, and never fails.
                     let Ok(response) = self.routes.clone().call(request).await;
@@ -220,14 +220,14 @@ impl Gate {
         too_many.map_or_else(Fault::unauthorized, Fault::too_many)
     }
 
-    async fn renew(self: Arc<Self>, read: fn(&Tokens, &Log)) {
+    async fn renew(self: Arc<Self>, read: fn(&Tokens, &Log) -> Option<String>) {
         let looked = async {
             let Ok(turn) = self.look.clone().acquire_owned().await else { return };
             let gate = self.clone();
             let look = move || {
                 let before = gate.tokens.in_force();
-                read(&gate.tokens, &gate.log);
-                journal::tokens_in_force(&gate.ground, &before, &gate.tokens.in_force());
+                let refused = read(&gate.tokens, &gate.log);
+                journal::tokens_in_force(&gate.ground, &before, &gate.tokens.in_force(), refused);
                 // Held by the look itself: one that hangs is not followed by another.
                 drop(turn);
             };

@@ -89,16 +89,18 @@ pub async fn keep(State(ground): State<Arc<Ground>>, request: Request, next: Nex
     })
 }
 
-/// The file of the tokens was changed, by a command or by hand: whose are new, whose are gone.
-pub(super) fn tokens_in_force(ground: &Ground, before: &[Token], after: &[Token]) {
+/// The file of the tokens was changed, by a command or by hand: whose are new, whose are gone, or why it is not in force.
+pub(super) fn tokens_in_force(ground: &Ground, before: &[Token], after: &[Token], refused: Option<String>) {
     let missing = |from: &[Token], of: &[Token]| -> Vec<String> {
         of.iter().filter(|token| !from.contains(token)).map(|token| token.name.to_string()).take(MOST_TOKENS).collect()
     };
     let (added, removed) = (missing(before, after), missing(after, before));
-    if added.is_empty() && removed.is_empty() {
-        return;
-    }
-    let mut entry = Entry::new(ground.clock.now(), Who::instance(), "token.reload", Outcome::Done);
+    let outcome = match refused {
+        Some(why) => Outcome::Failed("tokens_refused".to_owned(), why),
+        None if added.is_empty() && removed.is_empty() => return,
+        None => Outcome::Done,
+    };
+    let mut entry = Entry::new(ground.clock.now(), Who::instance(), "token.reload", outcome);
     entry.generation = Some(ground.snapshot.load().generation);
     entry.more.tokens_added = added;
     entry.more.tokens_removed = removed;

@@ -13,7 +13,7 @@ use super::ground::{Ground, View};
 use super::object::{ClientObject, SecretObject};
 use super::page::login;
 use super::wish::Guard;
-use super::{clients, compatible, instance, journal, list, rotate, scope, secrets};
+use super::{body, clients, compatible, instance, journal, list, rotate, scope, secrets};
 use crate::domain::ids::{ClientKey, SecretId, Tenant};
 use crate::domain::secret::Secret;
 use crate::domain::segment::encoded;
@@ -25,6 +25,7 @@ pub fn router(ground: Arc<Ground>) -> Router {
         .merge(compatible::routes())
         .fallback(|| async { Fault::not_found("there is no such path in the admin API".to_owned()) })
         .method_not_allowed_fallback(|| async { Fault::of_method() })
+        .route_layer(from_fn(body::bounded))
         .route_layer(from_fn(scope::guard))
         .route_layer(from_fn_with_state(ground.clone(), journal::keep))
         .layer(from_fn_with_state(ground.clone(), compatible::refusal::told))

@@ -77,15 +77,13 @@ impl Tokens {
     }
 
     /// Reads the file again where it looks changed.
-    pub(super) fn renew_if_changed(&self, log: &Log) {
+    pub(super) fn renew_if_changed(&self, log: &Log) -> Option<String> {
         let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner).stamp;
-        if stamp(&self.path) != seen {
-            self.renew(log);
-        }
+        (stamp(&self.path) != seen).then(|| self.renew(log)).flatten()
     }
 
-    /// Reads the file again, and takes what it holds, all of it or nothing.
-    pub fn renew(&self, log: &Log) {
+    /// Reads the file again, and takes what it holds, all of it or nothing: gives why, where that is new.
+    pub fn renew(&self, log: &Log) -> Option<String> {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let stamp = stamp(&self.path);
         let (found, Problems { errors, warnings }) = tokens::read(&self.path);
@@ -97,13 +95,14 @@ impl Tokens {
             None if was_there => Some("does not exist any more".to_owned()),
             _ => None,
         };
-        if let Some(why) = &fault {
-            if seen.fault.as_ref() != Some(why) {
+        if let Some(why) = fault {
+            let is_new = seen.fault.as_ref() != Some(&why);
+            if is_new {
                 let next = "the tokens before stay in force; mend the file, `relatch token revoke` takes one out";
-                log.error("the admin tokens cannot be used", &[("file", &file), ("error", why), ("next", &next)]);
+                log.error("the admin tokens cannot be used", &[("file", &file), ("error", &why), ("next", &next)]);
             }
-            seen.fault = fault;
-            return;
+            seen.fault = Some(why.clone());
+            return is_new.then_some(why);
         }
         let found = found.unwrap_or_default();
         let news = **self.list.load() != found;
@@ -118,6 +117,7 @@ impl Tokens {
             self.uses().retain(|digest, _| stays(digest));
             self.list.store(Arc::new(found));
         }
+        None
     }
 
     /// Those in force.

@@ -4,6 +4,7 @@
 mod file;
 mod writer;
 
+use std::fmt::Display;
 use std::io;
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -40,6 +41,8 @@ struct Shared {
     reopen: AtomicBool,
     /// Lines that are lost and were not told of in the log itself.
     lost: AtomicU64,
+    /// Lines that the thread has not looked at.
+    waiting: AtomicU64,
     /// Whether it was told that the thread does not keep up.
     slow: AtomicBool,
     strangers: Mutex<Rollup>,
@@ -92,6 +95,7 @@ impl Audit {
             lines,
             reopen: AtomicBool::new(false),
             lost: AtomicU64::new(0),
+            waiting: AtomicU64::new(0),
             slow: AtomicBool::new(false),
             strangers: Mutex::default(),
             clock,
@@ -149,7 +153,9 @@ fn line_of(told: Told, now: Timestamp) -> Vec<u8> {
 
 impl Shared {
     fn queue(&self, line: Vec<u8>) {
-        if let Err(TrySendError::Full(_)) = self.lines.try_send(Command::Line(line)) {
+        self.waiting.fetch_add(1, Relaxed);
+        if self.lines.try_send(Command::Line(line)).is_err() {
+            self.waiting.fetch_sub(1, Relaxed);
             self.metrics.dropped.inc();
             self.lost.fetch_add(1, Relaxed);
             if !self.slow.swap(true, Relaxed) {
@@ -165,7 +171,7 @@ impl Shared {
 }
 
 impl Writer {
-    /// Writes what is waiting and ends the thread; gives up after a while on a disk that hangs.
+    /// Writes what is waiting and ends the thread; gives up after a while on a disk that hangs, and says what is lost.
     pub fn finish(self) {
         let step = Duration::from_millis(5);
         let mut waited = Duration::ZERO;
@@ -177,5 +183,40 @@ impl Writer {
             std::thread::sleep(step);
             waited += step;
         }
+        let Shared { waiting, lost, metrics, log, path, .. } = &*self.shared;
+        let waiting = waiting.load(Relaxed);
+        metrics.dropped.inc_by(waiting);
+        let lost = lost.load(Relaxed) + waiting;
+        if lost > 0 {
+            let next = "look at the disk: the file does not say that they are missing";
+            let fields: [(&str, &dyn Display); 3] = [("file", &path.display()), ("lines", &lost), ("next", &next)];
+            log.error("lines of the audit log were lost at the end", &fields);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::settings::Log as LogSettings;
+    use crate::config::settings::kinds::{LogFormat, LogLevel};
+    use crate::metrics::Metrics;
+
+    #[test]
+    fn a_gap_that_no_line_came_after_is_told_at_the_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a");
+        let (clock, metrics) = (Arc::new(Clock::start()), Metrics::new(&[]).unwrap().audit.clone());
+        let settings = LogSettings { format: LogFormat::Json, level: LogLevel::Error, access: false, audit: None };
+        let dropped = prometheus::IntCounter::new("lost", "lost").unwrap();
+        let (log, _writer) = Log::start(&settings, clock.clone(), dropped).unwrap();
+        let (_audit, writer) = Audit::start(Some(path.clone()), clock, log, metrics).unwrap();
+        let writer = writer.unwrap();
+        let shared = writer.shared.clone();
+        shared.lost.store(3, Relaxed);
+        writer.finish();
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert!(text.contains("\"what\":\"audit.gap\"") && text.contains("\"count\":3"), "{text}");
+        assert_eq!(shared.lost.load(Relaxed), 0);
     }
 }

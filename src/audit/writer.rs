@@ -39,11 +39,16 @@ impl Writing {
             let ends = matches!(command, Ok(Command::Stop) | Err(RecvTimeoutError::Disconnected));
             if let Ok(Command::Line(line)) = command {
                 self.write(&line);
+                self.shared.waiting.fetch_sub(1, Relaxed);
             }
             let now = self.shared.clock.now();
             let strangers = self.shared.strangers().due(now, ends);
             strangers.into_iter().for_each(|told| self.write(&line_of(told, now)));
             if ends {
+                // No line comes any more that would bring it.
+                if let Err(error) = self.tell_of_the_lost() {
+                    self.troubled(&error);
+                }
                 return;
             }
         }

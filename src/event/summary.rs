@@ -30,6 +30,7 @@ pub struct Counts {
     clients_removed: usize,
     clients_enabled: usize,
     clients_disabled: usize,
+    clients_changed: usize,
     secrets_added: usize,
     secrets_removed: usize,
     secrets_revoked: usize,
@@ -45,6 +46,9 @@ pub struct Changes {
     /// `added`, `removed`, `enabled` or `disabled`.
     #[serde(skip_serializing_if = "Option::is_none")]
     client: Option<&'static str>,
+    /// Keys of it that have another value.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    set: Vec<&'static str>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     added: Vec<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -75,6 +79,7 @@ impl Summary {
         ] {
             clients.iter().for_each(|key| table.of(key, |client| client.client = Some(word)));
         }
+        diff.clients_changed.iter().for_each(|set| table.of(&set.client, |client| client.set.clone_from(&set.keys)));
         for (all, names) in [
             (&diff.secrets_revoked, Changes::revoked as fn(&mut Changes) -> &mut Vec<String>),
             (&diff.secrets_removed, Changes::removed),
@@ -89,6 +94,7 @@ impl Summary {
                 clients_removed: diff.clients_removed.len(),
                 clients_enabled: diff.clients_enabled.len(),
                 clients_disabled: diff.clients_disabled.len(),
+                clients_changed: diff.clients_changed.len(),
                 secrets_added: diff.secrets_added.len(),
                 secrets_removed: diff.secrets_removed.len(),
                 secrets_revoked: diff.secrets_revoked.len(),
@@ -149,6 +155,7 @@ impl<'d> Table<'d> {
 mod tests {
     use super::*;
     use crate::domain::ids::{ClientId, SecretId};
+    use crate::registry::diff::Set;
 
     fn key(id: &str) -> ClientKey {
         ClientKey::from(ClientId::parse(id).unwrap())
@@ -163,6 +170,7 @@ mod tests {
         let diff = Diff {
             clients_added: vec![key("b")],
             clients_disabled: vec![key("a")],
+            clients_changed: vec![Set { client: key("a"), keys: vec!["name"] }],
             secrets_added: vec![named("a", "s2"), named("b", "s1")],
             secrets_revoked: vec![named("a", "s1")],
             ..Diff::default()
@@ -172,7 +180,7 @@ mod tests {
             told["changes"],
             serde_json::json!([
                 {"client_id": "b", "client": "added", "added": ["s1"]},
-                {"client_id": "a", "client": "disabled", "added": ["s2"], "revoked": ["s1"]},
+                {"client_id": "a", "client": "disabled", "set": ["name"], "added": ["s2"], "revoked": ["s1"]},
             ])
         );
         assert_eq!((&told["counts"]["secrets_added"], &told["counts"]["clients_removed"]), (&2.into(), &0.into()));

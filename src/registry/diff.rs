@@ -6,10 +6,11 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::index::Index;
-use super::{Client, Record, Slots, Snapshot};
+use super::{Client, Record, Slots, Snapshot, UpstreamIdentity};
 use crate::config::clients::SecretStatus;
 use crate::domain::clock::Timestamp;
 use crate::domain::ids::{ClientKey, SecretId};
+use crate::domain::secret::Secret;
 
 /// The difference between two lists, by name and never by value.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -22,6 +23,8 @@ pub struct Diff {
     pub clients_enabled: Vec<ClientKey>,
     /// Clients none of whose secrets is accepted any more.
     pub clients_disabled: Vec<ClientKey>,
+    /// Clients of which something else was set.
+    pub clients_changed: Vec<Set>,
     /// Secrets that are new.
     pub secrets_added: Vec<Named>,
     /// Secrets that are gone, those of removed clients included.
@@ -30,6 +33,15 @@ pub struct Diff {
     pub secrets_revoked: Vec<Named>,
     /// Secrets whose status, window or value changed otherwise.
     pub secrets_changed: Vec<Named>,
+}
+
+/// What was set of a client.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Set {
+    /// Whose it is.
+    pub client: ClientKey,
+    /// The keys, as a list names them; their values may be secrets.
+    pub keys: Vec<&'static str>,
 }
 
 /// A secret by its names.
@@ -54,12 +66,14 @@ const NAMED: usize = 10;
 impl fmt::Display for Diff {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let clients = |keys: &[ClientKey]| (keys.len(), keys.iter().take(NAMED).map(name).collect::<Vec<_>>());
+        let changed = self.clients_changed.iter().map(|set| set.client.clone()).collect::<Vec<_>>();
         let secrets = |all: &[Named]| (all.len(), all.iter().take(NAMED).map(ToString::to_string).collect::<Vec<_>>());
         let parts = [
             ("clients added", clients(&self.clients_added)),
             ("clients removed", clients(&self.clients_removed)),
             ("clients enabled", clients(&self.clients_enabled)),
             ("clients disabled", clients(&self.clients_disabled)),
+            ("clients changed", clients(&changed)),
             ("secrets added", secrets(&self.secrets_added)),
             ("secrets removed", secrets(&self.secrets_removed)),
             ("secrets revoked", secrets(&self.secrets_revoked)),
@@ -75,7 +89,7 @@ impl fmt::Display for Diff {
             }
             first = false;
         }
-        if first { f.write_str("names and settings only") } else { Ok(()) }
+        if first { f.write_str("details only") } else { Ok(()) }
     }
 }
 
@@ -89,6 +103,10 @@ pub fn diff(old: &Snapshot, new: &Snapshot) -> Diff {
             Some(before) if !before.enabled && client.enabled => diff.clients_enabled.push(client.key.clone()),
             Some(before) if before.enabled && !client.enabled => diff.clients_disabled.push(client.key.clone()),
             Some(_) => {}
+        }
+        let keys = before.map(|before| settings(before, client)).unwrap_or_default();
+        if !keys.is_empty() {
+            diff.clients_changed.push(Set { client: client.key.clone(), keys });
         }
         for record in &client.records {
             let named = || Named { client: client.key.clone(), secret: record.id.clone() };
@@ -117,6 +135,24 @@ pub fn diff(old: &Snapshot, new: &Snapshot) -> Diff {
 /// `client`, or `tenant/client`.
 fn name(client: &ClientKey) -> String {
     if client.tenant.is_empty() { client.id.to_string() } else { format!("{}/{}", client.tenant, client.id) }
+}
+
+/// The keys of a client that differ, beside `enabled`.
+fn settings(a: &Client, b: &Client) -> Vec<&'static str> {
+    let differ = [
+        ("name", a.name != b.name),
+        ("max_active_secrets", a.max_active != b.max_active),
+        ("upstream", !same_upstream(a.upstream.as_deref(), b.upstream.as_deref())),
+    ];
+    differ.into_iter().filter(|(_, differs)| *differs).map(|(key, _)| key).collect()
+}
+
+/// Whether we are the same to the upstream. What was found out there does not count.
+fn same_upstream(a: Option<&UpstreamIdentity>, b: Option<&UpstreamIdentity>) -> bool {
+    let (Some(a), Some(b)) = (a, b) else { return a.is_none() && b.is_none() };
+    let same_secrets = || a.secrets.iter().map(Secret::expose).eq(b.secrets.iter().map(Secret::expose));
+    let rest = |of: &UpstreamIdentity| (of.id.clone(), of.method, of.basic_encoding);
+    same_secrets() && rest(a) == rest(b)
 }
 
 fn same(a: &Record, b: &Record) -> bool {
@@ -214,5 +250,35 @@ impl Client {
             upstream: self.upstream.clone(),
             cells: self.cells.clone(),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::registry::build::tests::good;
+
+    #[test]
+    fn what_is_set_of_a_client_is_named_by_its_keys() {
+        let list = |rest: &str, previous: Option<&Snapshot>| {
+            let secret = "[[client.secret]]\nid = \"s\"\nsecret = \"one\"\n";
+            good(&format!("[[client]]\nid = \"a\"\n{rest}\n{secret}"), previous)
+        };
+        let upstream = |rest: &str| format!("[client.upstream]\nid = \"u\"\n{rest}");
+        let known = upstream("secret_file = \"far\"");
+        for (before, after, keys) in [
+            ("name = \"A\"", "name = \"A\"", &[][..]),
+            ("name = \"A\"", "", &["name"]),
+            ("", "name = \"B\"\nmax_active_secrets = 5\nenabled = false", &["name", "max_active_secrets"]),
+            ("", &known, &["upstream"]),
+            (&known, &upstream("secret_file = \"far\"\nmethod = \"post\""), &["upstream"]),
+            (&known, &known.replace("\"u\"", "\"v\""), &["upstream"]),
+            (&known, &known, &[]),
+        ] {
+            let before = list(before, None);
+            let found = diff(&before, &list(after, Some(&before))).clients_changed;
+            let named: Vec<_> = found.into_iter().flat_map(|set| set.keys).collect();
+            assert_eq!(named, keys, "{after}");
+        }
     }
 }

@@ -159,7 +159,10 @@ fn what_is_known_of_upstream_secrets_holds_while_their_list_is_the_same() {
     standing(&first).exhausted(refused, NOW);
     let same = load("one", Some(&first));
     assert!(standing(&same).begin(1, NOW).is_err(), "refused, and known to be");
-    assert!(standing(&load("two", Some(&same))).begin(1, NOW).is_ok(), "another secret is asked at once");
+    let other = load("two", Some(&same));
+    assert!(standing(&other).begin(1, NOW).is_ok(), "another secret is asked at once");
+    assert!(diff(&first, &same).clients_changed.is_empty());
+    assert_eq!(diff(&same, &other).to_string(), "1 clients changed: a");
 }
 
 /// The same client, of a tenant.

@@ -161,6 +161,61 @@ fn what_is_refused_at_the_door_is_a_line_and_a_flood_of_strangers_a_few() {
 }
 
 #[test]
+fn what_is_too_large_and_tokens_that_cannot_be_used_are_lines_too() {
+    let upstream = Upstream::start();
+    let entry = format!("[[token]]\nname = \"ops\"\nhash = \"@SHA256({READER})@\"\nscopes = [\"admin\"]\n");
+    let sidecar = audited()
+        .config("admin.listen = [\"unix:relatch.sock\", \"127.0.0.1:0\"]")
+        .file("admin-tokens.toml", &entry)
+        .canary(READER)
+        .upstream(&upstream)
+        .start();
+    let path = sidecar.dir().join("audit.jsonl");
+    let at = address(&sidecar);
+    let mut wire = Wire::connect(at);
+    let head = format!("POST /api/v1/clients/c1/rotate HTTP/1.1\r\nHost: {at}\r\nAuthorization: Bearer {READER}\r\n");
+    let rest = "Content-Type: application/json\r\nX-Request-Id: large\r\nContent-Length: 100000\r\n\r\n";
+    wire.send((head + rest).as_bytes());
+    assert_eq!(wire.read_reply(false, PATIENCE).reply().status, 413);
+    let line = wait(&path, |line| line["request_id"] == "large");
+    assert_eq!(
+        part(&line, &["what", "outcome", "code", "who", "client_id"]),
+        json!(["secret.rotate", "refused", "too_large", "token:ops", "c1"])
+    );
+
+    let file = sidecar.dir().join("admin-tokens.toml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, text.replace("[[token]]", "[[token]")).unwrap();
+    let line = wait(&path, |line| line["what"] == "token.reload");
+    assert_eq!(
+        part(&line, &["outcome", "code", "who", "tokens_removed"]),
+        json!(["failed", "tokens_refused", "instance", null])
+    );
+    assert!(line["why"].as_str().unwrap().contains("admin-tokens.toml:1"), "{line}");
+    std::fs::write(&file, text.replace("\"ops\"", "\"others\"")).unwrap();
+    let line = wait(&path, |line| line["what"] == "token.reload" && line["outcome"] == "done");
+    assert_eq!(part(&line, &["tokens_added"]), json!([["others"]]));
+    let refused = |line: &&Value| line["code"] == "tokens_refused";
+    assert_eq!(lines(&sidecar).iter().filter(refused).count(), 1, "once, however often it is read");
+    sidecar.finish(&upstream);
+}
+
+#[test]
+fn what_an_editor_sets_of_a_client_is_told() {
+    let upstream = Upstream::start();
+    let record = "[[client.secret]]\nid = \"a\"\nhash = \"@SHA256(a-s3cr3t-7Hq2)@\"\n";
+    let client = |rest: &str| format!("[[client]]\nid = \"c1\"\n{rest}\n{record}");
+    let sidecar = audited().clients_text(&client("name = \"Billing\"")).upstream(&upstream).start();
+    let path = sidecar.dir().join("audit.jsonl");
+    sidecar.write_clients(&client("name = \"Payments\"\nmax_active_secrets = 3"));
+    let line = wait(&path, |line| line["what"] == "reload" && line["generation"] == 2);
+    assert_eq!(line["changes"], json!([{"client_id": "c1", "set": ["name", "max_active_secrets"]}]));
+    assert_eq!(line["counts"]["clients_changed"], 1);
+    assert!(!std::fs::read_to_string(&path).unwrap().contains("Payments"));
+    sidecar.finish(&upstream);
+}
+
+#[test]
 fn a_list_that_somebody_edited_is_told_by_what_it_changed() {
     let upstream = Upstream::start();
     let record = |id: &str, rest: &str| {

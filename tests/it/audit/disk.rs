@@ -1,8 +1,10 @@
 //! A disk that is full, missing or hung: neither a token request nor a change waits for it.
 
 use std::os::unix::fs::symlink;
+use std::path::Path;
 use std::time::Instant;
 
+use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use super::{OLD, add_client, audited, lines_of, part, refused, token, wait};
@@ -108,16 +110,39 @@ fn a_disk_that_fills_up_ends_with_whole_lines_after_it_has_room_again() {
     test.unwrap();
 }
 
+/// Whoever opens a pipe without a reader waits, as for a server of files that is gone.
+fn hang(path: &Path) {
+    use rustix::fs::{CWD, FileType, Mode, mknodat};
+    std::fs::remove_file(path).unwrap();
+    mknodat(CWD, path, FileType::Fifo, Mode::from_raw_mode(0o600), 0).unwrap();
+}
+
+#[test]
+fn lines_that_a_disk_takes_with_it_at_the_end_are_counted() {
+    let upstream = Upstream::start();
+    let mut sidecar = audited().upstream(&upstream).start();
+    let path = sidecar.dir().join("audit.jsonl");
+    wait(&path, |line| line["what"] == "start");
+    hang(&path);
+    let admin = Admin::of(sidecar.dir());
+    (0..3).for_each(|_| assert_eq!(refused(&admin), 404));
+    sidecar.signal(Signal::TERM);
+    assert!(sidecar.wait_exit(PATIENCE).is_some_and(|status| status.success()), "and it ends");
+    let told = sidecar.wait_log(|line| line["msg"] == "lines of the audit log were lost at the end");
+    assert_eq!(
+        (&told["level"], &told["lines"]),
+        (&"error".into(), &"4".into()),
+        "with the one that says that it stops"
+    );
+}
+
 #[test]
 fn a_disk_that_hangs_stops_nothing_and_the_gap_is_told() {
     let upstream = Upstream::start();
     let sidecar = audited().upstream(&upstream).start();
     let path = sidecar.dir().join("audit.jsonl");
     wait(&path, |line| line["what"] == "start");
-    // Whoever opens a pipe without a reader waits, as for a server of files that is gone.
-    std::fs::remove_file(&path).unwrap();
-    rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, rustix::fs::Mode::from_raw_mode(0o600), 0)
-        .unwrap();
+    hang(&path);
     let admin = Admin::of(sidecar.dir());
     let began = Instant::now();
     let mut asked = 0;
