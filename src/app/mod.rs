@@ -8,6 +8,7 @@ mod ready;
 mod signals;
 mod watchers;
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -59,6 +60,7 @@ impl App {
             .context("cannot start the control thread")?;
         let metrics = Metrics::new(&self.0.settings.labels().map(ToString::to_string).collect::<Vec<_>>())?;
         let (log, writer) = Log::start(&self.0.settings.log, self.0.clock.clone(), metrics.log_dropped.clone())?;
+        crate::log::panic::tell(log.clone());
         let (audit, audit_writer) =
             Audit::start(self.0.settings.log.audit.clone(), self.0.clock.clone(), log.clone(), metrics.audit.clone())?;
         let (hooks, deliverer) = Hooks::start(hooks::Start {
@@ -70,7 +72,9 @@ impl App {
         })?;
         let is_audited = audit_writer.is_some();
         let watchers = Watchers { audit, is_audited, hooks, clock: self.0.clock.clone() };
-        let result = runtime.block_on(self.serve(metrics, log.clone(), watchers, deliverer));
+        let serve = AssertUnwindSafe(|| runtime.block_on(self.serve(metrics, log.clone(), watchers, deliverer)));
+        // So that the logs have their last words.
+        let result = std::panic::catch_unwind(serve).unwrap_or_else(|_| Err(anyhow!("the control thread panicked")));
         if let Err(error) = &result {
             log.error("stopped", &[("error", &format!("{error:#}"))]);
         }

@@ -3,6 +3,7 @@
 
 pub mod access;
 pub mod json;
+pub mod panic;
 
 use std::io::{IsTerminal, Write};
 use std::sync::Arc;
