@@ -9,6 +9,7 @@ use super::{Far, failed, usage};
 use crate::attempt::Said;
 use crate::attempt::answer::{error_of, said};
 use crate::config::clients::UpstreamMethod;
+use crate::config::settings::tls::ClientTls;
 use crate::config::settings::upstream::HostPolicy;
 use crate::domain::oauth::BasicEncoding;
 use crate::domain::secret::Secret;
@@ -44,11 +45,12 @@ impl TokenEndpoint {
     /// Of the arguments, else of the configuration: the egress endpoint of the client, else the first.
     pub(super) fn of(far: &Far, site: &Site) -> anyhow::Result<Self> {
         let settings = &site.settings;
-        let (base, path, host) = match &far.token_url {
+        let (base, path, host, tls) = match &far.token_url {
             Some(url) => {
                 let base = Base::parse(url).filter(Base::is_closed);
                 let why = || usage("--token-url: expected an https URL (http only on this machine)");
-                (base.ok_or_else(why)?, "".into(), None)
+                let tls = ClientTls { ca: far.ca.clone(), ..ClientTls::default() };
+                (base.ok_or_else(why)?, "".into(), None, tls)
             }
             None => {
                 let own = settings.endpoints.iter().find(|endpoint| {
@@ -63,11 +65,13 @@ impl TokenEndpoint {
                     HostPolicy::Fixed(name) => Some(name.clone()),
                     HostPolicy::Preserve | HostPolicy::Upstream => None,
                 };
-                (base, path, host)
+                // As the instance goes there.
+                (base, path, host, settings.upstream.tls.clone().unwrap_or_default())
             }
         };
         let path = if base.prefix.is_empty() && path.is_empty() { "/".into() } else { path };
-        let link = Link::to(base, far.ca.as_deref()).map_err(|unusable| failed(&unusable.to_string()))?;
+        let link = Link::secured(base, &tls, settings.upstream.connect_timeout);
+        let link = link.map_err(|unusable| failed(&unusable.to_string()))?;
         let mut form =
             far.grant_params.clone().unwrap_or_else(|| "grant_type=client_credentials".to_owned()).into_bytes();
         for (name, value) in [("scope", &far.scope), ("audience", &far.audience)] {

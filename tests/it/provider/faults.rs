@@ -134,6 +134,23 @@ fn a_refusal_changes_nothing_and_no_redirect_is_followed() {
 }
 
 #[test]
+fn the_token_endpoint_is_reached_as_the_instance_reaches_it() {
+    let place = Place::two(Kind::Hydra);
+    let (plain, port) = (place.server.plain, place.server.tls.port());
+    let config = place.read("relatch.toml");
+    // By its address, which the certificate does not name.
+    let upstream =
+        |tls: &str| config.replace(&format!("http://{plain}\""), &format!("https://127.0.0.1:{port}\"\n{tls}"));
+    std::fs::write(place.path("relatch.toml"), upstream("tls = { ca = \"ca.pem\" }")).unwrap();
+    place.ends("rotate", SOON, 1, &["no connection", "Nothing was changed"]);
+    place.untouched();
+    std::fs::write(place.path("relatch.toml"), upstream("tls = { ca = \"ca.pem\", server_name = \"localhost\" }"))
+        .unwrap();
+    place.done("rotate", &[]);
+    assert_eq!(place.held()[0], place.newest());
+}
+
+#[test]
 fn what_cannot_be_written_is_found_before_anything_is_asked() {
     let mounted = |place: &Place| {
         let (folder, data) = (place.path("mounted"), place.path("mounted/..2026"));
