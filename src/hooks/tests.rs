@@ -89,8 +89,11 @@ fn the_time_that_is_signed_is_the_wall_clock_of_the_try_wherever_ours_stands() {
     std::thread::sleep(Duration::from_millis(1100));
     stage.clock.pass(Duration::from_secs(7200));
     stage.tell();
-    let second = stage.heard.recv_timeout(SOON).unwrap();
-    assert!(second > first && wall().abs_diff(second) < 60, "each try has its own: {second} after {first}");
+    let [again, last] = [(); 2].map(|()| stage.heard.recv_timeout(SOON).unwrap());
+    assert!(
+        again >= first && last > first && wall().abs_diff(last) < 60,
+        "each try has its own: {first} {again} {last}"
+    );
 }
 
 #[test]

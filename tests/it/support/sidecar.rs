@@ -78,7 +78,7 @@ impl Sidecar {
             _ = child.kill();
             _ = child.wait();
             // Its last words may still be in the pipe.
-            poll(Duration::from_secs(2), || (!text(&said).is_empty()).then_some(()));
+            poll(Duration::from_secs(2), || (Arc::strong_count(&said) == 1).then_some(()));
             return Err(Stillborn { status, log: text(&said) });
         };
         Ok(Self { child, said, proxy, telemetry, parts })
