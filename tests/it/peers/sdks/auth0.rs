@@ -38,7 +38,7 @@ fn drives(script: &str) {
     let plainly = |action: &str, id: &str| ask(&domain, action, id, &json!({}), &json!({}));
 
     // In.
-    assert_eq!(done(sdk, &plainly("list", ""), 200)["ids"], json!(["busy", "calm", "full"]));
+    assert_eq!(done(sdk, &plainly("list", ""), 200)["ids"], json!(["busy", "calm", "full", "spare"]));
     for (wrong, status) in [("rlt_wrong", 401), (LOOKER, 401)] {
         let told = sdk.ask(&json!({"domain": domain, "client_id": "ci", "client_secret": wrong, "action": "list"}));
         assert_eq!((&told["status"], &told["body"]["error"]), (&json!(status), &json!("access_denied")), "{told}");
@@ -56,7 +56,11 @@ fn drives(script: &str) {
     // A rotation, and the limit.
     let old = "first-s3cr3t-of-busy";
     assert_eq!(bench.token("busy", old), 200);
+    let given = json!({"client_secret": "made-elsewhere-s3cr3t-0123456789"});
     bench.stale(sdk, plainly("rotate", "busy"));
+    bench.stale(sdk, ask(&domain, "set", "busy", &given, &json!({})));
+    bench.stale(sdk, ask(&domain, "remove", "busy", &json!({}), &json!({"force": "true"})));
+    assert_eq!(bench.both("busy", old, "made-elsewhere-s3cr3t-0123456789"), [200, 401]);
     let new = plain(&done(sdk, &plainly("rotate", "busy"), 200));
     assert_eq!(plain(&done(sdk, &plainly("rotate", "busy"), 200)), new, "asked again");
     assert_eq!(bench.both("busy", old, &new), [200, 200]);
@@ -66,8 +70,8 @@ fn drives(script: &str) {
     assert_eq!(bench.both("busy", old, &new), [200, 200]);
 
     // A secret of the caller's own.
+    let patch = ask(&domain, "set", "calm", &given, &json!({}));
     let given = "made-elsewhere-s3cr3t-0123456789";
-    let patch = ask(&domain, "set", "calm", &json!({"client_secret": given}), &json!({}));
     assert_eq!(bench.token("calm", given), 401);
     for what in ["first", "again"] {
         assert_eq!(done(sdk, &patch, 200)["body"]["client_id"], "calm", "{what}");
@@ -89,10 +93,14 @@ fn drives(script: &str) {
 
     let asks = [
         ask(&domain, "create", "", &json!({"name": "One more"}), &json!({})),
+        ask(&domain, "set", "spare", &json!({"client_secret": given}), &json!({})),
+        plainly("rotate", "spare"),
         ask(&domain, "remove", "busy", &json!({}), &json!({"force": "true"})),
     ];
-    bench.refused_by_the_state_of_the_list(sdk, &asks);
-    assert_eq!(bench.both("busy", old, &new), [200, 200]);
+    let good =
+        [("busy", old), ("busy", &*new), ("spare", "first-s3cr3t-of-spare"), ("spare", "second-s3cr3t-of-spare")];
+    bench.refused_by_the_state_of_the_list(sdk, &asks, &good);
+    assert_eq!(bench.token("spare", given), 401);
     bench.finish();
 }
 

@@ -31,7 +31,14 @@ fn ory_client_drives_a_rotation_and_is_told_every_rule() {
     assert!(done(sdk, &plainly("show", "calm"), 200)["body"].get("client_secret").is_none());
 
     let old = "first-s3cr3t-of-calm";
-    bench.stale(sdk, plainly("rotate", "calm"));
+    let busy_1 = "first-s3cr3t-of-busy";
+    assert_eq!(bench.token("busy", busy_1), 200);
+    bench.stale(sdk, plainly("rotate", "busy"));
+    bench.stale(sdk, plainly("finish", "full"));
+    assert_eq!(bench.token("busy", busy_1), 200);
+    // The only one is the newest: it stays.
+    done(sdk, &plainly("finish", "busy"), 200);
+    assert_eq!(bench.token("busy", busy_1), 200);
     let new = plain(&done(sdk, &plainly("rotate", "calm"), 200));
     assert_eq!(plain(&done(sdk, &plainly("rotate", "calm"), 200)), new, "asked again");
     assert_eq!(bench.token("calm", &new), 200);
@@ -40,15 +47,18 @@ fn ory_client_drives_a_rotation_and_is_told_every_rule() {
 
     // The old one of one client was used a day and an hour ago, that of the other now.
     let busy = plain(&done(sdk, &plainly("rotate", "busy"), 200));
-    assert_eq!(bench.both("busy", "first-s3cr3t-of-busy", &busy), [200, 200]);
+    assert_eq!(bench.both("busy", busy_1, &busy), [200, 200]);
     bench.refused(sdk, &plainly("finish", "busy"), "busy_1 was used just now");
-    assert_eq!(bench.both("busy", "first-s3cr3t-of-busy", &busy), [200, 200]);
+    assert_eq!(bench.both("busy", busy_1, &busy), [200, 200]);
     for what in ["first", "again"] {
         assert!(done(sdk, &plainly("finish", "calm"), 200)["body"].get("client_secret").is_none(), "{what}");
     }
     assert_eq!(bench.both("calm", old, &new), [401, 200]);
 
-    bench.refused_by_the_state_of_the_list(sdk, &[plainly("rotate", "calm"), plainly("finish", "full")]);
+    let asks = [plainly("rotate", "spare"), plainly("finish", "full")];
+    let good =
+        [("full", "first-s3cr3t-of-full"), ("full", "second-s3cr3t-of-full"), ("busy", busy_1), ("busy", &*busy)];
+    bench.refused_by_the_state_of_the_list(sdk, &asks, &good);
     bench.finish();
 }
 

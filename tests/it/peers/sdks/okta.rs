@@ -50,6 +50,11 @@ fn okta_drives_a_rotation_and_is_told_every_rule() {
 
     // Used a day and an hour ago: it may go, and come back, and go for good.
     bench.stale(sdk, plainly("deactivate", "calm", "calm_1"));
+    assert_eq!(bench.token("busy", "first-s3cr3t-of-busy"), 200);
+    bench.stale(sdk, plainly("create", "busy", ""));
+    bench.stale(sdk, plainly("activate", "spare", "spare_3"));
+    bench.stale(sdk, plainly("remove", "spare", "spare_3"));
+    assert_eq!(bench.token("busy", "first-s3cr3t-of-busy"), 200);
     assert_eq!(done(sdk, &plainly("deactivate", "calm", "calm_1"), 200)["body"]["status"], "INACTIVE");
     assert_eq!(bench.both("calm", old, &new), [401, 200]);
     assert_eq!(done(sdk, &plainly("activate", "calm", "calm_1"), 200)["body"]["status"], "ACTIVE");
@@ -67,8 +72,15 @@ fn okta_drives_a_rotation_and_is_told_every_rule() {
     assert!(made["body"].get("client_secret").is_none(), "{made}");
     assert_eq!(bench.token("full", "made-elsewhere-s3cr3t-0123456789"), 200);
 
-    let asks = [plainly("create", "busy", ""), plainly("activate", "calm", "calm_1")];
-    bench.refused_by_the_state_of_the_list(sdk, &asks[..1]);
+    let asks = [
+        plainly("create", "busy", ""),
+        plainly("deactivate", "spare", "spare_1"),
+        plainly("activate", "spare", "spare_3"),
+        plainly("remove", "spare", "spare_3"),
+    ];
+    let good = [("spare", "first-s3cr3t-of-spare"), ("spare", "second-s3cr3t-of-spare"), ("calm", old)];
+    bench.refused_by_the_state_of_the_list(sdk, &asks, &good);
+    assert_eq!(bench.token("spare", "third-s3cr3t-of-spare"), 401);
     bench.finish();
 }
 
