@@ -143,6 +143,26 @@ fn a_login_gives_the_token_again_for_no_longer_than_it_lives() {
     sidecar.finish(&upstream);
 }
 
+#[test]
+fn a_login_that_is_refused_is_no_use_of_the_token() {
+    let upstream = Upstream::start();
+    let sidecar = listed().upstream(&upstream).start();
+    let at = address(&sidecar);
+    let log_in = |name: &str| {
+        let form = format!("grant_type=client_credentials&client_id={name}&client_secret={READER}");
+        let kind = "Content-Type: application/x-www-form-urlencoded";
+        let head = format!("POST /oauth/token HTTP/1.1\r\nHost: {at}\r\n{kind}\r\n");
+        send(at, &format!("{head}Content-Length: {}\r\n\r\n{form}", form.len())).status
+    };
+    let last_use = || {
+        let tokens = ask(at, ADMIN, "GET", "/api/v1/tokens", "").json();
+        tokens.as_array().unwrap().iter().find(|token| token["name"] == "reader").unwrap()["last_used_at"].clone()
+    };
+    assert_eq!((log_in("admin"), log_in("nobody"), last_use()), (401, 401, json!(null)));
+    assert_eq!((log_in("reader"), last_use().is_string()), (200, true));
+    sidecar.finish(&upstream);
+}
+
 fn time_in_an_hour() -> String {
     (jiff::Timestamp::now() + jiff::SignedDuration::from_hours(1)).to_string()
 }
