@@ -90,7 +90,11 @@ impl Fault {
 impl IntoResponse for Sorry {
     fn into_response(self) -> Response {
         let status = self.0.status();
-        let message = self.0.to_string();
+        let message = match self.0.code {
+            // Where the list is and what to do there make no heading.
+            "read_only" => format!("the list may not be changed here\n{}", self.0),
+            _ => self.0.to_string(),
+        };
         let (what, rest) = message.split_once('\n').unwrap_or((&message, ""));
         let content = html! {
             section.notice.narrow {
