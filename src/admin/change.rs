@@ -128,7 +128,9 @@ fn fault(failure: &WriteFailure<NotTaken>) -> Fault {
     match failure {
         WriteFailure::Change(NotTaken(why)) => Fault::refused("list_would_be_refused", why.clone()),
         WriteFailure::Conflict(_) => Fault::conflict("conflict", failure.to_string()),
-        WriteFailure::ReadOnly(..) => Fault::conflict("read_only", failure.to_string()),
+        WriteFailure::ReadOnly(path, why) => {
+            Fault::conflict("read_only", format!("{}: {why}\n  Nothing was changed.", path.display()))
+        }
         other => Fault::failed(other.to_string()),
     }
 }

@@ -161,7 +161,7 @@ fn a_list_that_is_mounted_is_left_alone_and_the_page_says_where_it_is_changed() 
     told.push((made.status, text(&made)));
     for (status, page) in told {
         assert_eq!(status, 409, "{page}");
-        for words in ["<h1>The list may not be changed here</h1>", "edit the Secret", "nothing was changed"] {
+        for words in ["<h1>The list may not be changed here</h1>", "edit the Secret", "<p>Nothing was changed.</p>"] {
             assert!(page.contains(words), "{words}: {page}");
         }
         // No form is wrong about that, and none helps.
