@@ -48,7 +48,7 @@ fn ory_client_drives_a_rotation_and_is_told_every_rule() {
     // The old one of one client was used a day and an hour ago, that of the other now.
     let busy = plain(&done(sdk, &plainly("rotate", "busy"), 200));
     assert_eq!(bench.both("busy", busy_1, &busy), [200, 200]);
-    bench.refused(sdk, &plainly("finish", "busy"), "busy_1 was used just now");
+    bench.refused(sdk, &plainly("finish", "busy"), "busy_1 was used ");
     assert_eq!(bench.both("busy", busy_1, &busy), [200, 200]);
     for what in ["first", "again"] {
         assert!(done(sdk, &plainly("finish", "calm"), 200)["body"].get("client_secret").is_none(), "{what}");
