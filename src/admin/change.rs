@@ -128,7 +128,9 @@ fn fault(failure: &WriteFailure<NotTaken>) -> Fault {
     match failure {
         WriteFailure::Change(NotTaken(why)) => Fault::refused("list_would_be_refused", why.clone()),
         WriteFailure::Conflict(_) => Fault::conflict("conflict", failure.to_string()),
-        WriteFailure::ReadOnly(..) => Fault::conflict("read_only", failure.to_string()),
+        WriteFailure::ReadOnly(path, why) => {
+            Fault::conflict("read_only", format!("{}: {why}\n  Nothing was changed.", path.display()))
+        }
         other => Fault::failed(other.to_string()),
     }
 }
@@ -231,21 +233,26 @@ impl Desk<'_> {
     /// A secret that comes from outside must not be one that the client has, or had.
     fn is_another(&self, wish: &Wish) -> Result<(), Refused> {
         let (Action::Add(secret) | Action::Rotate { secret, .. }) = &wish.action else { return Ok(()) };
-        let Some(client) = self.view.snapshot.client(&wish.client) else { return Ok(()) };
-        let identity = hash::read(&secret.hash).map(|kept| kept.identity()).ok();
+        match self.view.same_secret(&wish.client, &secret.hash, wish.given.as_ref()) {
+            Some(record) => Err(Refused::SameSecret(record.id.clone())),
+            None => Ok(()),
+        }
+    }
+}
+
+impl View {
+    /// The record by which a client has, or had, this very secret: by its hash, and by itself where it came in the clear.
+    pub(super) fn same_secret(&self, client: &ClientKey, hash: &str, given: Option<&Secret>) -> Option<&Record> {
+        let identity = hash::read(hash).map(|kept| kept.identity()).ok();
         // A slow hash has its own salt: only the secret itself tells that it is the same.
         let keeps = |record: &Record, secret: &Secret| match &record.held {
             Held::Slow(slow, _) => slow.verify(secret.expose()),
             Held::Fast(digest) => *digest == hash::of(secret),
             Held::Unusable(_) => false,
         };
-        let same = |record: &&Record| {
-            identity == Some(record.identity()) || wish.given.as_ref().is_some_and(|secret| keeps(record, secret))
-        };
-        match client.records.iter().find(same) {
-            Some(record) => Err(Refused::SameSecret(record.id.clone())),
-            None => Ok(()),
-        }
+        let same =
+            |record: &&Record| identity == Some(record.identity()) || given.is_some_and(|secret| keeps(record, secret));
+        self.snapshot.client(client)?.records.iter().find(same)
     }
 }
 

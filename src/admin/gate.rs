@@ -197,8 +197,10 @@ impl Gate {
 
     /// Who asks.
     fn admit(&self, headers: &HeaderMap, between: Between) -> Result<Caller, Fault> {
-        let token = self.tokens.find(presented(headers), self.clock.now());
-        token.map(|token| Caller::Bearer(Bearer::of(token, between.peer))).ok_or_else(|| self.unknown(between))
+        let now = self.clock.now();
+        let token = self.tokens.find(presented(headers), now).ok_or_else(|| self.unknown(between))?;
+        self.tokens.note_use(&token, now);
+        Ok(Caller::Bearer(Bearer::of(token, between.peer)))
     }
 
     /// Who presents a token by its name is given it for an access token.
@@ -209,7 +211,10 @@ impl Gate {
         };
         let now = self.clock.now();
         match self.tokens.find(login.client_secret.as_bytes(), now).filter(|token| login.is_of(token)) {
-            Some(token) => login.granted(&token, now),
+            Some(token) => {
+                self.tokens.note_use(&token, now);
+                login.granted(&token, now)
+            }
             None => self.unknown(between).into_response(),
         }
     }

@@ -277,7 +277,15 @@ impl Journal {
 
     /// A rotation was answered as it was a moment ago.
     pub(super) fn repeated(&self, client: &ClientKey, secret: &SecretId) {
-        let more = More { repeated: true, ..More::default() };
+        self.rotated_already(client, secret, More { repeated: true, ..More::default() });
+    }
+
+    /// The secret that a rotation was to bring in is the newest already.
+    pub(super) fn stands(&self, client: &ClientKey, secret: &SecretId) {
+        self.rotated_already(client, secret, More::default());
+    }
+
+    fn rotated_already(&self, client: &ClientKey, secret: &SecretId, more: More) {
         let (client, secret) = (Some(client.clone()), Some(secret.clone()));
         self.told().deeds.push((Deed { what: "secret.rotate", client, secret, more }, Some(Outcome::Unchanged)));
     }

@@ -131,7 +131,8 @@ impl Tokens {
         self.list.load().iter().find(alive).cloned()
     }
 
-    /// The token that was presented. The same work whether it is known or not: one digest, compared with all of them.
+    /// The token that was presented, which is not let in by that yet. The same work whether it is known or not: one digest,
+    /// compared with all of them.
     pub(super) fn find(&self, presented: &[u8], now: Timestamp) -> Option<Token> {
         let digest = hash::sha256(presented);
         let list = self.list.load();
@@ -140,9 +141,12 @@ impl Tokens {
             let alive = Choice::from(u8::from(!token.has_expired(now)));
             found.conditional_assign(&number, token.digest.matches(&digest) & alive);
         }
-        let token = list.get(usize::try_from(found).ok()?.checked_sub(1)?)?;
+        list.get(usize::try_from(found).ok()?.checked_sub(1)?).cloned()
+    }
+
+    /// A token was let in.
+    pub(super) fn note_use(&self, token: &Token, now: Timestamp) {
         self.uses().insert(token.digest, now);
-        Some(token.clone())
     }
 
     /// Those in force, each with its last use since the start.
@@ -186,7 +190,11 @@ mod tests {
         let (log, _writer) = Log::start(&settings, Arc::new(Clock::start()), dropped).unwrap();
         let tokens = Tokens::read(&path).unwrap();
         let now = Timestamp::from_millis(1_795_000_000_000);
-        let found = |token: &str| tokens.find(token.as_bytes(), now).map(|token| token.name.to_string());
+        let found = |token: &str| {
+            let token = tokens.find(token.as_bytes(), now)?;
+            tokens.note_use(&token, now);
+            Some(token.name.to_string())
+        };
         assert_eq!((found("one"), found("")), (None, None), "there is no file yet");
 
         let last = |name: &str| {
@@ -196,6 +204,7 @@ mod tests {
         let ended = entry("old", "three", "expires = 2020-01-01T00:00:00Z");
         write(&(entry("a", "one", "") + &entry("b", "two", "expires = 2090-01-01T00:00:00Z") + &ended));
         tokens.renew_if_changed(&log);
+        assert!(tokens.find(b"one", now).is_some() && last("a").is_none(), "found, and not let in");
         assert_eq!((found("one").as_deref(), found("two").as_deref()), (Some("a"), Some("b")));
         assert_eq!((last("a"), last("old")), (Some(now.rfc3339()), None));
         for wrong in ["", "on", "one ", "three", "four", "One"] {

@@ -208,5 +208,7 @@ fn folders_of(path: &Path) -> Vec<PathBuf> {
     };
     let target = path.canonicalize().ok().and_then(|target| parent(&target));
     let itself = path.is_dir().then(|| path.to_owned());
-    [parent(path), target, itself].into_iter().flatten().collect()
+    // By one name each: two of them are one watch, and to end it by the one would end it by the other.
+    let named = |folder: PathBuf| folder.canonicalize().unwrap_or(folder);
+    [parent(path), target, itself].into_iter().flatten().map(named).collect()
 }

@@ -1,6 +1,7 @@
 //! The shapes of other providers, by raw requests: what they answer, what it does to the tokens that clients get, and how
 //! each refusal is told. With the providers' SDKs: `peers::sdks`.
 
+mod again;
 mod auth0;
 mod chained;
 mod hydra;

@@ -2,6 +2,7 @@
 
 mod attacks;
 mod changes;
+mod secured;
 mod session;
 mod shown;
 
@@ -35,31 +36,39 @@ fn address(sidecar: &Sidecar) -> SocketAddr {
 fn code(sidecar: &Sidecar) -> String {
     let link = Admin::of(sidecar.dir()).must("POST", "/api/v1/login-links", &serde_json::json!({}));
     let (path, url) = (link["path"].as_str().unwrap(), link["url"].as_str().unwrap());
-    assert_eq!(url, format!("http://{}{path}", address(sidecar)));
+    let scheme = if sidecar.dir().join("tls.key").exists() { "https" } else { "http" };
+    assert_eq!(url, format!("{scheme}://{}{path}", address(sidecar)));
     path.strip_prefix("/login?code=").unwrap().to_owned()
 }
 
 /// A browser as far as the wire shows it: a cookie, and the headers that tell where a request comes from.
 #[derive(Clone)]
 struct Browser {
+    /// Where it connects.
     at: SocketAddr,
+    /// What stands before the path in its address bar.
+    origin: String,
     cookie: String,
 }
 
 impl Browser {
     /// With no session.
     fn stranger(at: SocketAddr) -> Self {
-        Self { at, cookie: String::new() }
+        Self { at, origin: format!("http://{at}"), cookie: String::new() }
     }
 
     /// Logged in by a link.
     #[track_caller]
     fn of(sidecar: &Sidecar) -> Self {
-        let mut browser = Self::stranger(address(sidecar));
-        let reply = browser.post("/login", &[("code", &code(sidecar))]);
+        Self::stranger(address(sidecar)).logged_in(sidecar)
+    }
+
+    #[track_caller]
+    fn logged_in(mut self, sidecar: &Sidecar) -> Self {
+        let reply = self.post("/login", &[("code", &code(sidecar))]);
         assert_eq!((reply.status, reply.header("location")), (303, Some("/")));
-        browser.take_cookie(&reply);
-        browser
+        self.take_cookie(&reply);
+        self
     }
 
     #[track_caller]
@@ -79,7 +88,7 @@ impl Browser {
     /// A form of our own page.
     #[track_caller]
     fn post(&self, path: &str, fields: &[(&str, &str)]) -> Reply {
-        let origin = format!("Origin: http://{}\r\nSec-Fetch-Site: same-origin\r\n", self.at);
+        let origin = format!("Origin: {}\r\nSec-Fetch-Site: same-origin\r\n", self.origin);
         self.send("POST", path, &origin, &form(fields))
     }
 
@@ -91,7 +100,8 @@ impl Browser {
             "" => String::new(),
             body => format!("Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n", body.len()),
         };
-        let host = if headers.contains("Host:") { String::new() } else { format!("Host: {}\r\n", self.at) };
+        let host = self.origin.split_once("://").unwrap().1;
+        let host = if headers.contains("Host:") { String::new() } else { format!("Host: {host}\r\n") };
         let mut wire = Wire::connect(self.at);
         wire.send(format!("{method} {path} HTTP/1.1\r\n{host}{cookie}{headers}{kind}\r\n{body}").as_bytes());
         let reply = wire.read_reply(method == "HEAD", PATIENCE).reply();

@@ -1,5 +1,7 @@
 //! Auth0's Management API, as its SDKs call it: clients, and the rotation of their secrets.
 
+mod listing;
+
 use std::sync::Arc;
 
 use axum::extract::{Extension, State};
@@ -10,6 +12,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use zeroize::Zeroizing;
 
+use self::listing::{APP_TYPES, Picked};
 use super::deeds::given;
 use super::refusal::Refusal;
 use super::{About, known};
@@ -34,69 +37,32 @@ pub(super) const CLIENTS: &str = "/api/v2/clients";
 pub(super) const CLIENT: &str = "/api/v2/clients/{id}";
 pub(super) const ROTATE: &str = "/api/v2/clients/{id}/rotate-secret";
 
-/// As many as Auth0 gives.
-const DEFAULT_PAGE: usize = 50;
-const LARGEST_PAGE: usize = 100;
-
 pub(super) fn routes() -> Router<Arc<Ground>> {
     Router::new()
-        .route(CLIENTS, get(list).post(create))
+        .route(CLIENTS, get(listing::list).post(create))
         .route(CLIENT, get(show).patch(set).delete(remove))
         .route(ROTATE, post(rotate))
 }
 
-/// `GET /api/v2/clients`
-#[derive(Default, Deserialize)]
+/// `GET /api/v2/clients/{id}`
+#[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Listing {
+struct Showing {
     tenant: Option<String>,
     fields: Option<String>,
     include_fields: Option<bool>,
-    page: Option<usize>,
-    per_page: Option<usize>,
-    include_totals: Option<bool>,
-    /// None here is.
-    is_global: Option<bool>,
-}
-
-impl Listing {
-    /// An object with the fields that are asked for.
-    fn pick(&self, mut object: Map<String, Value>) -> Value {
-        if let Some(fields) = &self.fields {
-            let include = self.include_fields.unwrap_or(true);
-            object.retain(|key, _| fields.split(',').any(|field| field.trim() == key) == include);
-        }
-        Value::Object(object)
-    }
-}
-
-async fn list(State(ground): State<Arc<Ground>>, Words(asked): Words<Listing>) -> Result<Json<Value>, Fault> {
-    let (page, limit) = (asked.page.unwrap_or(0), asked.per_page.unwrap_or(DEFAULT_PAGE));
-    if limit > LARGEST_PAGE {
-        return Err(Fault::invalid(format!("per_page is at most {LARGEST_PAGE}: ask for further pages with page")));
-    }
-    let tenant = asked.tenant.as_deref().unwrap_or_default();
-    let snapshot = ground.snapshot.load();
-    let of_tenant = |client: &&Arc<Client>| client.key.tenant.as_str() == tenant && asked.is_global != Some(true);
-    let found = snapshot.clients.iter().filter(of_tenant);
-    let start = page.saturating_mul(limit);
-    let clients: Vec<Value> =
-        found.clone().skip(start).take(limit).map(|client| asked.pick(object(client, None))).collect();
-    Ok(Json(match asked.include_totals {
-        Some(true) => json!({"start": start, "limit": limit, "total": found.count(), "clients": clients}),
-        _ => Value::Array(clients),
-    }))
 }
 
 async fn show(
     State(ground): State<Arc<Ground>>,
     Ids { id, .. }: Ids,
-    Words(asked): Words<Listing>,
+    Words(Showing { tenant, fields, include_fields }): Words<Showing>,
 ) -> Result<Tagged<Value>, Fault> {
-    let client = client_key(asked.tenant.as_deref().unwrap_or_default(), &id)?;
+    let client = client_key(tenant.as_deref().unwrap_or_default(), &id)?;
     let list = ground.snapshot.load();
     let client = known(&list, &client)?;
-    Ok(Tagged(Tag::of_client(client), asked.pick(object(client, None))))
+    let picked = Picked { fields: fields.as_deref(), include: include_fields };
+    Ok(Tagged(Tag::of_client(client), picked.of(object(client, None))))
 }
 
 /// `POST /api/v2/clients`. What is not known here is refused: nothing would hold to it. `app_type` and `grant_types` are
@@ -117,7 +83,7 @@ impl NewClient {
         let is = |text: &Option<String>, known: &[&str]| text.as_deref().is_none_or(|text| known.contains(&text));
         let why = if self.name.as_deref().unwrap_or_default().is_empty() {
             "name is missing"
-        } else if !is(&self.app_type, &["non_interactive", "regular_web"]) {
+        } else if !is(&self.app_type, &APP_TYPES) {
             "app_type: a client here has a secret: non_interactive or regular_web"
         } else if self.grant_types.iter().flatten().any(|grant| grant != "client_credentials") {
             "grant_types: which others a client may use is the token server's own to say"

@@ -10,10 +10,11 @@ use crate::admin::answer::Fault;
 use crate::admin::caller::Caller;
 use crate::admin::change::Wish;
 use crate::admin::ground::{Ground, View};
+use crate::admin::journal::Journal;
 use crate::admin::object::SecretObject;
 use crate::admin::wish::{Made, RotateWish, SecretWish};
-use crate::domain::ids::SecretId;
-use crate::lifecycle::{Action, Refused};
+use crate::domain::ids::{ClientKey, SecretId};
+use crate::lifecycle::{Action, Policy, Refused, decide};
 
 impl Ground {
     /// Does one thing to one client, as far as the rules allow it; `action` is what is to be done by what stands there then.
@@ -27,8 +28,11 @@ impl Ground {
         let _turn = self.turn().await?;
         self.catch_up().await?;
         let view = self.view_back(Some(client), guard.quiet_for()?).await;
-        about.holds(&view)?;
         let action = action(&view)?;
+        // Who asks again for what was done holds the state before it.
+        if !view.stands_so(client, &action, &guard.policy(view.now)?) {
+            about.holds(&view)?;
+        }
         self.change_one(&view, client, action, guard.clone(), None).await?;
         Ok(self.view(Some(client)).await)
     }
@@ -60,17 +64,29 @@ impl Ground {
         let _turn = self.turn().await?;
         self.catch_up().await?;
         let view = self.view_back(Some(client), guard.quiet_for()?).await;
-        about.holds(&view)?;
         let Made { secret, given, .. } = given(Some(text)).make(view.now)?;
+        let current = view.snapshot.client(client).and_then(|client| client.current(view.now)).map(|record| &record.id);
+        let same = view.same_secret(client, &secret.hash, given.as_ref()).map(|record| &record.id);
+        if let Some(same) = same.filter(|same| current == Some(same)) {
+            Journal::current(self).stands(client, same);
+            return Ok(same.clone());
+        }
+        about.holds(&view)?;
         let id = secret.id.clone();
         let action = Action::Rotate { secret, grace };
         let wish = Wish { client: client.clone(), action, policy: guard.policy(view.now)?, given };
-        let current = view.snapshot.client(client).and_then(|client| client.current(view.now)).map(|record| &record.id);
         match self.change(&view, vec![wish]).await?.into_iter().next() {
-            Some(Err(Refused::SameSecret(same))) if current == Some(&same) => Ok(same),
             Some(Err(refused)) => Err(refused.into()),
             Some(Ok(_)) | None => Ok(id),
         }
+    }
+}
+
+impl View {
+    /// Whether everything stands already as an action would have it.
+    fn stands_so(&self, client: &ClientKey, action: &Action, policy: &Policy) -> bool {
+        let holder = self.snapshot.client(client).map(|client| self.holder(client));
+        decide(client, holder.as_ref(), action.clone(), policy).is_ok_and(|plan| plan.edits.is_empty())
     }
 }
 

@@ -215,7 +215,7 @@ async fn asked(
     let content = html! {
         (crumbs(key, Some(&title)))
         section.notice {
-            h1 { (title) @if !name.is_empty() { span.sub { " (" (name) ")" } } "?" }
+            h1 { (title) @if !name.is_empty() { " " span.sub { "(" (name) ")" } } "?" }
             @if let Some(fault) = fault { (alert(fault)) }
             p { (verb.means()) }
             @if verb != Verb::Enable { (who(&view, key, secret)) }

@@ -75,6 +75,8 @@ impl Page {
     /// Over a running instance.
     pub(in crate::admin) fn new(ground: Arc<Ground>, strangers: Arc<Strangers>, log: Log) -> Self {
         let room = Arc::new(Room { ground, strangers, history: Mutex::default(), watch: Mutex::default(), log });
+        // What the token server answers from now on is seen, however late the first look by the clock is.
+        room.look_at_upstream();
         Self { routes: router(room.clone()), room }
     }
 

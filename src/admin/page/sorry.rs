@@ -90,12 +90,16 @@ impl Fault {
 impl IntoResponse for Sorry {
     fn into_response(self) -> Response {
         let status = self.0.status();
-        let message = self.0.to_string();
+        let message = match self.0.code {
+            // Where the list is and what to do there make no heading.
+            "read_only" => format!("the list may not be changed here\n{}", self.0.to_string().replacen('\n', ".\n", 1)),
+            _ => self.0.to_string(),
+        };
         let (what, rest) = message.split_once('\n').unwrap_or((&message, ""));
         let content = html! {
             section.notice.narrow {
                 h1 { (sentence(what)) }
-                @for line in rest.lines() { p { (line.trim()) } }
+                @for line in rest.lines() { p { (written(line.trim())) } }
                 @if status == StatusCode::UNAUTHORIZED {
                     p { "Beside the instance, this prints a link that works once:" }
                     pre { code { "relatch token login" } }
@@ -128,12 +132,21 @@ pub(super) fn asking(page: Markup, refused: Option<&Fault>) -> Response {
 pub(super) fn alert(refused: &Fault) -> Markup {
     // What is an option of the command is a field of the form.
     let next = refused.to_string().lines().nth(1).unwrap_or_default().replace("use --force", "overrule it below");
-    html! { p.alert role="alert" { strong { "Refused: " } (first_line(refused)) ". " (next.trim()) } }
+    html! { p.alert role="alert" { strong { "Refused: " } (first_line(refused)) ". " (written(next.trim())) } }
 }
 
 /// What happened, without what a command would do next.
 pub(super) fn first_line(why: &impl std::fmt::Display) -> String {
     why.to_string().lines().next().unwrap_or_default().trim_end_matches('.').to_owned()
+}
+
+/// What stands between two backticks is typed somewhere.
+fn written(text: &str) -> Markup {
+    html! {
+        @for (at, part) in text.split('`').enumerate() {
+            @if at % 2 == 1 { code { (part) } } @else { (part) }
+        }
+    }
 }
 
 /// With a capital, as a heading begins.
@@ -145,6 +158,18 @@ fn sentence(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_typed_somewhere_is_told_from_what_is_said() {
+        for (text, shown) in [
+            ("Run `relatch reload`. <b>", "Run <code>relatch reload</code>. &lt;b&gt;"),
+            ("`a` or `b`", "<code>a</code> or <code>b</code>"),
+            ("plain", "plain"),
+            ("", ""),
+        ] {
+            assert_eq!(written(text).into_string(), shown);
+        }
+    }
 
     #[test]
     fn a_form_is_shown_again_only_where_nothing_was_changed_for_certain() {

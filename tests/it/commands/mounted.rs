@@ -1,7 +1,8 @@
 //! Lists that may not be written: mounted by Kubernetes, or on a read-only file system.
 
-use std::os::unix::fs::symlink;
 use std::process::Command;
+
+use crate::support::mounted::mount;
 
 use super::{LIST, OLD, Place};
 
@@ -17,19 +18,14 @@ const WRITES: [&[&str]; 5] = [
 fn a_mounted_secret_is_not_written_and_the_refusal_says_where_to_edit() {
     for instance in [false, true] {
         let place = Place::new(LIST);
-        let mount = place.dir.path().join("mount");
-        std::fs::create_dir_all(mount.join("..2026_11_21")).unwrap();
-        std::fs::rename(place.path(), mount.join("..2026_11_21/clients.toml")).unwrap();
-        symlink("..2026_11_21", mount.join("..data")).unwrap();
-        symlink("..data/clients.toml", mount.join("clients.toml")).unwrap();
-        symlink("mount/clients.toml", place.path()).unwrap();
+        mount(&place.path());
         if instance {
             place.start();
         }
         for write in WRITES {
             place.refused(1, write, &["is mounted by Kubernetes: edit the Secret", "othing was changed"]);
         }
-        assert!(place.path().is_symlink() && mount.join("clients.toml").is_symlink());
+        assert!(place.path().is_symlink() && place.dir.path().join("mount/clients.toml").is_symlink());
         assert_eq!(place.json(&["client", "list"]).as_array().unwrap().len(), 2);
         assert_eq!(place.ask("billing", OLD), 200);
     }

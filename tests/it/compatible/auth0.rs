@@ -70,18 +70,51 @@ fn clients_are_listed_by_pages_of_one_tenant_and_with_the_fields_that_are_asked_
     let list = |query: &str| done(at, "GET", &format!("/api/v2/clients{query}"), "", 200);
     let one = json!({"client_id": "one", "name": "One", "global": false});
     let [two, off] = ["two", "off"].map(|id| json!({"client_id": id, "name": id, "global": false}));
-    assert_eq!(list(""), json!([one, two, off]));
+    assert_eq!(list(""), json!([off, one, two]));
     let page =
         |start: u32, limit: u32, clients| json!({"start": start, "limit": limit, "total": 3, "clients": clients});
-    assert_eq!(list("?include_totals=true"), page(0, 50, json!([one, two, off])));
-    assert_eq!(list("?include_totals=true&per_page=2&page=1"), page(2, 2, json!([off])));
+    assert_eq!(list("?include_totals=true"), page(0, 50, json!([off, one, two])));
+    assert_eq!(list("?include_totals=true&per_page=2&page=1"), page(2, 2, json!([two])));
     assert_eq!(list("?include_totals=true&per_page=2&page=7"), page(14, 2, json!([])));
     assert_eq!(list("?is_global=true"), json!([]));
-    assert_eq!(list("?is_global=false&per_page=1"), json!([one]));
-    assert_eq!(list("?fields=client_id,global&per_page=1"), json!([{"client_id": "one", "global": false}]));
-    assert_eq!(list("?fields=name,global&include_fields=false&per_page=1"), json!([{"client_id": "one"}]));
+    assert_eq!(list("?is_global=false&per_page=1"), json!([off]));
+    assert_eq!(list("?fields=client_id,global&per_page=1"), json!([{"client_id": "off", "global": false}]));
+    assert_eq!(list("?fields=name,global&include_fields=false&per_page=1"), json!([{"client_id": "off"}]));
     assert_eq!(list("?tenant=t&fields=client_id,tenant"), json!([{"tenant": "t", "client_id": "one"}]));
+    // As the SDKs say that they want all of them.
+    assert_eq!(list("?fields=&include_fields=true&per_page=1"), json!([off]));
     assert_eq!(done(at, "GET", "/api/v2/clients/one?fields=name", "", 200), json!({"name": "One"}));
+    assert_eq!(done(at, "GET", "/api/v2/clients/one?fields=", "", 200), one);
+
+    // Each behind the one before.
+    let behind = |clients, next: Option<&str>| match next {
+        Some(next) => json!({"clients": clients, "next": next}),
+        None => json!({"clients": clients}),
+    };
+    assert_eq!(list("?take=2"), behind(json!([off, one]), Some("one")));
+    assert_eq!(list("?take=2&from=one"), behind(json!([two]), None));
+    assert_eq!(list("?take=3"), behind(json!([off, one, two]), None));
+    assert_eq!(list("?from=off&per_page=50&include_totals=true"), behind(json!([one, two]), None));
+    assert_eq!(list("?from=oh&take=1"), behind(json!([one]), Some("one")), "one that is not there");
+    assert_eq!(list("?tenant=t&take=1&fields=client_id"), behind(json!([{"client_id": "one"}]), None));
+    for wrong in ["?take=0", "?take=101", "?take=2&page=1", "?per_page=0", "?q=x", "?external_client_id=x"] {
+        refused(at, "GET", &format!("/api/v2/clients{wrong}"), "");
+    }
+    refused(at, "GET", "/api/v2/clients/one?take=1", "");
+
+    // Every client here is one's own, and of a type that has a secret.
+    for (filter, any) in [
+        ("is_first_party=true", true),
+        ("is_first_party=false", false),
+        ("app_type=non_interactive", true),
+        ("app_type=native,regular_web", true),
+        ("app_type=native,spa", false),
+    ] {
+        let (found, totals) = (list(&format!("?{filter}")), list(&format!("?{filter}&include_totals=true&per_page=1")));
+        assert_eq!(!found.as_array().unwrap().is_empty(), any, "{filter}: {found}");
+        assert_eq!(totals["total"], if any { 3 } else { 0 }, "{filter}: {totals}");
+        assert_eq!(list(&format!("?take=1&{filter}"))["next"].is_string(), any, "{filter}");
+    }
     sidecar.finish(&upstream);
 }
 
@@ -140,6 +173,26 @@ fn a_login_gives_the_token_again_for_no_longer_than_it_lives() {
     let left = log_in("application/x-www-form-urlencoded", &form)["expires_in"].as_u64().unwrap();
     assert!((3000..=3600).contains(&left), "{left}");
     assert_eq!(ask(at, ADMIN, "GET", "/api/v2/clients", "").status, 200);
+    sidecar.finish(&upstream);
+}
+
+#[test]
+fn a_login_that_is_refused_is_no_use_of_the_token() {
+    let upstream = Upstream::start();
+    let sidecar = listed().upstream(&upstream).start();
+    let at = address(&sidecar);
+    let log_in = |name: &str| {
+        let form = format!("grant_type=client_credentials&client_id={name}&client_secret={READER}");
+        let kind = "Content-Type: application/x-www-form-urlencoded";
+        let head = format!("POST /oauth/token HTTP/1.1\r\nHost: {at}\r\n{kind}\r\n");
+        send(at, &format!("{head}Content-Length: {}\r\n\r\n{form}", form.len())).status
+    };
+    let last_use = || {
+        let tokens = ask(at, ADMIN, "GET", "/api/v1/tokens", "").json();
+        tokens.as_array().unwrap().iter().find(|token| token["name"] == "reader").unwrap()["last_used_at"].clone()
+    };
+    assert_eq!((log_in("admin"), log_in("nobody"), last_use()), (401, 401, json!(null)));
+    assert_eq!((log_in("reader"), last_use().is_string()), (200, true));
     sidecar.finish(&upstream);
 }
 

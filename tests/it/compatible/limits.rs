@@ -1,9 +1,8 @@
 //! What holds for all of them: scopes, the throttle, lists that may not be written, and secrets that are shown once.
 
-use std::os::unix::fs::symlink;
-
 use super::{done, listed, plain, refused, token};
 use crate::gate::{ADMIN, READER, address, ask, entry, gated_with, send, send_from};
+use crate::support::mounted::mount;
 use crate::support::upstream::Upstream;
 
 /// Every route, with the scope that it needs; what is asked is refused for another reason where it would change something.
@@ -90,14 +89,7 @@ fn a_list_that_may_not_be_written_is_told_with_where_it_is_changed_and_never_wit
     let upstream = Upstream::start();
     let sidecar = listed().upstream(&upstream).start();
     let at = address(&sidecar);
-    // As Kubernetes mounts it.
-    let list = sidecar.dir().join("clients.toml");
-    let mount = sidecar.dir().join("mount");
-    std::fs::create_dir_all(mount.join("..2026_11_21")).unwrap();
-    std::fs::rename(&list, mount.join("..2026_11_21/clients.toml")).unwrap();
-    symlink("..2026_11_21", mount.join("..data")).unwrap();
-    symlink("..data/clients.toml", mount.join("clients.toml")).unwrap();
-    symlink("mount/clients.toml", &list).unwrap();
+    mount(&sidecar.dir().join("clients.toml"));
     let given = "{\"client_secret\":\"made-elsewhere-s3cr3t-0123456789\"}";
     for (method, path, body) in [
         ("POST", "/api/v2/clients", "{\"name\":\"x\"}"),
@@ -114,9 +106,15 @@ fn a_list_that_may_not_be_written_is_told_with_where_it_is_changed_and_never_wit
         let told = refused(at, method, path, body);
         assert!(told.contains("is mounted by Kubernetes: edit the Secret"), "{method} {path}: {told}");
     }
-    for (client, secret) in [("one", "first-s3cr3t-of-one"), ("two", "first-s3cr3t-of-two")] {
-        assert_eq!(token(&sidecar, client, secret), 200);
+    let made = ("one", "made-elsewhere-s3cr3t-0123456789", 401);
+    let off = ("off", "second-s3cr3t-of-off", 401);
+    let good = [("one", "first-s3cr3t-of-one", 200), ("two", "first-s3cr3t-of-two", 200)];
+    for (client, secret, status) in good.into_iter().chain([made, off]) {
+        assert_eq!(token(&sidecar, client, secret), status, "{client}");
     }
+    // What stands so already needs no writing.
+    done(at, "PATCH", "/api/v2/clients/one", "{\"client_secret\":\"first-s3cr3t-of-one\"}", 200);
+    done(at, "POST", "/api/v1/apps/off/credentials/secrets/off_2/lifecycle/deactivate", "", 200);
     sidecar.finish(&upstream);
 }
 

@@ -4,6 +4,7 @@ use serde_json::json;
 
 use crate::support::admin::Admin;
 use crate::support::http::{Method, token_post};
+use crate::support::mounted::mount;
 use crate::support::sidecar::Sidecar;
 use crate::support::upstream::Upstream;
 
@@ -13,16 +14,16 @@ const OLD: &str = "old-s3cr3t-of-c1";
 const NEW: &str = "new-s3cr3t-of-c1";
 
 #[track_caller]
-fn ask(sidecar: &Sidecar, client: &str, secret: &str) -> u16 {
+pub(super) fn ask(sidecar: &Sidecar, client: &str, secret: &str) -> u16 {
     token_post(sidecar.proxy(), Method::Basic, client, secret).status
 }
 
 /// What the form of a change carries, as the page shows it.
-type Shown = Vec<(&'static str, String)>;
+pub(super) type Shown = Vec<(&'static str, String)>;
 
 impl Browser {
     #[track_caller]
-    fn question(&self, verb: &str, client: &str, secret: &str) -> Shown {
+    pub(super) fn question(&self, verb: &str, client: &str, secret: &str) -> Shown {
         let page = text(&self.get(&format!("/client/{verb}?id={client}&secret={secret}")));
         let field =
             |name: &'static str| page.contains(&format!("name=\"{name}\" value=")).then(|| (name, hidden(&page, name)));
@@ -31,13 +32,13 @@ impl Browser {
     }
 
     #[track_caller]
-    fn answer(&self, verb: &str, shown: &Shown, more: &[(&str, &str)]) -> (u16, String) {
+    pub(super) fn answer(&self, verb: &str, shown: &Shown, more: &[(&str, &str)]) -> (u16, String) {
         let reply = self.post(&format!("/client/{verb}"), &[borrowed(shown), more.to_vec()].concat());
         (reply.status, text(&reply))
     }
 
     #[track_caller]
-    fn change(&self, verb: &str, client: &str, secret: &str, more: &[(&str, &str)]) -> (u16, String) {
+    pub(super) fn change(&self, verb: &str, client: &str, secret: &str, more: &[(&str, &str)]) -> (u16, String) {
         self.answer(verb, &self.question(verb, client, secret), more)
     }
 }
@@ -142,6 +143,34 @@ fn a_list_that_cannot_be_written_is_said_and_left_alone() {
     assert!(page.contains("The list on disk is not in force") && page.contains("clients.toml"), "{page}");
     assert_eq!(ask(&sidecar, "c1", OLD), 200, "the one before goes on working");
     drop(sidecar);
+}
+
+#[test]
+fn a_list_that_is_mounted_is_left_alone_and_the_page_says_where_it_is_changed() {
+    let upstream = Upstream::start();
+    let sidecar = paged().upstream(&upstream).start();
+    let (browser, list) = (Browser::of(&sidecar), sidecar.dir().join("clients.toml"));
+    assert_eq!(browser.change("disable", "c1", "c1_2", &[("typed", "c1")]).0, 303);
+    mount(&list);
+    let before = std::fs::read(&list).unwrap();
+    let mut told = vec![browser.change("revoke", "c1", "c1_1", &[("typed", "c1")])];
+    told.push(browser.change("revoke", "c1", "c1_1", &[("typed", "c1"), ("compromised", "1")]));
+    told.push(browser.change("disable", "c1", "c1_1", &[("typed", "c1")]));
+    told.push(browser.change("enable", "c1", "c1_2", &[]));
+    let made = browser.post("/client/generate", &borrowed(&browser.generate_form("c2")));
+    told.push((made.status, text(&made)));
+    for (status, page) in told {
+        assert_eq!(status, 409, "{page}");
+        for words in ["<h1>The list may not be changed here</h1>", "edit the Secret", "<p>Nothing was changed.</p>"] {
+            assert!(page.contains(words), "{words}: {page}");
+        }
+        // No form is wrong about that, and none helps.
+        assert!(!page.contains("<form") && page.contains("href=\"/\"") && !page.contains("rls_"), "{page}");
+    }
+    assert!(std::fs::read(&list).unwrap() == before && list.is_symlink());
+    assert_eq!((ask(&sidecar, "c1", OLD), ask(&sidecar, "c1", NEW)), (200, 401));
+    assert_eq!(ask(&sidecar, "c2", "only-s3cr3t-of-c2"), 200);
+    sidecar.finish(&upstream);
 }
 
 #[test]

@@ -52,16 +52,16 @@ fn no_session_is_taken_over_that_was_known_before_the_login() {
     // An attacker's own choice, and an attacker's own session.
     let foreign = Browser::of(&sidecar);
     for planted in [format!("{name}=chosen-by-somebody-else"), foreign.cookie.clone()] {
-        let mut victim = Browser { at, cookie: planted.clone() };
+        let mut victim = Browser { cookie: planted.clone(), ..Browser::stranger(at) };
         let reply = victim.post("/login", &[("code", &code(&sidecar))]);
         victim.take_cookie(&reply);
         assert_ne!(victim.cookie, planted);
         assert_eq!(victim.get("/").status, 200);
     }
-    let chosen = Browser { at, cookie: format!("{name}=chosen-by-somebody-else") };
+    let chosen = Browser { cookie: format!("{name}=chosen-by-somebody-else"), ..Browser::stranger(at) };
     assert_eq!(chosen.get("/").status, 401);
     // Whoever writes cookies for this host cannot shut out the right one.
-    let crowded = Browser { at, cookie: format!("{name}=junk; other=1; {}", foreign.cookie) };
+    let crowded = Browser { cookie: format!("{name}=junk; other=1; {}", foreign.cookie), ..Browser::stranger(at) };
     assert_eq!(crowded.get("/").status, 200);
     sidecar.finish(&upstream);
 }

@@ -12,6 +12,7 @@ use super::line::Line;
 use super::server::Kind;
 use crate::support::admin::Admin;
 use crate::support::http::{Method, Wire, token_request};
+use crate::support::mounted::mount;
 use crate::support::toml_text::quote;
 use crate::support::{PATIENCE, poll};
 
@@ -287,7 +288,9 @@ fn every_page_is_clear_to_everybody_and_fits_every_window() {
         }
     }
     // A list that was refused is told in red, and what is refused has pages too.
-    std::fs::write(stage.line.relatch.dir().join("clients.toml"), "[[client]]\nid = 7\n").unwrap();
+    let list = stage.line.relatch.dir().join("clients.toml");
+    let good = std::fs::read(&list).unwrap();
+    std::fs::write(&list, "[[client]]\nid = 7\n").unwrap();
     stage.line.relatch.wait_metric("relatch_config_last_reload_successful", &[], |value| value == 0.0);
     for window in windows {
         stage.browser.resize(window);
@@ -298,6 +301,27 @@ fn every_page_is_clear_to_everybody_and_fits_every_window() {
         assert_eq!(stage.browser.goto(&format!("{base}/client?id=nobody")), 404);
         faults.extend(stage.browser.faults());
     }
+    // A list that is mounted is changed elsewhere, and the page says where.
+    std::fs::write(&list, good).unwrap();
+    Admin::of(stage.line.relatch.dir()).must("POST", "/-/reload", &json!({}));
+    mount(&list);
+    for window in windows {
+        stage.browser.resize(window);
+        for (path, typed, button) in [
+            ("/client/revoke?id=billing&secret=sec_2d9x4k7m1q", "billing", "Revoke"),
+            ("/client/generate?id=reports", "", "Generate new secret"),
+        ] {
+            assert_eq!(stage.browser.goto(&format!("{base}{path}")), 200);
+            if !typed.is_empty() {
+                stage.browser.fill("type the client's id", typed);
+            }
+            assert_eq!(stage.browser.click("button", button), 409, "{path}");
+            assert!(stage.browser.text().contains("edit the Secret"), "{}", stage.browser.text());
+            faults.extend(stage.browser.faults());
+        }
+        stage.browser.shot(&format!("all-mounted-{}-{}.png", window.width, if window.dark { "dark" } else { "light" }));
+    }
+    assert!(stage.ask(OLD));
     stage.browser.open(PHONE);
     assert_eq!(stage.browser.goto(&format!("{base}/")), 401);
     faults.extend(stage.browser.faults());

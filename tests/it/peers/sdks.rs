@@ -1,13 +1,22 @@
 //! The SDKs of other providers, as they are published, against the admin API in those providers' shapes: over TLS, where
 //! they want no other. Through each, every rule of the rotation is run into, and each effect is seen by asking for tokens
 //! before and after.
+//!
+//! | rule | npm `auth0`, PyPI `auth0-python` | PyPI `okta` | npm `@ory/client` |
+//! |---|---|---|---|
+//! | the limit | rotate | create | rotate |
+//! | in use | rotate where it ends the old one | deactivate | delete rotated |
+//! | the last one | delete | deactivate | delete rotated leaves it |
+//! | the list is mounted, or not in force | create, update, rotate, delete | create, activate, deactivate, delete | both |
+//! | a stale `If-Match` | update, rotate, delete | create, activate, deactivate, delete | both |
+//! | asked again | update, rotate | create | both |
+//! | lost: the answer, half of its head or body, the end of the request | rotate | create | rotate |
 
 mod auth0;
 mod hydra;
 mod lossy;
 mod okta;
 
-use std::os::unix::fs::symlink;
 use std::path::Path;
 
 use serde_json::{Value, json};
@@ -16,6 +25,7 @@ use super::process::Peer;
 use crate::gate::{address, entry};
 use crate::support::PATIENCE;
 use crate::support::http::{Method, token_post};
+use crate::support::mounted::mount;
 use crate::support::setup::Setup;
 use crate::support::sidecar::Sidecar;
 use crate::support::tls::Ca;
@@ -27,7 +37,7 @@ const TOKEN: &str = "rlt_ci-of-the-test-0123456789";
 /// One of `read:clients` alone, named `looker`.
 const LOOKER: &str = "rlt_looker-of-the-test-0123456789";
 
-/// `busy` and `calm` have a secret each, `full` has two, `three` makes the list longer than a page.
+/// `busy` and `calm` have a secret each, `full` has as many as it may; of `spare` any may go, and one is switched off.
 const LIST: &str = r#"
 [[client]]
 id = "busy"
@@ -52,7 +62,33 @@ created = "2026-01-01T00:00:00Z"
 id = "full_2"
 hash = "@SHA256(second-s3cr3t-of-full)@"
 created = "2026-02-01T00:00:00Z"
+[[client]]
+id = "spare"
+max_active_secrets = 3
+[[client.secret]]
+id = "spare_1"
+hash = "@SHA256(first-s3cr3t-of-spare)@"
+created = "2026-01-01T00:00:00Z"
+[[client.secret]]
+id = "spare_2"
+hash = "@SHA256(second-s3cr3t-of-spare)@"
+created = "2026-02-01T00:00:00Z"
+[[client.secret]]
+id = "spare_3"
+status = "disabled"
+hash = "@SHA256(third-s3cr3t-of-spare)@"
+created = "2026-01-01T00:00:00Z"
 "#;
+
+/// Every secret of the list that works, by its client.
+const GOOD: [(&str, &str); 6] = [
+    ("busy", "first-s3cr3t-of-busy"),
+    ("calm", "first-s3cr3t-of-calm"),
+    ("full", "first-s3cr3t-of-full"),
+    ("full", "second-s3cr3t-of-full"),
+    ("spare", "first-s3cr3t-of-spare"),
+    ("spare", "second-s3cr3t-of-spare"),
+];
 
 /// A running instance with TLS at its admin address, and what an SDK needs to call it.
 struct Bench {
@@ -83,9 +119,9 @@ impl Bench {
         let state = format!("state.path = \"{}\"", home.path().join("relatch.state").display());
         let setup = || {
             let tokens = entry("ci", TOKEN, "[\"admin\"]", "") + &entry("looker", LOOKER, "[\"read:clients\"]", "");
-            let canaries = [TOKEN, LOOKER, "first-s3cr3t-of-busy", "first-s3cr3t-of-calm", "first-s3cr3t-of-full"];
+            let canaries = [TOKEN, LOOKER].into_iter().chain(GOOD.map(|(_, secret)| secret));
             let setup = Sidecar::guard().clients_text(LIST).config(&state).file("admin-tokens.toml", &tokens);
-            canaries.into_iter().fold(setup, Setup::canary).upstream(&upstream)
+            canaries.fold(setup, Setup::canary).upstream(&upstream)
         };
         a_day_ago(setup());
         let pair = ca.issue(&["localhost"]);
@@ -144,23 +180,22 @@ impl Bench {
         self.sidecar.dir().join("clients.toml")
     }
 
-    /// Each of these is refused while the list may not be written, and while what stands in it is not in force.
+    /// Each of these is refused while the list may not be written, and while what stands in it is not in force. Whose secrets
+    /// are `good` get tokens all the while.
     #[track_caller]
-    fn refused_by_the_state_of_the_list(&self, sdk: &mut Peer, asks: &[Value]) {
-        let good = std::fs::read_to_string(self.list()).unwrap();
-        std::fs::write(self.list(), format!("{good}\n[[client]]\nid = \"busy\"\n")).unwrap();
+    fn refused_by_the_state_of_the_list(&self, sdk: &mut Peer, asks: &[Value], good: &[(&str, &str)]) {
+        let text = std::fs::read_to_string(self.list()).unwrap();
+        std::fs::write(self.list(), format!("{text}\n[[client]]\nid = \"busy\"\n")).unwrap();
         for ask in asks {
             self.refused(sdk, ask, "the list on disk is not in force");
         }
-        let mount = self.sidecar.dir().join("mount");
-        std::fs::create_dir_all(mount.join("..one")).unwrap();
-        std::fs::remove_file(self.list()).unwrap();
-        std::fs::write(mount.join("..one/clients.toml"), &good).unwrap();
-        symlink("..one", mount.join("..data")).unwrap();
-        symlink("..data/clients.toml", mount.join("clients.toml")).unwrap();
-        symlink("mount/clients.toml", self.list()).unwrap();
+        std::fs::write(self.list(), text).unwrap();
+        mount(&self.list());
         for ask in asks {
             self.refused(sdk, ask, "is mounted by Kubernetes: edit the Secret");
+        }
+        for (client, secret) in good {
+            assert_eq!(self.token(client, secret), 200, "{client}");
         }
     }
 
@@ -180,12 +215,7 @@ fn a_day_ago(setup: Setup) {
         .expect("libfaketime: apt-get install faketime");
     let clock = [("LD_PRELOAD", &*library), ("FAKETIME", "-25h"), ("DONT_FAKE_MONOTONIC", "1")];
     let mut sidecar = clock.into_iter().fold(setup, |setup, (key, value)| setup.env(key, value)).start();
-    for (client, secret) in [
-        ("busy", "first-s3cr3t-of-busy"),
-        ("calm", "first-s3cr3t-of-calm"),
-        ("full", "first-s3cr3t-of-full"),
-        ("full", "second-s3cr3t-of-full"),
-    ] {
+    for (client, secret) in GOOD {
         assert_eq!(token_post(sidecar.proxy(), Method::Basic, client, secret).status, 200);
     }
     sidecar.signal(rustix::process::Signal::TERM);

@@ -10,6 +10,7 @@ use super::stage::Stage;
 use crate::support::caller::Caller;
 use crate::support::http::{Method, token_request};
 use crate::support::leak;
+use crate::support::mounted::mount;
 use crate::support::quick::Quick;
 use crate::support::sidecar::Sidecar;
 
@@ -65,6 +66,21 @@ fn a_file_that_leaves_a_mount_while_it_is_read_is_looked_for_again() {
         BTreeMap::from([("a.toml", stays), (other, moves)])
     };
     swing("conf", IN_BURSTS, files, &[("stays", "first-7Hq2"), ("moves", "second-7Hq2")]);
+}
+
+#[test]
+fn a_list_that_was_a_mount_for_a_while_is_followed_by_whatever_name_its_folder_has() {
+    for folder in ["@DIR@", "/proc/self/root@DIR@"] {
+        let path = format!("clients = {{ path = \"{folder}/clients.toml\", poll_interval = \"1h\" }}");
+        let sidecar = Sidecar::guard().client("c1", &["first-s3cr3t-of-c1"]).config(&path).start();
+        let list = sidecar.dir().join("clients.toml");
+        mount(&list);
+        // Seen, and looked at.
+        sidecar.wait_metric("relatch_config_reloads_total", &[("result", "unchanged")], |count| count >= 1.0);
+        std::fs::remove_file(&list).unwrap();
+        std::fs::write(&list, "[[client]]\nid = 7\n").unwrap();
+        sidecar.wait_log(|line| line["msg"] == "client list refused, the one in force stays");
+    }
 }
 
 /// Swings the mount `conf` over while callers ask for what every state accepts.

@@ -12,6 +12,7 @@ pub(crate) mod frames;
 pub(crate) mod http;
 pub(crate) mod leak;
 pub(crate) mod metrics;
+pub(crate) mod mounted;
 pub(crate) mod process;
 pub(crate) mod quick;
 pub(crate) mod raw_frames;

@@ -1,4 +1,5 @@
-//! A gateway that ends TLS and loses answers: what was asked for is done, and who asked does not hear of it.
+//! A gateway that ends TLS and loses answers, whole or in part: what was asked for is done, and who asked does not hear of
+//! it. Or it loses the end of what was asked: then nothing is done, and that is not heard of either.
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -6,17 +7,23 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use crate::support::PATIENCE;
-use crate::support::http::Wire;
+use crate::support::http::{Reply, Wire};
 use crate::support::tls::{Ca, Security, server};
 use crate::support::upstream::Seen;
 
 /// How an answer is lost.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Loss {
     /// The connection ends.
     Connection,
     /// The gateway gives up waiting, and says so as those of the providers do.
     Gateway,
+    /// The connection ends in the middle of the answer's head,
+    Head,
+    /// ... or of its body.
+    Body,
+    /// The connection ends, both ways, with the last byte of the request on it.
+    Request,
 }
 
 /// Stops accepting when dropped.
@@ -87,13 +94,22 @@ impl Shared {
             pending.extend_from_slice(&chunk[..count]);
             while let Some(seen) = Seen::cut(&mut pending) {
                 self.requests.fetch_add(1, Ordering::Relaxed);
-                let mut back = Wire::connect(self.admin);
-                back.send(&seen.raw);
-                let reply = back.read_reply(seen.method == "HEAD", PATIENCE).reply();
                 let next = self.next.lock().unwrap().take();
+                let mut back = Wire::connect(self.admin);
+                if next == Some(Loss::Request) {
+                    return back.send(&seen.raw[..seen.raw.len() - 1]);
+                }
+                back.send(&seen.raw);
+                let Reply { raw, body, .. } = back.read_reply(seen.method == "HEAD", PATIENCE).reply();
+                let head = raw.len() - body.len();
                 let answer = match next {
-                    None => reply.raw,
-                    Some(Loss::Connection) => return,
+                    None => raw,
+                    Some(Loss::Connection | Loss::Request) => return,
+                    Some(part @ (Loss::Head | Loss::Body)) => {
+                        let end = if part == Loss::Head { head / 2 } else { head + body.len() / 2 };
+                        _ = front.write_all(&raw[..end]).and_then(|()| front.flush());
+                        return;
+                    }
                     Some(Loss::Gateway) => {
                         let now = jiff::Timestamp::now();
                         let date = now.strftime("%a, %d %b %Y %H:%M:%S GMT");
