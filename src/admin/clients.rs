@@ -63,12 +63,13 @@ pub(super) async fn add(
     let _turn = ground.turn().await?;
     ground.catch_up().await?;
     let view = ground.view(Some(&id)).await;
-    if_match.holds(&Tag::of_list(&view.snapshot))?;
+    let wanted = |view: &View| if_match.holds(&Tag::of_list(&view.snapshot));
+    wanted(&view)?;
     let Made { secret, plain, given } = wish.secret.make(view.now)?;
     ground.check_upstream_files(&wish.upstream_secret_files)?;
     let secret_id = secret.id.clone();
     let action = Action::AddClient(wish.new_client(id.clone(), vec![secret]));
-    ground.change_one(&view, &id, action, Guard::default(), given).await?;
+    ground.change_one(&view, &id, action, Guard::default(), given, wanted).await?;
     let view = ground.view(Some(&id)).await;
     let mut answer = tagged(&view, &id)?;
     for shown in answer.1.secrets.iter_mut().filter(|shown| shown.id == secret_id.as_str()) {
@@ -118,9 +119,10 @@ pub(super) async fn set(
     ground.catch_up().await?;
     let guard = Guard { force: patch.force, quiet_for: patch.quiet_for };
     let view = ground.view_back(Some(&id), guard.quiet_for()?).await;
-    if_match.holds(&Tag::of(&view, &id)?)?;
+    let wanted = |view: &View| if_match.holds(&Tag::of(view, &id)?);
+    wanted(&view)?;
     let change = ClientChange { enabled: patch.enabled, name: patch.name, max_active: patch.max_active_secrets };
-    ground.change_one(&view, &id, Action::SetClient(change), guard, None).await?;
+    ground.change_one(&view, &id, Action::SetClient(change), guard, None, wanted).await?;
     let view = ground.view(Some(&id)).await;
     tagged(&view, &id)
 }
@@ -164,8 +166,9 @@ pub(super) async fn remove(
     let _turn = ground.turn().await?;
     ground.catch_up().await?;
     let view = ground.view_back(Some(&id), guard.quiet_for()?).await;
-    if_match.holds(&Tag::of(&view, &id)?)?;
-    ground.change_one(&view, &id, Action::RemoveClient, guard, None).await?;
+    let wanted = |view: &View| if_match.holds(&Tag::of(view, &id)?);
+    wanted(&view)?;
+    ground.change_one(&view, &id, Action::RemoveClient, guard, None, wanted).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

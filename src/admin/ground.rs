@@ -29,7 +29,7 @@ use crate::metrics::Metrics;
 use crate::registry::cells::Refusals;
 use crate::registry::{Client, Record, Snapshot};
 use crate::reload::watch::Triggers;
-use crate::reload::{self, Outcome, Trigger};
+use crate::reload::{self, Loaded, Outcome, Prepared, Trigger};
 use crate::source::file::Fingerprint;
 use crate::usage::{self, State};
 
@@ -190,18 +190,33 @@ impl Ground {
     /// Puts into force what stands in the files.
     pub(super) async fn reload(&self, trigger: Trigger) -> Result<Arc<Outcome>, Fault> {
         match &self.hands {
-            Hands::Instance(instance) => instance.triggers.reload(trigger).await.ok_or_else(|| {
-                Fault::conflict("stopping", "the instance is stopping\n  Nothing was changed. Try again.".to_owned())
-            }),
+            Hands::Instance(instance) => instance.triggers.reload(trigger).await.ok_or_else(stopping),
             Hands::Files(_) => Ok(Arc::new(match reload::load(&self.settings, &self.clock) {
-                Ok(loaded) => {
-                    self.snapshot.store(Arc::new(loaded.snapshot));
-                    Outcome::Published
-                }
+                Ok(loaded) => self.follow(loaded),
                 Err(errors) => Outcome::Refused(errors),
             })),
         }
     }
+
+    /// Puts into force what we just wrote ourselves.
+    pub(super) async fn put_in_force(&self, prepared: Prepared) -> Result<Arc<Outcome>, Fault> {
+        match &self.hands {
+            Hands::Instance(instance) => instance.triggers.put_in_force(prepared).await.ok_or_else(stopping),
+            Hands::Files(_) => match prepared.where_it_stands(&self.settings) {
+                Some(loaded) => Ok(Arc::new(self.follow(loaded))),
+                None => self.reload(Trigger::Command { allow_shrink: true, written: false }).await,
+            },
+        }
+    }
+
+    fn follow(&self, loaded: Loaded) -> Outcome {
+        self.snapshot.store(Arc::new(loaded.snapshot));
+        Outcome::Published
+    }
+}
+
+fn stopping() -> Fault {
+    Fault::conflict("stopping", "the instance is stopping\n  Nothing was changed. Try again.".to_owned())
 }
 
 impl View {

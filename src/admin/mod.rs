@@ -8,6 +8,7 @@ pub mod caller;
 mod change;
 mod clients;
 mod compatible;
+mod desk;
 mod document;
 pub mod door;
 mod etag;

@@ -29,7 +29,7 @@ impl Ground {
         let view = self.view_back(Some(client), guard.quiet_for()?).await;
         about.holds(&view)?;
         let action = action(&view)?;
-        self.change_one(&view, client, action, guard.clone(), None).await?;
+        self.change_one(&view, client, action, guard.clone(), None, |view| about.holds(view)).await?;
         Ok(self.view(Some(client)).await)
     }
 
@@ -66,7 +66,7 @@ impl Ground {
         let action = Action::Rotate { secret, grace };
         let wish = Wish { client: client.clone(), action, policy: guard.policy(view.now)?, given };
         let current = view.snapshot.client(client).and_then(|client| client.current(view.now)).map(|record| &record.id);
-        match self.change(&view, vec![wish]).await?.into_iter().next() {
+        match self.change(&view, vec![wish], |view| about.holds(view)).await?.into_iter().next() {
             Some(Err(Refused::SameSecret(same))) if current == Some(&same) => Ok(same),
             Some(Err(refused)) => Err(refused.into()),
             Some(Ok(_)) | None => Ok(id),
