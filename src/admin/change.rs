@@ -110,13 +110,7 @@ impl Ground {
             }
             written
         };
-        match &self.hands {
-            Hands::Instance(_) => tokio::task::spawn_blocking(write)
-                .await
-                .map_err(|_| Fault::failed("the change broke off; the list is as it was, or changed whole".to_owned())),
-            // A command has nothing else to do meanwhile.
-            Hands::Files(_) => Ok(write()),
-        }
+        self.aside(write).await
     }
 
     /// What stands in the files must be in force before it is changed further: else a change would bring in, unseen,

@@ -1,6 +1,7 @@
 //! Clients: looked at, added, changed and removed.
 #![expect(unused_qualifications, reason = "of what utoipa makes")]
 
+use std::path::Path;
 use std::sync::Arc;
 
 use axum::extract::{Extension, State};
@@ -22,6 +23,7 @@ use super::words::Words;
 use crate::config::tokens::Scope;
 use crate::domain::ids::ClientKey;
 use crate::lifecycle::{Action, ClientChange};
+use crate::source::file::read_secret;
 
 /// Show a client
 #[utoipa::path(
@@ -65,8 +67,8 @@ pub(super) async fn add(
     let view = ground.view(Some(&id)).await;
     let wanted = |view: &View| if_match.holds(&Tag::of_list(&view.snapshot));
     wanted(&view)?;
-    let Made { secret, plain, given } = wish.secret.make(view.now)?;
-    ground.check_upstream_files(&wish.upstream_secret_files)?;
+    let Made { secret, plain, given } = ground.make(&wish.secret, view.now).await?;
+    ground.check_upstream_files(wish.upstream_secret_files.clone()).await?;
     let secret_id = secret.id.clone();
     let action = Action::AddClient(wish.new_client(id.clone(), vec![secret]));
     ground.change_one(&view, &id, action, Guard::default(), given, wanted).await?;
@@ -178,19 +180,22 @@ fn tagged(view: &View, id: &ClientKey) -> Result<Tagged<ClientObject>, Fault> {
 
 impl Ground {
     /// A list that names a file that cannot be read would be refused: told before it is written.
-    fn check_upstream_files(&self, files: &[String]) -> Result<(), Fault> {
-        let list = &self.settings.clients.path;
-        let folder = if list.is_dir() { Some(&**list) } else { list.parent() };
-        for file in files {
-            let full = folder.map_or_else(|| file.into(), |folder| folder.join(file));
-            if let Err(why) = crate::source::file::read_secret(&full) {
-                let full = full.display();
-                return Err(Fault::conflict(
-                    "unreadable",
-                    format!("{full} {why}\n  Nothing was changed. Put the upstream's secret there first."),
-                ));
-            }
+    async fn check_upstream_files(&self, files: Vec<String>) -> Result<(), Fault> {
+        if files.is_empty() {
+            return Ok(());
         }
-        Ok(())
+        let list = self.settings.clients.path.clone();
+        self.aside(move || files.iter().try_for_each(|file| check_upstream_file(&list, file))).await?
     }
+}
+
+fn check_upstream_file(list: &Path, file: &str) -> Result<(), Fault> {
+    let folder = if list.is_dir() { Some(list) } else { list.parent() };
+    let full = folder.map_or_else(|| file.into(), |folder| folder.join(file));
+    let unreadable = |why: String| {
+        let full = full.display();
+        let message = format!("{full} {why}\n  Nothing was changed. Put the upstream's secret there first.");
+        Fault::conflict("unreadable", message)
+    };
+    read_secret(&full).map(drop).map_err(unreadable)
 }

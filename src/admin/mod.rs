@@ -3,6 +3,7 @@
 //! files: one code for both.
 
 pub mod answer;
+mod aside;
 mod body;
 pub mod caller;
 mod change;

@@ -92,7 +92,7 @@ pub(super) async fn add(
     let view = ground.view(Some(&id)).await;
     let wanted = |view: &View| if_match.holds(&Tag::of(view, &id)?);
     wanted(&view)?;
-    let Made { secret, plain, given } = wish.make(view.now)?;
+    let Made { secret, plain, given } = ground.make(&wish, view.now).await?;
     let secret_id = secret.id.clone();
     ground.change_one(&view, &id, Action::Add(secret), Guard::default(), given, wanted).await?;
     let view = ground.view(Some(&id)).await;

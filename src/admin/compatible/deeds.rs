@@ -61,7 +61,7 @@ impl Ground {
         self.catch_up().await?;
         let view = self.view_back(Some(client), guard.quiet_for()?).await;
         about.holds(&view)?;
-        let Made { secret, given, .. } = given(Some(text)).make(view.now)?;
+        let Made { secret, given, .. } = self.make(&given(Some(text)), view.now).await?;
         let id = secret.id.clone();
         let action = Action::Rotate { secret, grace };
         let wish = Wish { client: client.clone(), action, policy: guard.policy(view.now)?, given };
