@@ -1,7 +1,6 @@
 //! What the admin API stands on: a running instance, or, where none answers, the files it would start from. The routes
 //! are the same over both.
 
-use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::pin::Pin;
@@ -14,6 +13,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::answer::Fault;
 use super::page::session::Sessions;
+use super::recent::{Recent, Uses};
 use super::repeat::Repeats;
 use super::tokens::Tokens;
 use crate::audit::Audit;
@@ -22,7 +22,7 @@ use crate::config::settings::Settings;
 use crate::config::settings::operation::Instances;
 use crate::domain::clock::{Clock, Timestamp};
 use crate::domain::ids::{ClientKey, SecretId};
-use crate::fleet::{ClientUse, Prometheus};
+use crate::fleet::Prometheus;
 use crate::lifecycle::{Holder, QUIET_FOR, Usage};
 use crate::log::Log;
 use crate::metrics::Metrics;
@@ -45,6 +45,7 @@ pub struct Ground {
     /// Where it is written down who changed what.
     pub(super) audit: Audit,
     turn: Semaphore,
+    recent: Recent,
     pub(super) repeats: Repeats,
     pub(super) sessions: Sessions,
     /// The addresses it can be reached at, once it listens.
@@ -85,9 +86,6 @@ pub(super) struct View {
     book: Book,
 }
 
-/// The uses that every instance of a fleet has seen, together.
-type FleetUses = HashMap<ClientKey, ClientUse>;
-
 /// Who knows of uses.
 enum Book {
     /// The records' own counters.
@@ -95,7 +93,7 @@ enum Book {
     /// What a state file says; nothing where there is none.
     Kept(Option<Arc<State>>),
     /// Every instance's, beside our own; or why they are not known.
-    Fleet(Result<FleetUses, String>),
+    Fleet(Arc<Uses>),
 }
 
 impl Ground {
@@ -133,6 +131,7 @@ impl Ground {
             hands,
             audit,
             turn: Semaphore::new(1),
+            recent: Recent::default(),
             repeats: Repeats::default(),
             sessions: Sessions::default(),
             addresses: OnceLock::new(),
@@ -140,13 +139,23 @@ impl Ground {
         }
     }
 
-    /// The list and the uses of its secrets now; `of` one client, or of all.
+    /// The list and the uses of its secrets now; `of` one client, or of all: where Prometheus knows of those, as it was told
+    /// a moment ago.
     pub(super) async fn view(&self, of: Option<&ClientKey>) -> Arc<View> {
-        self.view_back(of, QUIET_FOR).await
+        // On the heap, as a question is large, and most views ask none.
+        let fleet = async || match of {
+            Some(_) => Arc::new(Box::pin(self.fleet(of, QUIET_FOR)).await),
+            None => self.recent.or(Box::pin(self.fleet(None, QUIET_FOR))).await,
+        };
+        self.view_with(fleet).await
     }
 
     /// The same, with uses at least so far back: for a rule that asks for so long a quiet time.
     pub(super) async fn view_back(&self, of: Option<&ClientKey>, quiet_for: Duration) -> Arc<View> {
+        self.view_with(async || Arc::new(Box::pin(self.fleet(of, quiet_for)).await)).await
+    }
+
+    async fn view_with<F: Future<Output = Arc<Uses>> + Send>(&self, fleet: impl FnOnce() -> F) -> Arc<View> {
         let book = match &self.hands {
             Hands::Instance(instance) => {
                 (instance.flush)().await;
@@ -156,12 +165,12 @@ impl Ground {
         };
         let book = match self.settings.fleet.instances {
             Instances::One => book,
-            Instances::Many => Book::Fleet(self.fleet(of, quiet_for).await),
+            Instances::Many => Book::Fleet(fleet().await),
         };
         Arc::new(View { snapshot: self.snapshot.load_full(), now: self.clock.now(), book })
     }
 
-    async fn fleet(&self, of: Option<&ClientKey>, quiet_for: Duration) -> Result<FleetUses, String> {
+    async fn fleet(&self, of: Option<&ClientKey>, quiet_for: Duration) -> Uses {
         let prometheus = Prometheus::of(&self.settings.fleet);
         let tenants = self.snapshot.load().has_tenants();
         let prometheus = prometheus.map(|prometheus| prometheus.looking_back(quiet_for).with_tenants(tenants));
@@ -254,8 +263,11 @@ impl View {
                 return Usage::Unknown("no instance answers, and there is no state file that says more".to_owned());
             }
             Book::Kept(Some(state)) => state.seen(&client.key, record).map(|seen| seen.clamped(self.now)),
-            Book::Fleet(Err(why)) => return Usage::Unknown(why.clone()),
-            Book::Fleet(Ok(uses)) => {
+            Book::Fleet(uses) => {
+                let uses = match &**uses {
+                    Ok(uses) => uses,
+                    Err(why) => return Usage::Unknown(why.clone()),
+                };
                 let of_all = uses.get(&client.key).and_then(|uses| uses.get(&record.id));
                 let Some(of_all) = of_all else {
                     return Usage::Unknown("Prometheus has not seen it yet".to_owned());

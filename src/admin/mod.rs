@@ -21,6 +21,7 @@ pub mod list;
 mod named;
 pub mod object;
 pub mod page;
+mod recent;
 mod repeat;
 pub mod rotate;
 pub mod routes;
