@@ -5,7 +5,6 @@
 //! piece before it has no end and is no TOML. Whatever is not in order in any piece has the text read as a whole: only
 //! then is every problem told, in its place.
 
-use std::collections::HashSet;
 use std::ops::Range;
 
 use super::{ClientEntry, ClientList};
@@ -25,7 +24,6 @@ pub(super) fn read(text: &str, file: usize) -> Option<ClientList> {
 
 fn read_pieces(text: &str, pieces: &[Range<usize>], file: usize) -> Option<ClientList> {
     let mut whole = ClientList::default();
-    let mut keys: HashSet<String> = HashSet::new();
     for piece in pieces {
         // Behind `[end]` nothing may follow.
         if whole.end.is_some() {
@@ -34,12 +32,9 @@ fn read_pieces(text: &str, pieces: &[Range<usize>], file: usize) -> Option<Clien
         let reading = Reading::of(Doc { name: "", text: text.get(piece.clone())? });
         let node = reading.doc.parse(Language::Toml, &mut reading.problems.borrow_mut())?;
         let Value::Table(entries) = &node.value else { return None };
-        for (key, span, value) in entries {
-            // Headers of one list may stand in any piece, and everything else in one.
-            let goes_on = key == "client" && matches!(value.value, Value::Array(_)) && under_headers(&reading, span);
-            if !goes_on && (key == "client" || !keys.insert(key.clone())) {
-                return None;
-            }
+        // In brackets it stands once: headers in another piece would be a second list.
+        if entries.iter().any(|(key, span, _)| key == "client" && !under_headers(&reading, span)) {
+            return None;
         }
         let mut root = Section::root(&reading, &node);
         let list = ClientList::take(&mut root, file);
