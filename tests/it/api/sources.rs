@@ -117,13 +117,15 @@ fn a_change_that_takes_its_time_holds_up_nobody_who_looks() {
     let upstream = Upstream::start();
     let sidecar = gated().upstream(&upstream).start();
     let at = address(&sidecar);
-    // A file that is just being written is read again and again until it rests.
+    // A file that is just being written is read again and again until it rests; the last one is not there at all, so that
+    // the change ends with the reading.
     let files: Vec<String> = (0..16).map(|number| format!("upstream-{number}.secret")).collect();
     let write = |name: &String| {
         let file = fs::File::options().write(true).create(true).truncate(false).open(sidecar.dir().join(name));
         file.unwrap().write_all(b"an-upstream-s3cr3t").unwrap();
     };
-    let body = serde_json::json!({"id": "c2", "upstream_secret_files": files}).to_string();
+    let named: Vec<&str> = files.iter().map(String::as_str).chain(["none.secret"]).collect();
+    let body = serde_json::json!({"id": "c2", "upstream_secret_files": named}).to_string();
     let at_rest = AtomicBool::new(false);
     let (looked, under_way, made) = std::thread::scope(|scope| {
         files.iter().for_each(write);
@@ -141,7 +143,7 @@ fn a_change_that_takes_its_time_holds_up_nobody_who_looks() {
         at_rest.store(true, Ordering::Relaxed);
         (looked, under_way, made.join().unwrap())
     });
-    assert_eq!((looked.status, made.status), (200, 201), "{}", made.json());
+    assert_eq!((looked.status, made.status), (200, 409), "{}", made.json());
     assert!(under_way, "who looked had to wait until the files were read");
     sidecar.finish(&upstream);
 }
