@@ -67,6 +67,7 @@ fn entries(clients: usize) -> Vec<ClientEntry> {
         upstream: None,
         secrets: (0..2).map(|number| secret_entry(client, number)).collect(),
         spot: Spot::default(),
+        start: Spot::default(),
     };
     (0..clients).map(entry).collect()
 }

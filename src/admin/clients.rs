@@ -1,6 +1,7 @@
 //! Clients: looked at, added, changed and removed.
 #![expect(unused_qualifications, reason = "of what utoipa makes")]
 
+use std::path::Path;
 use std::sync::Arc;
 
 use axum::extract::{Extension, State};
@@ -22,6 +23,7 @@ use super::words::Words;
 use crate::config::tokens::Scope;
 use crate::domain::ids::ClientKey;
 use crate::lifecycle::{Action, ClientChange};
+use crate::source::file::read_secret;
 
 /// Show a client
 #[utoipa::path(
@@ -63,12 +65,13 @@ pub(super) async fn add(
     let _turn = ground.turn().await?;
     ground.catch_up().await?;
     let view = ground.view(Some(&id)).await;
-    if_match.holds(&Tag::of_list(&view.snapshot))?;
-    let Made { secret, plain, given } = wish.secret.make(view.now)?;
-    ground.check_upstream_files(&wish.upstream_secret_files)?;
+    let wanted = |view: &View| if_match.holds(&Tag::of_list(&view.snapshot));
+    wanted(&view)?;
+    let Made { secret, plain, given } = ground.make(&wish.secret, view.now).await?;
+    ground.check_upstream_files(wish.upstream_secret_files.clone()).await?;
     let secret_id = secret.id.clone();
     let action = Action::AddClient(wish.new_client(id.clone(), vec![secret]));
-    ground.change_one(&view, &id, action, Guard::default(), given).await?;
+    ground.change_one(&view, &id, action, Guard::default(), given, wanted).await?;
     let view = ground.view(Some(&id)).await;
     let mut answer = tagged(&view, &id)?;
     for shown in answer.1.secrets.iter_mut().filter(|shown| shown.id == secret_id.as_str()) {
@@ -118,9 +121,10 @@ pub(super) async fn set(
     ground.catch_up().await?;
     let guard = Guard { force: patch.force, quiet_for: patch.quiet_for };
     let view = ground.view_back(Some(&id), guard.quiet_for()?).await;
-    if_match.holds(&Tag::of(&view, &id)?)?;
+    let wanted = |view: &View| if_match.holds(&Tag::of(view, &id)?);
+    wanted(&view)?;
     let change = ClientChange { enabled: patch.enabled, name: patch.name, max_active: patch.max_active_secrets };
-    ground.change_one(&view, &id, Action::SetClient(change), guard, None).await?;
+    ground.change_one(&view, &id, Action::SetClient(change), guard, None, wanted).await?;
     let view = ground.view(Some(&id)).await;
     tagged(&view, &id)
 }
@@ -164,8 +168,9 @@ pub(super) async fn remove(
     let _turn = ground.turn().await?;
     ground.catch_up().await?;
     let view = ground.view_back(Some(&id), guard.quiet_for()?).await;
-    if_match.holds(&Tag::of(&view, &id)?)?;
-    ground.change_one(&view, &id, Action::RemoveClient, guard, None).await?;
+    let wanted = |view: &View| if_match.holds(&Tag::of(view, &id)?);
+    wanted(&view)?;
+    ground.change_one(&view, &id, Action::RemoveClient, guard, None, wanted).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -175,19 +180,22 @@ fn tagged(view: &View, id: &ClientKey) -> Result<Tagged<ClientObject>, Fault> {
 
 impl Ground {
     /// A list that names a file that cannot be read would be refused: told before it is written.
-    fn check_upstream_files(&self, files: &[String]) -> Result<(), Fault> {
-        let list = &self.settings.clients.path;
-        let folder = if list.is_dir() { Some(&**list) } else { list.parent() };
-        for file in files {
-            let full = folder.map_or_else(|| file.into(), |folder| folder.join(file));
-            if let Err(why) = crate::source::file::read_secret(&full) {
-                let full = full.display();
-                return Err(Fault::conflict(
-                    "unreadable",
-                    format!("{full} {why}\n  Nothing was changed. Put the upstream's secret there first."),
-                ));
-            }
+    async fn check_upstream_files(&self, files: Vec<String>) -> Result<(), Fault> {
+        if files.is_empty() {
+            return Ok(());
         }
-        Ok(())
+        let list = self.settings.clients.path.clone();
+        self.aside(move || files.iter().try_for_each(|file| check_upstream_file(&list, file))).await?
     }
+}
+
+fn check_upstream_file(list: &Path, file: &str) -> Result<(), Fault> {
+    let folder = if list.is_dir() { Some(list) } else { list.parent() };
+    let full = folder.map_or_else(|| file.into(), |folder| folder.join(file));
+    let unreadable = |why: String| {
+        let full = full.display();
+        let message = format!("{full} {why}\n  Nothing was changed. Put the upstream's secret there first.");
+        Fault::conflict("unreadable", message)
+    };
+    read_secret(&full).map(drop).map_err(unreadable)
 }

@@ -1,7 +1,6 @@
 //! What the admin API stands on: a running instance, or, where none answers, the files it would start from. The routes
 //! are the same over both.
 
-use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::pin::Pin;
@@ -14,6 +13,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::answer::Fault;
 use super::page::session::Sessions;
+use super::recent::{Recent, Uses};
 use super::repeat::Repeats;
 use super::tokens::Tokens;
 use crate::audit::Audit;
@@ -22,14 +22,14 @@ use crate::config::settings::Settings;
 use crate::config::settings::operation::Instances;
 use crate::domain::clock::{Clock, Timestamp};
 use crate::domain::ids::{ClientKey, SecretId};
-use crate::fleet::{ClientUse, Prometheus};
+use crate::fleet::Prometheus;
 use crate::lifecycle::{Holder, QUIET_FOR, Usage};
 use crate::log::Log;
 use crate::metrics::Metrics;
 use crate::registry::cells::Refusals;
 use crate::registry::{Client, Record, Snapshot};
 use crate::reload::watch::Triggers;
-use crate::reload::{self, Outcome, Trigger};
+use crate::reload::{self, Loaded, Outcome, Prepared, Trigger};
 use crate::source::file::Fingerprint;
 use crate::usage::{self, State};
 
@@ -45,6 +45,7 @@ pub struct Ground {
     /// Where it is written down who changed what.
     pub(super) audit: Audit,
     turn: Semaphore,
+    recent: Recent,
     pub(super) repeats: Repeats,
     pub(super) sessions: Sessions,
     /// The addresses it can be reached at, once it listens.
@@ -85,9 +86,6 @@ pub(super) struct View {
     book: Book,
 }
 
-/// The uses that every instance of a fleet has seen, together.
-type FleetUses = HashMap<ClientKey, ClientUse>;
-
 /// Who knows of uses.
 enum Book {
     /// The records' own counters.
@@ -95,7 +93,7 @@ enum Book {
     /// What a state file says; nothing where there is none.
     Kept(Option<Arc<State>>),
     /// Every instance's, beside our own; or why they are not known.
-    Fleet(Result<FleetUses, String>),
+    Fleet(Arc<Uses>),
 }
 
 impl Ground {
@@ -133,6 +131,7 @@ impl Ground {
             hands,
             audit,
             turn: Semaphore::new(1),
+            recent: Recent::default(),
             repeats: Repeats::default(),
             sessions: Sessions::default(),
             addresses: OnceLock::new(),
@@ -140,13 +139,23 @@ impl Ground {
         }
     }
 
-    /// The list and the uses of its secrets now; `of` one client, or of all.
+    /// The list and the uses of its secrets now; `of` one client, or of all: where Prometheus knows of those, as it was told
+    /// a moment ago.
     pub(super) async fn view(&self, of: Option<&ClientKey>) -> Arc<View> {
-        self.view_back(of, QUIET_FOR).await
+        // On the heap, as a question is large, and most views ask none.
+        let fleet = async || match of {
+            Some(_) => Arc::new(Box::pin(self.fleet(of, QUIET_FOR)).await),
+            None => self.recent.or(Box::pin(self.fleet(None, QUIET_FOR))).await,
+        };
+        self.view_with(fleet).await
     }
 
     /// The same, with uses at least so far back: for a rule that asks for so long a quiet time.
     pub(super) async fn view_back(&self, of: Option<&ClientKey>, quiet_for: Duration) -> Arc<View> {
+        self.view_with(async || Arc::new(Box::pin(self.fleet(of, quiet_for)).await)).await
+    }
+
+    async fn view_with<F: Future<Output = Arc<Uses>> + Send>(&self, fleet: impl FnOnce() -> F) -> Arc<View> {
         let book = match &self.hands {
             Hands::Instance(instance) => {
                 (instance.flush)().await;
@@ -156,12 +165,12 @@ impl Ground {
         };
         let book = match self.settings.fleet.instances {
             Instances::One => book,
-            Instances::Many => Book::Fleet(self.fleet(of, quiet_for).await),
+            Instances::Many => Book::Fleet(fleet().await),
         };
         Arc::new(View { snapshot: self.snapshot.load_full(), now: self.clock.now(), book })
     }
 
-    async fn fleet(&self, of: Option<&ClientKey>, quiet_for: Duration) -> Result<FleetUses, String> {
+    async fn fleet(&self, of: Option<&ClientKey>, quiet_for: Duration) -> Uses {
         let prometheus = Prometheus::of(&self.settings.fleet);
         let tenants = self.snapshot.load().has_tenants();
         let prometheus = prometheus.map(|prometheus| prometheus.looking_back(quiet_for).with_tenants(tenants));
@@ -190,18 +199,33 @@ impl Ground {
     /// Puts into force what stands in the files.
     pub(super) async fn reload(&self, trigger: Trigger) -> Result<Arc<Outcome>, Fault> {
         match &self.hands {
-            Hands::Instance(instance) => instance.triggers.reload(trigger).await.ok_or_else(|| {
-                Fault::conflict("stopping", "the instance is stopping\n  Nothing was changed. Try again.".to_owned())
-            }),
+            Hands::Instance(instance) => instance.triggers.reload(trigger).await.ok_or_else(stopping),
             Hands::Files(_) => Ok(Arc::new(match reload::load(&self.settings, &self.clock) {
-                Ok(loaded) => {
-                    self.snapshot.store(Arc::new(loaded.snapshot));
-                    Outcome::Published
-                }
+                Ok(loaded) => self.follow(loaded),
                 Err(errors) => Outcome::Refused(errors),
             })),
         }
     }
+
+    /// Puts into force what we just wrote ourselves.
+    pub(super) async fn put_in_force(&self, prepared: Prepared) -> Result<Arc<Outcome>, Fault> {
+        match &self.hands {
+            Hands::Instance(instance) => instance.triggers.put_in_force(prepared).await.ok_or_else(stopping),
+            Hands::Files(_) => match prepared.where_it_stands(&self.settings) {
+                Some(loaded) => Ok(Arc::new(self.follow(loaded))),
+                None => self.reload(Trigger::Command { allow_shrink: true, written: false }).await,
+            },
+        }
+    }
+
+    fn follow(&self, loaded: Loaded) -> Outcome {
+        self.snapshot.store(Arc::new(loaded.snapshot));
+        Outcome::Published
+    }
+}
+
+fn stopping() -> Fault {
+    Fault::conflict("stopping", "the instance is stopping\n  Nothing was changed. Try again.".to_owned())
 }
 
 impl View {
@@ -239,8 +263,11 @@ impl View {
                 return Usage::Unknown("no instance answers, and there is no state file that says more".to_owned());
             }
             Book::Kept(Some(state)) => state.seen(&client.key, record).map(|seen| seen.clamped(self.now)),
-            Book::Fleet(Err(why)) => return Usage::Unknown(why.clone()),
-            Book::Fleet(Ok(uses)) => {
+            Book::Fleet(uses) => {
+                let uses = match &**uses {
+                    Ok(uses) => uses,
+                    Err(why) => return Usage::Unknown(why.clone()),
+                };
                 let of_all = uses.get(&client.key).and_then(|uses| uses.get(&record.id));
                 let unseen = || Usage::Unknown("Prometheus has not seen it yet".to_owned());
                 return of_all.map_or_else(unseen, |of_all| of_all.beside(record.uses.seen()));

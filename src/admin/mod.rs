@@ -3,11 +3,13 @@
 //! files: one code for both.
 
 pub mod answer;
+mod aside;
 mod body;
 pub mod caller;
 mod change;
 mod clients;
 mod compatible;
+mod desk;
 mod document;
 pub mod door;
 mod etag;
@@ -19,6 +21,7 @@ pub mod list;
 mod named;
 pub mod object;
 pub mod page;
+mod recent;
 mod repeat;
 pub mod rotate;
 pub mod routes;

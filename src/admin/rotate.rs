@@ -116,7 +116,7 @@ impl Ground {
         caller: &Caller,
         ids: Vec<ClientKey>,
         wish: &RotateWish,
-        wanted: impl Fn(&View) -> Result<(), Fault>,
+        wanted: impl Fn(&View) -> Result<(), Fault> + Send + Sync,
     ) -> Result<Vec<(ClientKey, Result<SecretObject, Fault>)>, Fault> {
         let mut named = HashSet::new();
         if let Some(twice) = ids.iter().find(|client| !named.insert(*client)) {
@@ -150,7 +150,7 @@ impl Ground {
             wanted(&view)?;
         }
         let new: Vec<ClientKey> = wishes.iter().map(|wish| wish.client.clone()).collect();
-        let granted = if wishes.is_empty() { Vec::new() } else { self.change(&view, wishes).await? };
+        let granted = if wishes.is_empty() { Vec::new() } else { self.change(&view, wishes, wanted).await? };
         let mut settled: HashMap<ClientKey, Result<bool, _>> = new.into_iter().zip(granted).collect();
         let view = self.view(alone()).await;
         let results = ids.into_iter().map(|client| {

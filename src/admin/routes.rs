@@ -67,9 +67,10 @@ impl Ground {
         action: Action,
         guard: Guard,
         given: Option<Secret>,
+        wanted: impl Fn(&View) -> Result<(), Fault> + Send + Sync,
     ) -> Result<(), Fault> {
         let wish = Wish { client: client.clone(), action, policy: guard.policy(view.now)?, given };
-        self.change(view, vec![wish]).await?.into_iter().collect::<Result<Vec<bool>, Refused>>()?;
+        self.change(view, vec![wish], wanted).await?.into_iter().collect::<Result<Vec<bool>, Refused>>()?;
         Ok(())
     }
 }

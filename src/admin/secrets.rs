@@ -90,10 +90,11 @@ pub(super) async fn add(
     let _turn = ground.turn().await?;
     ground.catch_up().await?;
     let view = ground.view(Some(&id)).await;
-    if_match.holds(&Tag::of(&view, &id)?)?;
-    let Made { secret, plain, given } = wish.make(view.now)?;
+    let wanted = |view: &View| if_match.holds(&Tag::of(view, &id)?);
+    wanted(&view)?;
+    let Made { secret, plain, given } = ground.make(&wish, view.now).await?;
     let secret_id = secret.id.clone();
-    ground.change_one(&view, &id, Action::Add(secret), Guard::default(), given).await?;
+    ground.change_one(&view, &id, Action::Add(secret), Guard::default(), given, wanted).await?;
     let view = ground.view(Some(&id)).await;
     let answer = tagged(&view, &id, &secret_id, plain.as_ref())?;
     Ok((StatusCode::CREATED, [(header::LOCATION, place(&id, Some(&secret_id)))], answer))
@@ -145,12 +146,13 @@ pub(super) async fn change(
     let _turn = ground.turn().await?;
     ground.catch_up().await?;
     let view = ground.view_back(Some(&id), wish.guard().quiet_for()?).await;
-    if_match.holds(&Tag::of(&view, &id)?)?;
+    let wanted = |view: &View| if_match.holds(&Tag::of(view, &id)?);
+    wanted(&view)?;
     let action = action(&verb, secret.clone(), &wish, view.now)?;
     if let (Action::Rehearse(..), false) = (&action, wish.force) {
         ground.can_watch(&view, &id, &secret)?;
     }
-    ground.change_one(&view, &id, action, wish.guard(), None).await?;
+    ground.change_one(&view, &id, action, wish.guard(), None, wanted).await?;
     let view = ground.view(Some(&id)).await;
     tagged(&view, &id, &secret, None)
 }

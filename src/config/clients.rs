@@ -1,5 +1,7 @@
 //! The client list as it stands in one file: entries, each knowing its place, before any rule about the whole list.
 
+mod pieces;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -48,6 +50,8 @@ pub struct ClientEntry {
     pub secrets: Vec<SecretEntry>,
     /// Where it stands.
     pub spot: Spot,
+    /// Where its table begins: at its header, where it has one.
+    pub start: Spot,
 }
 
 /// `[client.upstream]`
@@ -190,6 +194,11 @@ impl ClientList {
     /// Reads one file of the list, `file` being its index among those read together. Entries are given as far as they can
     /// be read; they may be used only where there are no errors.
     pub fn parse(doc: Doc<'_>, language: Language, file: usize) -> (Option<Self>, Problems) {
+        if language == Language::Toml
+            && let Some(list) = pieces::read(doc.text, file)
+        {
+            return (Some(list), Problems::default());
+        }
         let reading = Reading::of(doc);
         let node = reading.doc.parse(language, &mut reading.problems.borrow_mut());
         let list = node.map(|node| {
@@ -202,6 +211,23 @@ impl ClientList {
     }
 
     pub(super) fn read(root: &mut Section<'_, '_>, file: usize) -> Self {
+        let read = Self::take(root, file);
+        if read.end.is_some() && read.clients.iter().any(|client| client.spot.offset > root.offset("end")) {
+            root.error("end", "is not the last thing in the file: what stands behind it could be cut off unseen");
+        }
+        let found = read.counts();
+        if let Some(said) = read.end.filter(|said| *said != found) {
+            let message = format!(
+                "says {} clients and {} secrets, the file has {} and {}: it was cut, or edited without its count",
+                said.0, said.1, found.0, found.1
+            );
+            root.error("end", message);
+        }
+        read
+    }
+
+    /// What stands there, whatever `[end]` says of it.
+    fn take(root: &mut Section<'_, '_>, file: usize) -> Self {
         let _: Option<String> = root.take("$schema", "For editors");
         let clients = root.sections("client", |section| ClientEntry::read(section, file));
         let end = root.section("end", |section| {
@@ -213,21 +239,12 @@ impl ClientList {
             }
             section.given().then_some((clients, secrets))
         });
-        let read = Self { clients: clients.into_iter().flatten().collect(), end };
-        if end.is_some() && read.clients.iter().any(|client| client.spot.offset > root.offset("end")) {
-            root.error("end", "is not the last thing in the file: what stands behind it could be cut off unseen");
-        }
-        if let Some(said) = end {
-            let found = (read.clients.len(), read.clients.iter().map(|client| client.secrets.len()).sum());
-            if said != found {
-                let message = format!(
-                    "says {} clients and {} secrets, the file has {} and {}: it was cut, or edited without its count",
-                    said.0, said.1, found.0, found.1
-                );
-                root.error("end", message);
-            }
-        }
-        read
+        Self { clients: clients.into_iter().flatten().collect(), end }
+    }
+
+    /// How many clients and secrets there are.
+    fn counts(&self) -> (usize, usize) {
+        (self.clients.len(), self.clients.iter().map(|client| client.secrets.len()).sum())
     }
 }
 
@@ -247,8 +264,10 @@ impl ClientEntry {
         let upstream = section.section("upstream", UpstreamEntry::read);
         let secrets = section.sections("secret", |secret| SecretEntry::read(secret, file));
         let spot = Spot { file, offset: section.offset("id") };
+        let start = Spot { file, offset: section.offset("") };
         let secrets = secrets.into_iter().flatten().collect();
-        Some(Self { key: ClientKey { tenant: tenant?, id: id? }, name, enabled, max_active, upstream, secrets, spot })
+        let key = ClientKey { tenant: tenant?, id: id? };
+        Some(Self { key, name, enabled, max_active, upstream, secrets, spot, start })
     }
 }
 

@@ -216,6 +216,7 @@ pub fn with_revocations(current: &Snapshot, held: &Snapshot, now: Timestamp) -> 
         generation,
         hash,
         guarded,
+        texts: [0; 32],
         index: Index::of(&clients),
         clients,
         graveyard,
@@ -249,6 +250,7 @@ impl Client {
             max_active: self.max_active,
             upstream: self.upstream.clone(),
             cells: self.cells.clone(),
+            start: self.start,
         })
     }
 }

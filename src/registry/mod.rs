@@ -21,7 +21,7 @@ use self::index::Index;
 use self::ordered::ByKey;
 use self::slow::{Held, SlowSlot};
 use crate::attempt::Standing;
-use crate::config::clients::{SecretStatus, UpstreamMethod};
+use crate::config::clients::{SecretStatus, Spot, UpstreamMethod};
 use crate::domain::clock::Timestamp;
 use crate::domain::ids::{BorrowedKey, ClientId, ClientKey, SecretId};
 use crate::domain::oauth::{AuthResult, BasicEncoding};
@@ -37,6 +37,8 @@ pub struct Snapshot {
     pub clients: Vec<Arc<Client>>,
     /// The files that were guarded by an `[end]`: such a file is refused without it.
     pub guarded: Vec<String>,
+    /// The SHA-256 of the texts that it says what they say, each with its length; zeros where it stands in none.
+    pub texts: [u8; 32],
     index: Index,
     graveyard: Graveyard,
     by_key: ByKey,
@@ -58,6 +60,8 @@ pub struct Client {
     pub records: Box<[Record]>,
     /// What it counts.
     pub cells: Arc<ClientCells>,
+    /// Where its table begins in the texts of [`Snapshot::texts`].
+    pub start: Spot,
     slots: Slots,
     slow: Box<[SlowSlot]>,
 }

@@ -3,6 +3,7 @@
 //! The last good list wins over an unreadable new one. A list that would drop most of itself is held, but what it
 //! revokes is revoked at once. Runs on a thread of its own; requests never wait for it.
 
+mod load;
 pub mod watch;
 
 use std::path::PathBuf;
@@ -11,16 +12,16 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
-use crate::config::problem::{ConfigErrors, Place, Problem, Problems};
+pub use self::load::{Loaded, Prepared, load, prepare};
+use self::load::{NotTaken, take};
+use crate::config::problem::{ConfigErrors, Problem};
 use crate::config::settings::Settings;
-use crate::config::settings::kinds::CredentialMode;
 use crate::domain::clock::Clock;
 use crate::log::Log;
 use crate::metrics::Metrics;
 use crate::registry::Snapshot;
-use crate::registry::build::{Ground, build};
-use crate::registry::diff::{Diff, diff, shrinks, with_revocations};
-use crate::source::file::{self, Content, Fingerprint, Patience, Seen, Text};
+use crate::registry::diff::{Diff, diff, with_revocations};
+use crate::source::file::{self, Patience, Seen};
 
 /// Why we reload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,14 +101,6 @@ pub enum Outcome {
 const LOOKS: usize = 10;
 const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
 
-/// Why a list is not taken.
-enum NotTaken {
-    /// What is wrong, and what the list was made of.
-    Refused(Problems, Seen),
-    /// Why, the list, and what it was made of.
-    Held(String, Box<Snapshot>, Seen),
-}
-
 /// Called with the list in force and the one that is about to be.
 pub type BeforePublish = Box<dyn Fn(&Snapshot, &Snapshot) + Send>;
 
@@ -145,30 +138,6 @@ pub struct Reloader {
     refused: Option<Seen>,
 }
 
-/// A list that was read and built.
-pub struct Loaded {
-    /// What it says.
-    pub snapshot: Snapshot,
-    /// What the operator should know about it.
-    pub warnings: Vec<Problem>,
-    /// What it was made of.
-    pub seen: Seen,
-}
-
-/// Reads and builds the list from nothing, as a start and `config check` do.
-pub fn load(settings: &Settings, clock: &Clock) -> Result<Loaded, ConfigErrors> {
-    let (texts, problems) = file::read(&settings.clients.path, Patience::Settle);
-    let seen = file::fingerprint(&texts, &problems);
-    take(texts, problems, seen, settings, None, &[], clock).map_err(|not_taken| match not_taken {
-        NotTaken::Refused(problems, _) => ConfigErrors(problems.errors),
-        NotTaken::Held(why, ..) => ConfigErrors(vec![Problem {
-            place: Place::whole(settings.clients.path.display().to_string()),
-            key: String::new(),
-            message: why,
-        }]),
-    })
-}
-
 impl Reloader {
     /// Takes over from the first load.
     pub fn new(
@@ -197,9 +166,10 @@ impl Reloader {
         Self { audience: Some(audience), ..self }
     }
 
-    /// Reads the list and, if it is new and good, publishes it.
-    pub fn reload_once(&mut self, trigger: Trigger) -> Outcome {
-        let outcome = self.attempt(trigger);
+    /// Reads the list and, if it is new and good, publishes it. What is prepared is not read and built again where it is
+    /// what stands in the files.
+    pub fn reload_once(&mut self, trigger: Trigger, prepared: Option<Prepared>) -> Outcome {
+        let outcome = self.attempt(trigger, prepared);
         let reload = &self.metrics.reload;
         let by = trigger.as_str();
         match &outcome {
@@ -242,18 +212,18 @@ impl Reloader {
     }
 
     /// Looks again while a mount is being swapped: what was read must be of one state.
-    fn attempt(&mut self, trigger: Trigger) -> Outcome {
+    fn attempt(&mut self, trigger: Trigger, mut prepared: Option<Prepared>) -> Outcome {
         for _ in 0..LOOKS {
-            if let Some(outcome) = self.look(trigger, false) {
+            if let Some(outcome) = self.look(trigger, &mut prepared, false) {
                 return outcome;
             }
             std::thread::sleep(BETWEEN_LOOKS);
         }
-        self.look(trigger, true).unwrap_or(Outcome::StillRefused)
+        self.look(trigger, &mut prepared, true).unwrap_or(Outcome::StillRefused)
     }
 
     /// One look; nothing where the files were swapped meanwhile, unless it is the last.
-    fn look(&mut self, trigger: Trigger, last: bool) -> Option<Outcome> {
+    fn look(&mut self, trigger: Trigger, prepared: &mut Option<Prepared>, last: bool) -> Option<Outcome> {
         let path = &self.settings.clients.path;
         // What is in force already needs no patience: nobody is in the middle of writing it.
         let (mut texts, mut problems) = file::read(path, Patience::Whole);
@@ -274,7 +244,13 @@ impl Reloader {
         }
         let current = self.current.load_full();
         let most = if trigger.allows_shrinking() { None } else { Some(&*current) };
-        let taken = take(texts, problems, seen, &self.settings, Some(&current), &self.in_force.names, &self.clock);
+        let taken = match prepared.take().filter(|prepared| prepared.is(&seen, &current)) {
+            Some(prepared) => Ok(prepared.read_with(problems)),
+            None => {
+                let content = file::parse(texts, &mut problems);
+                take(content, problems, seen, &self.settings, Some(&current), &self.in_force.names, &self.clock)
+            }
+        };
         let taken = taken.and_then(|loaded| loaded.held_against(most, &self.settings, &self.clock));
         if !places.still() && !last {
             return None;
@@ -350,76 +326,4 @@ pub fn warn(log: &Log, warnings: &[Problem]) {
     for warning in warnings {
         log.warn("client list", &[("warning", warning)]);
     }
-}
-
-/// From texts to a snapshot that may be published. Everything that is wrong is found in one go.
-fn take(
-    texts: Vec<Text>,
-    mut problems: Problems,
-    texts_seen: Fingerprint,
-    settings: &Settings,
-    previous: Option<&Snapshot>,
-    known: &[String],
-    clock: &Clock,
-) -> Result<Loaded, NotTaken> {
-    let mut content = file::parse(texts, &mut problems);
-    check_ends(&content, previous.map_or(&[], |previous| &previous.guarded), known, &mut problems);
-    let entries = std::mem::take(&mut content.entries);
-    let now = clock.now();
-    let seen = Seen { texts: texts_seen, secrets: content.secrets.clone(), names: content.names().cloned().collect() };
-    let ground = Ground {
-        files: &content.files,
-        previous,
-        forwards: settings.all_upstreams().any(|upstream| upstream.credential == CredentialMode::Forward),
-        endpoints: &settings.endpoints,
-        keep_revoked: settings.clients.keep_revoked,
-        now,
-    };
-    let (snapshot, findings) = build(entries, &ground, short(&seen.fingerprint()), content.guarded.clone());
-    place_findings(&content, findings, &mut problems);
-    let Some(snapshot) = snapshot.filter(|_| problems.errors.is_empty()) else {
-        problems.sort();
-        return Err(NotTaken::Refused(problems, seen));
-    };
-    Ok(Loaded { snapshot, warnings: problems.warnings, seen })
-}
-
-impl Loaded {
-    /// Holds a list that would drop too much of the one in force.
-    fn held_against(self, current: Option<&Snapshot>, settings: &Settings, clock: &Clock) -> Result<Self, NotTaken> {
-        let share = settings.clients.max_shrink;
-        match current.and_then(|current| shrinks(current, &self.snapshot, share, clock.now())) {
-            Some(why) => Err(NotTaken::Held(why, Box::new(self.snapshot), self.seen)),
-            None => Ok(self),
-        }
-    }
-}
-
-/// Refuses a file that lost its `[end]`, under its own name or a new one. Those that stood beside guarded files without
-/// one may go on so.
-fn check_ends(content: &Content, guarded: &[String], known: &[String], problems: &mut Problems) {
-    for name in content.names().filter(|name| !content.guarded.contains(name)) {
-        let message = if guarded.contains(name) {
-            "the file in force has an [end] and this one has none: it may have been cut"
-        } else if !guarded.is_empty() && !known.contains(name) {
-            "is new and has no [end], as the files in force have: it may have been cut"
-        } else {
-            continue;
-        };
-        problems.error(Place::whole(name), "end", message);
-    }
-}
-
-fn place_findings(content: &Content, findings: crate::registry::build::Findings, problems: &mut Problems) {
-    for (spot, message) in findings.errors {
-        problems.error(content.place(spot), "", message);
-    }
-    for (spot, message) in findings.warnings {
-        problems.warning(content.place(spot), "", message);
-    }
-}
-
-/// The first 48 bits, which a double holds exactly.
-fn short(fingerprint: &Fingerprint) -> u64 {
-    fingerprint.iter().take(6).fold(0, |hash, byte| hash << 8 | u64::from(*byte))
 }

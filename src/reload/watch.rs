@@ -16,7 +16,7 @@ use notify::event::ModifyKind;
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::oneshot;
 
-use super::{Outcome, Reloader, Trigger};
+use super::{Outcome, Prepared, Reloader, Trigger};
 use crate::domain::clock::instant;
 use crate::log::Log;
 
@@ -35,19 +35,30 @@ pub struct Triggers(Sender<Pull>);
 /// A trigger, and who wants to hear what came of it.
 struct Pull {
     trigger: Trigger,
+    /// What is expected to stand in the files.
+    prepared: Option<Box<Prepared>>,
     tell: Option<oneshot::Sender<Arc<Outcome>>>,
 }
 
 impl Triggers {
     /// Asks for a reload.
     pub fn pull(&self, trigger: Trigger) {
-        let _at_shutdown_nobody_listens = self.0.send(Pull { trigger, tell: None });
+        let _at_shutdown_nobody_listens = self.0.send(Pull { trigger, prepared: None, tell: None });
     }
 
     /// Asks for a reload and waits for its outcome; nothing where the reloading has ended.
     pub async fn reload(&self, trigger: Trigger) -> Option<Arc<Outcome>> {
+        self.ask(trigger, None).await
+    }
+
+    /// The same of a list that we wrote ourselves, and that is read and built already.
+    pub async fn put_in_force(&self, prepared: Prepared) -> Option<Arc<Outcome>> {
+        self.ask(Trigger::Command { allow_shrink: true, written: true }, Some(Box::new(prepared))).await
+    }
+
+    async fn ask(&self, trigger: Trigger, prepared: Option<Box<Prepared>>) -> Option<Arc<Outcome>> {
         let (tell, told) = oneshot::channel();
-        self.0.send(Pull { trigger, tell: Some(tell) }).ok()?;
+        self.0.send(Pull { trigger, prepared, tell: Some(tell) }).ok()?;
         told.await.ok()
     }
 }
@@ -59,8 +70,8 @@ pub fn start(mut reloader: Reloader, poll: Duration, log: Log) -> std::io::Resul
     folders.watch(&reloader.paths());
     std::thread::Builder::new().name("relatch-reload".to_owned()).spawn(move || {
         let mut pace = Pace { credit: A_FEW, since: instant() };
-        while let Some((trigger, listeners)) = next(&triggers, poll) {
-            let outcome = Arc::new(reloader.reload_once(trigger));
+        while let Some(Next { trigger, prepared, listeners }) = next(&triggers, poll) {
+            let outcome = Arc::new(reloader.reload_once(trigger, prepared.map(|prepared| *prepared)));
             for listener in listeners {
                 let _may_have_gone = listener.send(outcome.clone());
             }
@@ -93,11 +104,20 @@ impl Pace {
     }
 }
 
+/// Pulls that came together.
+struct Next {
+    trigger: Trigger,
+    prepared: Option<Box<Prepared>>,
+    listeners: Vec<oneshot::Sender<Arc<Outcome>>>,
+}
+
 /// Waits for a trigger; those that come together are one, and a person's question is not lost among them.
-fn next(pulls: &Receiver<Pull>, poll: Duration) -> Option<(Trigger, Vec<oneshot::Sender<Arc<Outcome>>>)> {
+fn next(pulls: &Receiver<Pull>, poll: Duration) -> Option<Next> {
     let first = match pulls.recv_timeout(poll) {
         Ok(pull) => pull,
-        Err(RecvTimeoutError::Timeout) => return Some((Trigger::Poll, Vec::new())),
+        Err(RecvTimeoutError::Timeout) => {
+            return Some(Next { trigger: Trigger::Poll, prepared: None, listeners: Vec::new() });
+        }
         Err(RecvTimeoutError::Disconnected) => return None,
     };
     let mut together = vec![first];
@@ -114,7 +134,12 @@ fn next(pulls: &Receiver<Pull>, poll: Duration) -> Option<(Trigger, Vec<oneshot:
     }
     together.extend(pulls.try_iter());
     let strongest = together.iter().map(|pull| pull.trigger).reduce(Trigger::with)?;
-    Some((strongest, together.into_iter().filter_map(|pull| pull.tell).collect()))
+    let (prepared, listeners): (Vec<_>, Vec<_>) = together.into_iter().map(|pull| (pull.prepared, pull.tell)).unzip();
+    Some(Next {
+        trigger: strongest,
+        prepared: prepared.into_iter().flatten().next_back(),
+        listeners: listeners.into_iter().flatten().collect(),
+    })
 }
 
 /// The folders that are watched.
@@ -166,7 +191,8 @@ impl Folders {
         let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
             let known = known.lock().unwrap_or_else(PoisonError::into_inner);
             if event.map_or(true, |event| concerns(&event, &known)) {
-                let _at_shutdown_nobody_listens = triggers.send(Pull { trigger: Trigger::Event, tell: None });
+                let _at_shutdown_nobody_listens =
+                    triggers.send(Pull { trigger: Trigger::Event, prepared: None, tell: None });
             }
         });
         if let Err(error) = &watcher {

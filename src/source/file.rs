@@ -91,7 +91,10 @@ fn read_once(path: &Path, patience: Patience) -> (Vec<Text>, Problems, bool) {
         let name = path.display().to_string();
         let target = path.canonicalize().unwrap_or_default();
         match read_with(&path, MOST_LIST, patience).map(String::from_utf8) {
-            Ok(Ok(text)) => texts.push(Text { name, path, target, text, language }),
+            Ok(Ok(text)) => {
+                check_mode(&path, false, &mut problems);
+                texts.push(Text { name, path, target, text, language });
+            }
             Ok(Err(_)) => problems.error(Place::whole(name), "", "is not UTF-8 text"),
             Err(error) => {
                 vanished |= error.kind() == io::ErrorKind::NotFound;
@@ -147,14 +150,19 @@ impl Seen {
 /// The fingerprint of texts and of what could not be read.
 pub fn fingerprint(texts: &[Text], problems: &Problems) -> Fingerprint {
     let errors = problems.errors.iter().map(|error| Sha256::digest(error.to_string()).into());
-    fingerprint_of(texts, errors)
+    fingerprint_of(texts.iter().map(|text| text.text.as_str()), errors)
 }
 
-fn fingerprint_of(texts: &[Text], more: impl Iterator<Item = Fingerprint>) -> Fingerprint {
+/// The fingerprint of texts that could all be read, in the order of their files.
+pub fn fingerprint_of_texts<'t>(texts: impl Iterator<Item = &'t str>) -> Fingerprint {
+    fingerprint_of(texts, std::iter::empty())
+}
+
+fn fingerprint_of<'t>(texts: impl Iterator<Item = &'t str>, more: impl Iterator<Item = Fingerprint>) -> Fingerprint {
     let mut hash = Sha256::new();
     for text in texts {
-        hash.update((text.text.len() as u64).to_be_bytes());
-        hash.update(text.text.as_bytes());
+        hash.update((text.len() as u64).to_be_bytes());
+        hash.update(text.as_bytes());
     }
     more.for_each(|digest| hash.update(digest));
     hash.finalize().into()
@@ -162,23 +170,36 @@ fn fingerprint_of(texts: &[Text], more: impl Iterator<Item = Fingerprint>) -> Fi
 
 /// Parses texts and reads the secret files they name.
 pub fn parse(texts: Vec<Text>, problems: &mut Problems) -> Content {
+    let list = |(index, text): (usize, &Text)| {
+        let (list, found) = ClientList::parse(Doc { name: &text.name, text: &text.text }, text.language, index);
+        problems.absorb(found);
+        list.unwrap_or_default()
+    };
+    let lists = texts.iter().enumerate().map(list).collect();
+    content(texts, lists, problems)
+}
+
+/// Of texts that are read already: what each of them says, and the secret files that they name.
+pub fn content(texts: Vec<Text>, lists: Vec<ClientList>, problems: &mut Problems) -> Content {
     let mut entries = Vec::new();
     let mut guarded = Vec::new();
-    for (index, text) in texts.iter().enumerate() {
-        let doc = Doc { name: &text.name, text: &text.text };
-        let (list, found) = ClientList::parse(doc, text.language, index);
-        problems.absorb(found);
-        if let Some(list) = list {
-            if list.end.is_some() {
-                guarded.push(text.name.clone());
-            }
-            entries.extend(list.clients);
+    for (text, list) in texts.iter().zip(lists) {
+        if list.end.is_some() {
+            guarded.push(text.name.clone());
         }
-        check_mode(&text.path, false, problems);
+        entries.extend(list.clients);
     }
     let mut content = Content { entries, guarded, files: SecretFiles::new(), secrets: BTreeMap::new(), texts };
     content.read_secrets(problems);
     content
+}
+
+impl Text {
+    /// What a file is to say.
+    pub fn to_be(path: PathBuf, text: String, language: Language) -> Self {
+        let target = path.canonicalize().unwrap_or_default();
+        Self { name: path.display().to_string(), path, target, text, language }
+    }
 }
 
 impl Content {

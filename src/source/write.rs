@@ -12,6 +12,7 @@ pub mod single;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
@@ -47,6 +48,28 @@ pub struct FileEdits {
     pub file: usize,
     /// In this order.
     pub edits: Vec<Edit>,
+}
+
+/// What a file is to say: only what was read back, so that nothing else can replace a list.
+pub struct NewText {
+    file: usize,
+    text: String,
+}
+
+impl NewText {
+    /// Reads it back; `file` is the index of its file. With what it says.
+    pub fn read_back(file: usize, of: &ListFile, text: String) -> Result<(Self, ClientList), EditError> {
+        let (list, problems) = ClientList::parse(Doc { name: &of.name, text: &text }, of.language, file);
+        match (list, problems.errors.first()) {
+            (Some(list), None) => Ok((Self { file, text }, list)),
+            (_, problem) => Err(EditError::Unreadable(problem.map(ToString::to_string).unwrap_or_default())),
+        }
+    }
+
+    /// The text.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
 }
 
 /// What was done.
@@ -117,13 +140,30 @@ impl<E> WriteFailure<E> {
     }
 }
 
-/// Reads the list under its lock, lets `change` decide, and writes the files that change. `change` is asked again when
+/// Reads the list under its lock, lets `change` decide, and makes the edits to the files that change. `change` is asked again when
 /// somebody without the lock (an editor) changed the files meanwhile. What still reads as `ours`, the files that an
 /// earlier change wrote, is taken at once; another file that was just changed may still be being written.
 pub fn rewrite<T, E>(
     list: &Path,
     ours: &[(PathBuf, file::Fingerprint)],
     mut change: impl FnMut(&[ListFile]) -> Result<(Vec<FileEdits>, T), E>,
+) -> Result<Written<T>, WriteFailure<E>> {
+    rewrite_texts(list, ours, |files| {
+        let (edits, value) = change(files).map_err(WriteFailure::Change)?;
+        let mut by_file: BTreeMap<usize, Vec<Edit>> = BTreeMap::new();
+        for edits in edits {
+            by_file.entry(edits.file).or_default().extend(edits.edits);
+        }
+        let edited = |(index, edits): (usize, Vec<Edit>)| edited(index, &file_at(list, files, index), &edits);
+        Ok((by_file.into_iter().map(edited).collect::<Result<_, _>>()?, value))
+    })
+}
+
+/// The same with a `change` that says what the files are to say.
+pub fn rewrite_texts<T, E>(
+    list: &Path,
+    ours: &[(PathBuf, file::Fingerprint)],
+    mut change: impl FnMut(&[ListFile]) -> Result<(Vec<NewText>, T), WriteFailure<E>>,
 ) -> Result<Written<T>, WriteFailure<E>> {
     let folder = folder::of(list).map_err(|error| WriteFailure::failed(list, error))?;
     let _lock = match folder::lock(&folder) {
@@ -137,8 +177,8 @@ pub fn rewrite<T, E>(
     let mut busy = list.to_owned();
     for _ in 0..=AGAIN {
         let files = read(list, ours)?;
-        let (edits, value) = change(&files).map_err(WriteFailure::Change)?;
-        match write(list, &folder, &files, &edits)? {
+        let (texts, value) = change(&files)?;
+        match write(list, &folder, &files, &texts)? {
             Done::All(files) => return Ok(Written { value, files }),
             Done::Overtaken(path) => busy = path,
         }
@@ -154,6 +194,18 @@ pub fn file_for_new_clients(list: &Path, files: &[ListFile]) -> usize {
     }
     let path = file_of_a_folder(list, files);
     files.iter().position(|file| file.path == path).unwrap_or(files.len())
+}
+
+/// The file of an index; the one that is to be made where it is one past the last.
+pub fn file_at<'f>(list: &Path, files: &'f [ListFile], index: usize) -> Cow<'f, ListFile> {
+    files.get(index).map_or_else(
+        || {
+            let path = file_of_a_folder(list, files);
+            let language = file::language(&path).unwrap_or(Language::Toml);
+            Cow::Owned(ListFile { name: path.display().to_string(), path, text: String::new(), language })
+        },
+        Cow::Borrowed,
+    )
 }
 
 fn file_of_a_folder(list: &Path, files: &[ListFile]) -> PathBuf {
@@ -186,23 +238,11 @@ enum Done {
 }
 
 /// Makes every new file beside its old one before the first takes its place.
-fn write<E>(list: &Path, folder: &Path, files: &[ListFile], edits: &[FileEdits]) -> Result<Done, WriteFailure<E>> {
+fn write<E>(list: &Path, folder: &Path, files: &[ListFile], texts: &[NewText]) -> Result<Done, WriteFailure<E>> {
     let mut prepared: Vec<Prepared> = Vec::new();
-    let mut by_file: BTreeMap<usize, Vec<Edit>> = BTreeMap::new();
-    for edits in edits {
-        by_file.entry(edits.file).or_default().extend(edits.edits.iter().cloned());
-    }
-    for (index, edits) in by_file {
-        let new = || {
-            let path = file_of_a_folder(list, files);
-            let language = file::language(&path).unwrap_or(Language::Toml);
-            ListFile { name: path.display().to_string(), path, text: String::new(), language }
-        };
-        let (file, old) = match files.get(index) {
-            Some(file) => (file.clone(), Some(file.text.as_str())),
-            None => (new(), None),
-        };
-        let text = edited(&file, &edits)?;
+    for NewText { file, text } in texts {
+        let old = files.get(*file).map(|file| file.text.as_str());
+        let file = file_at(list, files, *file);
         if old == Some(text.as_str()) {
             continue;
         }
@@ -248,16 +288,11 @@ fn write<E>(list: &Path, folder: &Path, files: &[ListFile], edits: &[FileEdits])
     Ok(Done::All(done))
 }
 
-/// The new text, which is read back before it may replace anything.
-fn edited<E>(file: &ListFile, edits: &[Edit]) -> Result<String, WriteFailure<E>> {
-    let unreadable = |why: String| WriteFailure::Edit(EditError::Unreadable(why));
+/// The new text of a file.
+fn edited<E>(index: usize, file: &ListFile, edits: &[Edit]) -> Result<NewText, WriteFailure<E>> {
     let text = apply(&file.text, file.language, edits).map_err(|error| match error {
-        EditError::Unreadable(why) => unreadable(format!("{}: {why}", file.name)),
+        EditError::Unreadable(why) => WriteFailure::Edit(EditError::Unreadable(format!("{}: {why}", file.name))),
         other => WriteFailure::Edit(other),
     })?;
-    let (_, problems) = ClientList::parse(Doc { name: &file.name, text: &text }, file.language, 0);
-    match problems.errors.first() {
-        None => Ok(text),
-        Some(problem) => Err(unreadable(problem.to_string())),
-    }
+    NewText::read_back(index, file, text).map(|(text, _)| text).map_err(WriteFailure::Edit)
 }

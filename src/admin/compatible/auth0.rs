@@ -23,7 +23,7 @@ use crate::admin::etag::{IfMatch, Tag, Tagged};
 use crate::admin::ground::{Ground, View};
 use crate::admin::named::{Ids, OfTenant};
 use crate::admin::routes::text;
-use crate::admin::wish::{ClientWish, Guard, client_key, duration, no_random};
+use crate::admin::wish::{ClientWish, Guard, Made, client_key, duration, no_random};
 use crate::admin::words::Words;
 use crate::config::settings::admin::Before;
 use crate::config::tokens::Scope;
@@ -109,13 +109,10 @@ async fn create(
     };
     let about =
         About { client: wish.key(asked.tenant.as_deref())?, guard: Guard::default(), if_match: IfMatch::Absent };
-    let mut plain = None;
-    let add = |view: &View| {
-        let made = given(new.client_secret).make(view.now)?;
-        plain = made.plain.as_ref().and_then(text);
-        Ok(Action::AddClient(wish.new_client(about.client.clone(), vec![made.secret])))
-    };
+    let Made { secret, plain, .. } = ground.make(&given(new.client_secret), ground.clock.now()).await?;
+    let add = |_: &View| Ok(Action::AddClient(wish.new_client(about.client.clone(), vec![secret])));
     ground.wish(&about, add).await?;
+    let plain = plain.as_ref().and_then(text);
     Ok((StatusCode::CREATED, Json(client_object(&ground, &about.client, plain)?)))
 }
 

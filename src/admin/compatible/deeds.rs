@@ -30,10 +30,10 @@ impl Ground {
         let view = self.view_back(Some(client), guard.quiet_for()?).await;
         let action = action(&view)?;
         // Who asks again for what was done holds the state before it.
-        if !view.stands_so(client, &action, &guard.policy(view.now)?) {
-            about.holds(&view)?;
-        }
-        self.change_one(&view, client, action, guard.clone(), None).await?;
+        let (asked, policy) = (action.clone(), guard.policy(view.now)?);
+        let wanted = |view: &View| if view.stands_so(client, &asked, &policy) { Ok(()) } else { about.holds(view) };
+        wanted(&view)?;
+        self.change_one(&view, client, action, guard.clone(), None, wanted).await?;
         Ok(self.view(Some(client)).await)
     }
 
@@ -64,7 +64,7 @@ impl Ground {
         let _turn = self.turn().await?;
         self.catch_up().await?;
         let view = self.view_back(Some(client), guard.quiet_for()?).await;
-        let Made { secret, given, .. } = given(Some(text)).make(view.now)?;
+        let Made { secret, given, .. } = self.make(&given(Some(text)), view.now).await?;
         let current = view.snapshot.client(client).and_then(|client| client.current(view.now)).map(|record| &record.id);
         let same = view.same_secret(client, &secret.hash, given.as_ref()).map(|record| &record.id);
         if let Some(same) = same.filter(|same| current == Some(same)) {
@@ -75,7 +75,7 @@ impl Ground {
         let id = secret.id.clone();
         let action = Action::Rotate { secret, grace };
         let wish = Wish { client: client.clone(), action, policy: guard.policy(view.now)?, given };
-        match self.change(&view, vec![wish]).await?.into_iter().next() {
+        match self.change(&view, vec![wish], |view| about.holds(view)).await?.into_iter().next() {
             Some(Err(refused)) => Err(refused.into()),
             Some(Ok(_)) | None => Ok(id),
         }

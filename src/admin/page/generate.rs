@@ -118,9 +118,9 @@ async fn make(room: &Room, key: &ClientKey, wish: &SecretWish) -> Result<(Secret
     let _turn = ground.turn().await?;
     ground.catch_up().await?;
     let view = ground.view(Some(key)).await;
-    let Made { secret, plain, given } = wish.make(view.now)?;
+    let Made { secret, plain, given } = ground.make(wish, view.now).await?;
     let id = secret.id.clone();
-    ground.change_one(&view, key, Action::Add(secret), Guard::default(), given).await?;
+    ground.change_one(&view, key, Action::Add(secret), Guard::default(), given, |_| Ok(())).await?;
     Ok((id, Zeroizing::new(plain.as_ref().and_then(text).unwrap_or_default())))
 }
 

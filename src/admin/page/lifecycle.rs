@@ -164,13 +164,15 @@ async fn done(room: &Room, verb: Verb, key: &ClientKey, secret: &SecretId, wante
     let _turn = ground.turn().await?;
     ground.catch_up().await?;
     let view = ground.view_back(Some(key), quiet_for.max(QUIET_FOR)).await;
+    let unchanged = |view: &View| match find(view, key)? {
+        client if wanted.tag == etag(client) => Ok(()),
+        _ => Err(Fault::changed_meanwhile()),
+    };
+    unchanged(&view)?;
     let client = find(&view, key)?;
-    if wanted.tag != etag(client) {
-        return Err(Fault::changed_meanwhile());
-    }
     let stands = refused(&view, client, action.clone())?.filter(is_guard);
     let guard = wanted.guard(client, stands.as_ref())?;
-    ground.change_one(&view, key, action, guard, None).await
+    ground.change_one(&view, key, action, guard, None, unchanged).await
 }
 
 /// What stands against it, by the rules as they are when nobody asks for others.

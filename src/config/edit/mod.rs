@@ -4,7 +4,9 @@
 //! change. JSON has neither comments nor freedom worth keeping but its indentation, and is written anew.
 
 mod commas;
+mod entry;
 mod json;
+mod known;
 mod splice;
 #[cfg(test)]
 mod tests;
@@ -146,8 +148,27 @@ pub fn apply(text: &str, language: Language, edits: &[Edit]) -> Result<String, E
         return Err(EditError::Unreadable(why));
     }
     match language {
-        Language::Toml => toml::apply(text, edits),
+        Language::Toml => toml::apply(text, edits, toml::Frame::whole(text)),
         Language::Json => json::apply(text, edits),
+    }
+}
+
+/// What is known of a text that was read before.
+pub struct Known<'k> {
+    /// Where the table of each client begins, in the order of the text.
+    pub starts: Vec<usize>,
+    /// Where that of one client does.
+    pub of: &'k dyn Fn(&ClientKey) -> Option<usize>,
+    /// How many secrets stand in it.
+    pub secrets: usize,
+}
+
+/// The same of a text that was read and found good: it is not read again but where the changes are.
+pub fn apply_known(text: &str, language: Language, edits: &[Edit], known: &Known<'_>) -> Result<String, EditError> {
+    match language {
+        Language::Toml => known::apply(text, edits, known).map_or_else(|| apply(text, language, edits), Ok),
+        Language::Json if !edits.is_empty() && !text.trim().is_empty() => json::apply(text, edits),
+        Language::Json => apply(text, language, edits),
     }
 }
 

@@ -25,8 +25,7 @@ pub(super) struct Splices<'t> {
 
 impl<'t> Splices<'t> {
     pub(super) fn of(text: &'t str) -> Self {
-        let first = text.split_inclusive('\n').next().unwrap_or_default();
-        Self { text, eol: if first.ends_with("\r\n") { "\r\n" } else { "\n" }, changes: Vec::new() }
+        Self { text, eol: eol(text), changes: Vec::new() }
     }
 
     pub(super) fn paste(&mut self, at: usize, rank: Rank, text: String) {
@@ -92,6 +91,12 @@ impl<'t> Splices<'t> {
         made.push_str(self.text.get(at..).unwrap_or_default());
         made
     }
+}
+
+/// How a text ends its lines: as it ends the first.
+pub(super) fn eol(text: &str) -> &'static str {
+    let first = text.split_inclusive('\n').next().unwrap_or_default();
+    if first.ends_with("\r\n") { "\r\n" } else { "\n" }
 }
 
 /// Where the line of a byte begins.

@@ -229,6 +229,37 @@ fn json_keeps_its_indentation() {
 }
 
 #[test]
+fn of_a_list_that_was_read_only_the_lines_around_a_change_are_looked_at() {
+    let clients = ["a", "b", "c", "d", "e"].map(|id| format!("# {id}\n[[client]]\nid = \"{id}\"\n\n")).concat();
+    // Of no language at all: whoever reads it says so.
+    let text = clients.replace("\"a\"", "\"a\" ?!") + "[end]\nclients = 5\nsecrets = 0\n";
+    let at = |id: &str| text.find(&format!("[[client]]\nid = \"{id}\""));
+    let starts = ["a", "b", "c", "d", "e"].map(|id| at(id).unwrap());
+    let of = |key: &ClientKey| at(key.id.as_str());
+    let known = Known { starts: starts.to_vec(), of: &of, secrets: 0 };
+    let made = |edit: Edit| apply_known(&text, Language::Toml, &[edit], &known);
+    let secret = format!("\n[[client.secret]]\nid = \"s\"\nhash = \"{HASH}\"\ncreated = \"{CREATED}\"\n");
+    let (c, e) = ("id = \"c\"\n", "id = \"e\"\n");
+    let ends = |text: &str, clients: u8, secrets: u8| {
+        text.replace("clients = 5\nsecrets = 0", &format!("clients = {clients}\nsecrets = {secrets}"))
+    };
+    assert_eq!(made(add("c", "s")).unwrap(), ends(&text.replace(c, &format!("{c}{secret}")), 5, 1));
+    assert_eq!(made(add("e", "s")).unwrap(), ends(&text.replace(e, &format!("{e}{secret}")), 5, 1));
+    assert_eq!(
+        made(Edit::RemoveClient(client("c"))).unwrap(),
+        ends(&text.replace(&format!("# c\n[[client]]\n{c}\n"), ""), 4, 0)
+    );
+    assert_eq!(
+        made(new_client("f", &[])).unwrap(),
+        ends(&text.replace("[end]", "[[client]]\nid = \"f\"\n\n[end]"), 6, 0)
+    );
+    // Beside it, or where it is not known where something stands, it is read.
+    for edit in [add("b", "s"), add("f", "s")] {
+        assert!(matches!(made(edit), Err(EditError::Unreadable(_))));
+    }
+}
+
+#[test]
 fn what_cannot_be_done_is_told() {
     for (text, language) in
         [("[[client]]\nid = 'a'\n", Language::Toml), ("{\"client\":[{\"id\":\"a\"}]}", Language::Json)]

@@ -1,26 +1,50 @@
 //! Edits to TOML: a parser says where things stand, and only the bytes that an edit is about are touched.
 
 use std::collections::HashSet;
-use std::ops::Range;
 
-use toml_edit::{Document, InlineTable, Item, Key, Table, TableLike, Value};
+use toml_edit::{Document, InlineTable, Item, Table, Value};
 
 use super::commas::Commas;
-use super::splice::{Rank, Splices, above, below, indent, line_end, line_start};
+use super::entry::{Entry, entries, key_of, keys};
+use super::splice::{Rank, Splices, above, below, eol, indent, line_end, line_start};
 use super::written::{braces, client_inline, client_tables, pair, written};
 use super::{Edit, EditError, NewClient, NewSecret, Scalar};
 use crate::domain::ids::{ClientKey, SecretId};
 
-pub(super) fn apply(text: &str, edits: &[Edit]) -> Result<String, EditError> {
+/// What a text is part of.
+#[derive(Clone, Copy)]
+pub(super) struct Frame {
+    /// How the whole text ends its lines.
+    pub(super) eol: &'static str,
+    /// How many clients and secrets stand outside of this part, and count for `[end]` too.
+    pub(super) outside: (usize, usize),
+}
+
+impl Frame {
+    pub(super) fn whole(text: &str) -> Self {
+        Self { eol: eol(text), outside: (0, 0) }
+    }
+}
+
+/// How many clients and secrets stand in a text.
+pub(super) fn counts(text: &str) -> Result<(usize, usize), EditError> {
+    Ok(Page::read(text, Frame::whole(text))?.counts())
+}
+
+/// The text with the changes made; with none of them, with the counts of `[end]` made right.
+pub(super) fn apply(text: &str, edits: &[Edit], frame: Frame) -> Result<String, EditError> {
     let edits = one_key_each(edits);
     let mut rest = edits.as_slice();
     let open = !text.is_empty() && !text.ends_with('\n');
     let mut text = text.to_owned();
-    while !rest.is_empty() {
-        let page = Page::read(&text)?;
+    loop {
+        let page = Page::read(&text, frame)?;
         let (now, later) = rest.split_at(page.together(rest));
         text = page.make(now)?;
         rest = later;
+        if rest.is_empty() {
+            break;
+        }
     }
     // Where the last entry was taken out, the one before it became the last.
     Ok(if open { text.trim_end_matches(['\r', '\n']).to_owned() } else { text })
@@ -44,13 +68,6 @@ fn one_key_each(edits: &[Edit]) -> Vec<Edit> {
     single
 }
 
-/// A table, under its own header or in braces.
-#[derive(Clone, Copy)]
-enum Entry<'d> {
-    Table(&'d Table),
-    Inline(&'d InlineTable),
-}
-
 /// A header and the lines below it, whose they are.
 struct Block {
     start: usize,
@@ -63,15 +80,16 @@ struct Block {
 /// A text and what stands where in it.
 struct Page<'t> {
     text: &'t str,
+    frame: Frame,
     document: Document<&'t str>,
     blocks: Vec<Block>,
 }
 
 impl<'t> Page<'t> {
-    fn read(text: &'t str) -> Result<Self, EditError> {
+    fn read(text: &'t str, frame: Frame) -> Result<Self, EditError> {
         let document = Document::parse(text)
             .map_err(|error| EditError::Unreadable(format!("not valid TOML: {}", error.message())))?;
-        let mut page = Self { text, document, blocks: Vec::new() };
+        let mut page = Self { text, frame, document, blocks: Vec::new() };
         let mut blocks = Vec::new();
         page.collect(page.document.as_table(), (None, None), &mut blocks);
         blocks.sort_by_key(|block| block.start);
@@ -82,10 +100,10 @@ impl<'t> Page<'t> {
     /// How many of the edits, from the first, can be made in one go: each about another client.
     fn together(&self, edits: &[Edit]) -> usize {
         if self.document.get("client").is_some_and(Item::is_array) {
-            return 1;
+            return edits.len().min(1);
         }
         let mut seen = HashSet::new();
-        edits.iter().take_while(|edit| self.is_idle(edit) || seen.insert(edit.client())).count().max(1)
+        edits.iter().take_while(|edit| self.is_idle(edit) || seen.insert(edit.client())).count().max(edits.len().min(1))
     }
 
     /// Whether an edit takes away a key that is not there.
@@ -125,6 +143,7 @@ impl<'t> Page<'t> {
 
     fn make(&self, edits: &[Edit]) -> Result<String, EditError> {
         let mut splices = Splices::of(self.text);
+        splices.eol = self.frame.eol;
         let mut added = Vec::new();
         for edit in edits {
             match edit {
@@ -270,12 +289,18 @@ impl<'t> Page<'t> {
         }
     }
 
+    /// How many clients and secrets stand here.
+    fn counts(&self) -> (usize, usize) {
+        let all = entries(self.document.get("client"));
+        (all.len(), all.iter().map(|entry| entry.entries("secret").len()).sum())
+    }
+
     /// Sets the counts of `[end]`, where it is there, to what they are after the edits.
     fn count(&self, edits: &[Edit], splices: &mut Splices<'_>) {
         let Some(end) = self.document.get("end").and_then(Item::as_table_like) else { return };
-        let all = entries(self.document.get("client"));
         let secrets_of = |entry: &Entry<'_>| entry.entries("secret").len();
-        let (mut clients, mut secrets) = (all.len(), all.iter().map(secrets_of).sum::<usize>());
+        let (own, outside) = (self.counts(), self.frame.outside);
+        let (mut clients, mut secrets) = (own.0 + outside.0, own.1 + outside.1);
         for edit in edits {
             match edit {
                 Edit::AddClient(new) => (clients, secrets) = (clients + 1, secrets + new.secrets.len()),
@@ -324,64 +349,4 @@ impl<'t> Page<'t> {
     fn in_braces(&self, table: &InlineTable) -> Commas<'t> {
         Commas::new(self.text, &table.span().unwrap_or_default(), keys(self.text, table))
     }
-}
-
-impl<'d> Entry<'d> {
-    fn like(self) -> &'d dyn TableLike {
-        match self {
-            Self::Table(table) => table,
-            Self::Inline(table) => table,
-        }
-    }
-
-    fn get(self, key: &str) -> Option<&'d Item> {
-        self.like().get(key)
-    }
-
-    /// The text under a key; empty where there is none.
-    fn text(self, key: &str) -> &'d str {
-        self.get(key).and_then(Item::as_str).unwrap_or_default()
-    }
-
-    fn entries(self, key: &str) -> Vec<Self> {
-        entries(self.get(key))
-    }
-}
-
-fn entries(item: Option<&Item>) -> Vec<Entry<'_>> {
-    match item {
-        Some(Item::ArrayOfTables(tables)) => tables.iter().map(Entry::Table).collect(),
-        Some(Item::Value(Value::Array(array))) => {
-            array.iter().filter_map(Value::as_inline_table).map(Entry::Inline).collect()
-        }
-        _ => Vec::new(),
-    }
-}
-
-/// Where a key stands with its value, or the first of its dotted ones.
-fn key_of(text: &str, table: &Table, key: &str) -> Option<Range<usize>> {
-    let values = table.get_values();
-    let mut named = values.iter().filter(|(path, _)| path.first().is_some_and(|first| first.get() == key));
-    named.find_map(|(path, value)| whole_key(text, path, value))
-}
-
-/// Where each key of a table stands with its value, dotted ones too, in the order of the text.
-fn keys(text: &str, table: &dyn TableLike) -> Vec<Range<usize>> {
-    let values = table.get_values();
-    let mut ranges: Vec<_> = values.iter().filter_map(|(path, value)| whole_key(text, path, value)).collect();
-    ranges.sort_by_key(|range| range.start);
-    ranges
-}
-
-/// The first part of a dotted key knows only where it stood first: this one begins where its line or brace does.
-fn whole_key(text: &str, path: &[&Key], value: &Value) -> Option<Range<usize>> {
-    let leaf = path.last()?.span()?.start;
-    let start = if path.len() == 1 {
-        leaf
-    } else {
-        let before = text.get(..leaf)?;
-        let edge = before.rfind(['\n', ',', '{']).map_or(0, |at| at + 1);
-        edge + before.get(edge..).map_or(0, |part| part.len() - part.trim_start().len())
-    };
-    Some(start..value.span()?.end)
 }

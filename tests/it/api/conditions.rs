@@ -2,9 +2,11 @@
 
 use std::fs;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use crate::gate::{ADMIN, READER, address, ask, gated, send};
 use crate::support::http::{Method, Reply, token_post};
+use crate::support::sidecar::Sidecar;
 use crate::support::upstream::Upstream;
 
 const C1: &str = "/api/v1/clients/c1";
@@ -166,6 +168,68 @@ fn a_client_is_described_anew_without_its_secrets() {
         ["{\"max_active_secrets\":0}", "{\"max_active_secrets\":9}", "{\"max_active_secrets\":-1}", "{\"id\":\"x\"}"]
     {
         assert_eq!(patch(bad).status, 400, "{bad}");
+    }
+    sidecar.finish(&upstream);
+}
+
+/// What becomes of a request when somebody else, who holds the lock of the list's folder as a command does, changes the
+/// list after the request was looked at and before it is its turn to write.
+fn overtaken(sidecar: &Sidecar, edit: impl Fn(&str) -> String, request: impl Fn() -> Reply + Send + Sync) -> Reply {
+    let file = sidecar.dir().join("clients.toml");
+    let folder = fs::File::open(sidecar.dir()).unwrap();
+    folder.lock().unwrap();
+    std::thread::scope(|scope| {
+        let asked = scope.spawn(&request);
+        // Time for it to come to the lock. Where it comes later nothing is lost but the point of the test.
+        std::thread::sleep(Duration::from_millis(300));
+        let temporary = sidecar.dir().join(".editor");
+        fs::write(&temporary, edit(&fs::read_to_string(&file).unwrap())).unwrap();
+        fs::rename(&temporary, &file).unwrap();
+        folder.unlock().unwrap();
+        asked.join().unwrap()
+    })
+}
+
+#[test]
+fn what_somebody_else_writes_before_it_is_our_turn_is_put_in_force_first_with_its_guards() {
+    let upstream = Upstream::start();
+    let clients = ["c2", "c3", "c4"];
+    let gated = clients.iter().fold(gated(), |gated, id| gated.client(id, &[&format!("first-s3cr3t-of-{id}")]));
+    let sidecar = gated.upstream(&upstream).start();
+    let at = address(&sidecar);
+    let list = || fs::read_to_string(sidecar.dir().join("clients.toml")).unwrap();
+    let named = |name: &'static str| {
+        move |text: &str| text.replacen("id = \"c1\"", &format!("id = \"c1\"\nname = \"{name}\""), 1)
+    };
+
+    // Of another client: both stand.
+    let before = tag(at, C1);
+    let other = |text: &str| text.replacen("id = \"c2\"", "id = \"c2\"\nname = \"by hand\"", 1);
+    let reply = overtaken(&sidecar, other, || change(at, &before, "PATCH", C1, "{\"max_active_secrets\":3}"));
+    assert_eq!((reply.status, &reply.json()["max_active_secrets"]), (200, &3.into()), "{}", reply.json());
+    assert_eq!(ask(at, READER, "GET", "/api/v1/clients/c2", "").json()["name"], "by hand");
+
+    // Of this one: it is not in the state that was decided on.
+    let before = tag(at, C1);
+    let reply = overtaken(&sidecar, named("one"), || change(at, &before, "PATCH", C1, "{\"max_active_secrets\":4}"));
+    assert_eq!((reply.status, &reply.json()["error"]), (412, &"stale".into()), "{}", reply.json());
+    let shown = ask(at, READER, "GET", C1, "").json();
+    assert_eq!((&shown["name"], &shown["max_active_secrets"]), (&"one".into(), &3.into()), "{shown}");
+
+    // A list that a reload would refuse or hold is not published under the cover of our change.
+    for (edit, word) in [
+        ((|text: &str| text.split("[[client]]\nid = \"c2\"").next().unwrap().to_owned()) as fn(&str) -> String, "held"),
+        (|text: &str| text.replacen("id = \"c3\"", "id = \"c2\"", 1), "refused"),
+    ] {
+        let good = list();
+        let reply = overtaken(&sidecar, edit, || ask(at, ADMIN, "POST", &format!("{C1}/secrets"), "{}"));
+        let told = reply.json();
+        assert_eq!((reply.status, &told["error"]), (409, &"list_not_in_force".into()), "{told}");
+        assert!(told["message"].as_str().unwrap().contains(word), "{told}");
+        assert_eq!(list(), edit(&good), "and nothing was written over it");
+        assert_eq!(token_post(sidecar.proxy(), Method::Basic, "c4", "first-s3cr3t-of-c4").status, 200);
+        sidecar.write_clients(&good);
+        assert_eq!(ask(at, ADMIN, "POST", "/-/reload", "{}").status, 200);
     }
     sidecar.finish(&upstream);
 }

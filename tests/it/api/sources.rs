@@ -1,11 +1,14 @@
 //! Every write goes to the list's file and is answered when it is in force; a list that cannot be written says where to.
 
 use std::fs;
+use std::io::Write;
 use std::net::SocketAddr;
 use std::os::unix::fs::symlink;
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
-use crate::gate::{ADMIN, address, ask, gated};
+use crate::gate::{ADMIN, READER, address, ask, gated};
 use crate::support::http::{Method, token_post};
 use crate::support::sidecar::Sidecar;
 use crate::support::upstream::Upstream;
@@ -106,5 +109,41 @@ fn a_write_is_in_the_file_and_in_force_when_it_is_answered() {
     assert!(!list().contains("\"c2\""));
     let shown = ask(at, ADMIN, "GET", "/api/v1/clients", "");
     assert!(!String::from_utf8_lossy(&shown.body).contains(&secret));
+    sidecar.finish(&upstream);
+}
+
+#[test]
+fn a_change_that_takes_its_time_holds_up_nobody_who_looks() {
+    let upstream = Upstream::start();
+    let sidecar = gated().upstream(&upstream).start();
+    let at = address(&sidecar);
+    // A file that is just being written is read again and again until it rests; the last one is not there at all, so that
+    // the change ends with the reading.
+    let files: Vec<String> = (0..16).map(|number| format!("upstream-{number}.secret")).collect();
+    let write = |name: &String| {
+        let file = fs::File::options().write(true).create(true).truncate(false).open(sidecar.dir().join(name));
+        file.unwrap().write_all(b"an-upstream-s3cr3t").unwrap();
+    };
+    let named: Vec<&str> = files.iter().map(String::as_str).chain(["none.secret"]).collect();
+    let body = serde_json::json!({"id": "c2", "upstream_secret_files": named}).to_string();
+    let at_rest = AtomicBool::new(false);
+    let (looked, under_way, made) = std::thread::scope(|scope| {
+        files.iter().for_each(write);
+        scope.spawn(|| {
+            while !at_rest.load(Ordering::Relaxed) {
+                files.iter().for_each(write);
+                std::thread::sleep(Duration::from_millis(5));
+            }
+        });
+        let made = scope.spawn(|| ask(at, ADMIN, "POST", "/api/v1/clients", &body));
+        // It has come as far as the files: else nothing is lost but the point of the test.
+        std::thread::sleep(Duration::from_millis(300));
+        let looked = ask(at, READER, "GET", "/api/v1/clients", "");
+        let under_way = !made.is_finished();
+        at_rest.store(true, Ordering::Relaxed);
+        (looked, under_way, made.join().unwrap())
+    });
+    assert_eq!((looked.status, made.status), (200, 409), "{}", made.json());
+    assert!(under_way, "who looked had to wait until the files were read");
     sidecar.finish(&upstream);
 }

@@ -250,6 +250,14 @@ proptest! {
         let wanted = says(&model.toml(plain, &mut Vec::new()), Language::Toml);
         let result = apply(&text, Language::Toml, &made).unwrap();
         prop_assert_eq!(says(&result, Language::Toml), wanted.clone(), "--- from\n{}\n--- by {:?}\n{}", text, made, result);
+        let list = ClientList::parse(Doc { name: "f", text: &text }, Language::Toml, 0).0.unwrap();
+        let start = |key: &ClientKey| list.clients.iter().find(|client| client.key == *key).map(|client| client.start.offset);
+        let known = Known {
+            starts: list.clients.iter().map(|client| client.start.offset).collect(),
+            of: &start,
+            secrets: list.clients.iter().map(|client| client.secrets.len()).sum(),
+        };
+        prop_assert_eq!(&apply_known(&text, Language::Toml, &made, &known).unwrap(), &result, "from\n{}\nby {:?}", text, made);
         for (number, (client, secret)) in owners.iter().enumerate() {
             let gone = removed.iter().any(|(c, s)| c == client && (s.is_none() || s == secret));
             let note = format!("# note {number};");
