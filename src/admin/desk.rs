@@ -101,8 +101,11 @@ impl Desk<'_> {
         }
         let count = self.files.len().max(edits.keys().last().map_or(0, |last| last + 1));
         let (mut made, mut texts, mut lists) = (Vec::new(), Vec::new(), Vec::new());
+        // A file that we begin needs no `[end]` beside those that have one: nobody cut it.
+        let mut known = Vec::new();
         for index in 0..count {
             let file = file_at(self.list(), self.files, index);
+            known.push(file.name.clone());
             let (text, list) = match edits.get(&index) {
                 Some(edits) => {
                     let text = self.edited(index, &file, edits).map_err(WriteFailure::Edit)?;
@@ -119,7 +122,6 @@ impl Desk<'_> {
             texts.push(Text::to_be(file.path.clone(), text, file.language));
             lists.push(list);
         }
-        let known: Vec<String> = self.files.iter().map(|file| file.name.clone()).collect();
         let prepared = prepare(texts, lists, self.settings, &self.view.snapshot, &known, self.clock);
         let prepared = prepared.map_err(|errors| {
             let why = errors.0.first().map_or("", |error| &error.message);
