@@ -265,7 +265,7 @@ fn a_command_whose_disk_fails_says_what_became_of_the_list() {
             (true, "EINTR") => new,
             (true, _) => new && !needed,
             (false, "EINTR") if call.writing => false,
-            (false, _) if call.writing => old && said.contains("nothing was changed"),
+            (false, _) if call.writing => old && said.to_lowercase().contains("nothing was changed"),
             (false, _) if call.after => new && said.contains("changed"),
             (false, _) => old && !said.trim().is_empty(),
         };
