@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 """What the doors cost with 100,000 clients: how long lists and pages take, and what admin work does to token requests.
 
-Token requests come at a fixed rate (h2load, HTTP/1.1, an open loop) while one kind of admin work after the other is done by a
-caller that asks again as soon as it was answered. Each kind is measured in turns with the same seconds without it, and the
-ratio of the two p99 is taken of every pair; the median of the pairs is printed. Nothing is pinned: the operating system
-places the threads as it would anywhere.
+Token requests come at a fixed rate (`paced.c`, an open loop) while a caller does one kind of admin work after the other,
+and again as soon as it was answered. Each kind is measured in turns with the same seconds in which the same caller asks
+the token server instead, since its own work is not the proxy's; the ratio of the two p99 is taken of every pair, and the
+median of the pairs is printed. The first kind is that same asking on both sides: what its ratio is away from 1 is noise.
+Nothing is pinned: the operating system places the threads as it would anywhere.
 
-Needs h2load and gcc.
+Needs gcc.
 """
 
 import argparse
@@ -25,10 +26,10 @@ from pathlib import Path
 sys.dont_write_bytecode = True
 
 from lab import Lab, end_on_sigterm, free_port, require  # noqa: E402
-from workload import secret_from  # noqa: E402
+from workload import Caller, by_body, secret_from  # noqa: E402
 
 SECONDS = 5
-FORM = "grant_type=client_credentials&client_id=svc-050000&client_secret="
+PAUSE = 0.02
 
 
 def record(client: str, number: int) -> str:
@@ -103,25 +104,19 @@ listen = ["unix:relatch.sock", "127.0.0.1:{admin}"]
     return process, port, Door(admin, made.stdout.strip())
 
 
-def p99(lab: Lab, port: int, rate: int) -> float:
-    """Microseconds, of the requests of some seconds."""
-    log, connections = lab.directory / "h2load.log", 20
-    form = lab.write("form", FORM + secret_from("svc-050000 0"))
-    log.unlink(missing_ok=True)
-    command = ["h2load", "--h1", "-c", connections, "--rps", rate / connections, "-D", SECONDS, "--warm-up-time", "0", "-d", form,
-               "-H", "content-type: application/x-www-form-urlencoded", "--log-file", log,
-               f"http://127.0.0.1:{port}/oauth/token"]
-    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, timeout=60, cwd=lab.directory)
-    took = []
-    for line in log.read_text().splitlines():
-        _, status, micros = line.split("\t")
-        assert status == "200", line
-        took.append(int(micros))
-    assert len(took) > rate * SECONDS * 0.9, done.stdout + done.stderr
-    return statistics.quantiles(took, n=100)[98]
+def p99(lab: Lab, paced: Path, port: int, rate: int) -> float:
+    """Microseconds, of the requests of some seconds, from the moment each was due."""
+    request = by_body("svc-050000", secret_from("svc-050000 0"))
+    requests = lab.write("requests", f"{len(request)}\n{request.decode()}")
+    command = [paced, port, rate, SECONDS, 20, requests]
+    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    measured = json.loads(done.stdout)
+    assert measured["not_200"] == 0, measured
+    return measured["p99"]
 
 
-def works(door: Door, clients: int) -> dict:
+def works(door: Door, clients: int, nothing) -> dict:
     """Each kind of work: asked again and again, it is done once."""
     last = f"svc-{clients - 100:06d}"
 
@@ -133,6 +128,7 @@ def works(door: Door, clients: int) -> dict:
         assert status == 200, body[:300]
 
     return {
+        "nothing": nothing,
         "the page": lambda: door.took("/"),
         "pages of clients": lambda: door.took(f"/api/v1/clients?limit=100&after={last}"),
         "one client": lambda: door.took("/api/v1/clients/svc-000007"),
@@ -142,21 +138,21 @@ def works(door: Door, clients: int) -> dict:
     }
 
 
-def beside(lab: Lab, port: int, rate: int, work) -> tuple[float, float, int]:
-    """p99 without and with the work, and how often it was done."""
-    alone, done, end = p99(lab, port, rate), 0, threading.Event()
+def during(work, measure) -> tuple[float, int]:
+    """What is measured while the work is done over and over, and how often it was."""
+    done, end = 0, threading.Event()
 
     def go_on() -> None:
         nonlocal done
         while not end.is_set():
             work()
             done += 1
-            time.sleep(0.02)
+            time.sleep(PAUSE)
 
     worker = threading.Thread(target=go_on)
     worker.start()
     try:
-        return alone, p99(lab, port, rate), done
+        return measure(), done
     finally:
         end.set()
         worker.join()
@@ -166,13 +162,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--binary", type=Path, default=Path("target/release/relatch"))
     parser.add_argument("--clients", type=int, default=100_000)
-    parser.add_argument("--rate", type=int, default=1000, help="token requests per second")
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rate", type=int, default=2000, help="token requests per second")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--works", default="", help="only these, by the beginnings of their names, with commas")
     options = parser.parse_args()
-    require({"h2load": "nghttp2-client", "gcc": "gcc"})
+    require({"gcc": "gcc"})
     end_on_sigterm()
     with Lab(0, 1) as lab:
-        _, port, door = start(lab, options.binary, options.clients, lab.start_backend())
+        backend = lab.start_backend()
+        _, port, door = start(lab, options.binary, options.clients, backend)
+        paced = lab.compile("paced")
         os.sched_setaffinity(0, {0, 1})
         door.log_in()
         deep = f"/api/v1/clients?limit=100&after=svc-{options.clients - 101:06d}"
@@ -180,11 +179,22 @@ def main() -> None:
                      "/", "/?page=2000", "/client?id=svc-050000", "/?q=svc-0500", "/?attention=1"]:
             took = [door.took(path) for _ in range(30)]
             print(json.dumps({"ms": path, "median": round(statistics.median(took), 2), "most": round(max(took), 2)}), flush=True)
-        for name, work in works(door, options.clients).items():
-            pairs = [beside(lab, port, options.rate, work) for _ in range(options.rounds)]
-            print(json.dumps({"p99 us beside": name, "alone": round(statistics.median(a for a, _, _ in pairs)),
+
+        aside, asking = Caller(backend), by_body("aside", "aside")
+        nothing = lambda: aside.ask(asking)  # noqa: E731
+        measure = lambda: p99(lab, paced, port, options.rate)  # noqa: E731
+        chosen = tuple(options.works.split(","))
+        for name, work in works(door, options.clients, nothing).items():
+            if not name.startswith(chosen):
+                continue
+            pairs = []
+            for _ in range(options.rounds):
+                without, _ = during(nothing, measure)
+                pairs.append((without, *during(work, measure)))
+            print(json.dumps({"p99 us beside": name, "without": round(statistics.median(a for a, _, _ in pairs)),
                               "with it": round(statistics.median(b for _, b, _ in pairs)),
                               "ratio": round(statistics.median(b / a for a, b, _ in pairs), 3),
+                              "ratios": sorted(round(b / a, 2) for a, b, _ in pairs),
                               "done": [done for *_, done in pairs]}), flush=True)
 
 

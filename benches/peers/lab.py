@@ -87,7 +87,7 @@ class Lab:
 
     def compile(self, name: str) -> Path:
         program = self.directory / name
-        subprocess.run(["gcc", "-O2", "-o", program, HERE / f"{name}.c"], check=True, timeout=60)
+        subprocess.run(["gcc", "-O2", "-o", program, HERE / f"{name}.c", "-lm"], check=True, timeout=60)
         return program
 
     def start_backend(self) -> int:
