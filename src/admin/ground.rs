@@ -22,7 +22,7 @@ use crate::config::settings::Settings;
 use crate::config::settings::operation::Instances;
 use crate::domain::clock::{Clock, Timestamp};
 use crate::domain::ids::{ClientKey, SecretId};
-use crate::fleet::Prometheus;
+use crate::fleet::{self, Prometheus};
 use crate::lifecycle::{Holder, QUIET_FOR, Usage};
 use crate::log::Log;
 use crate::metrics::Metrics;
@@ -268,9 +268,7 @@ impl View {
                     Ok(uses) => uses,
                     Err(why) => return Usage::Unknown(why.clone()),
                 };
-                let of_all = uses.get(&client.key).and_then(|uses| uses.get(&record.id));
-                let unseen = || Usage::Unknown("Prometheus has not seen it yet".to_owned());
-                return of_all.map_or_else(unseen, |of_all| of_all.beside(record.uses.seen()));
+                return fleet::usage(uses.get(&client.key), record);
             }
         };
         seen.map_or_else(

@@ -11,7 +11,7 @@ use super::notices::event;
 use crate::domain::clock::Timestamp;
 use crate::domain::ids::{ClientKey, SecretId};
 use crate::event::webhook::{Kind, What};
-use crate::fleet::{ClientUse, Prometheus};
+use crate::fleet::{Prometheus, usage};
 use crate::hooks::Hooks;
 use crate::lifecycle::progress::Progress;
 use crate::lifecycle::{Holder, QUIET_FOR, Usage};
@@ -102,7 +102,9 @@ pub(super) async fn follow(shared: Arc<Shared>, hooks: Hooks, log: Log) {
         let mut trouble = None;
         for client in found {
             match prometheus.client(&client.key).await {
-                Ok(uses) => receivers.iter_mut().for_each(|receiver| receiver.tell(&client, now, of_all(&uses))),
+                Ok(uses) => receivers
+                    .iter_mut()
+                    .for_each(|receiver| receiver.tell(&client, now, |record| usage(Some(&uses), record))),
                 Err(why) => {
                     trouble = Some(why);
                     break;
@@ -160,18 +162,10 @@ fn own(record: &Record) -> Usage {
     }
 }
 
-/// What all instances know of it.
-fn of_all(uses: &ClientUse) -> impl Fn(&Record) -> Usage {
-    |record| {
-        let unseen = || Usage::Unknown("Prometheus has not seen it yet".to_owned());
-        uses.get(&record.id).map_or_else(unseen, |of_all| of_all.beside(record.uses.seen()))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fleet::FleetUse;
+    use crate::fleet::{ClientUse, FleetUse};
     use crate::registry::build::tests::{NOW, client, good};
     use crate::registry::cells::Seen;
 
@@ -231,7 +225,7 @@ mod tests {
             let hooks = Hooks::undelivered(&[Kind::RotationReady]);
             let mut ready = Ready::of(&hooks).unwrap();
             for _ in 0..2 {
-                ready.tell(&list.clients[0], NOW, of_all(&known(old, new_one)));
+                ready.tell(&list.clients[0], NOW, |record| usage(Some(&known(old, new_one)), record));
             }
             assert_eq!(told(&hooks).len(), expected, "{old:?} {new_one:?}");
         }

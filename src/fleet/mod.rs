@@ -15,6 +15,7 @@ use crate::domain::clock::Timestamp;
 use crate::domain::ids::{ClientKey, SecretId};
 use crate::lifecycle::Usage;
 use crate::metrics::secrets::escape;
+use crate::registry::Record;
 use crate::registry::cells::Seen;
 
 /// What all instances together know of a secret's use.
@@ -30,7 +31,7 @@ pub struct FleetUse {
 
 impl FleetUse {
     /// Beside what an instance saw itself: it may not have been scraped yet, and refusals and callers nobody else tells.
-    pub fn beside(&self, own: Seen) -> Usage {
+    fn beside(&self, own: Seen) -> Usage {
         Usage::Seen {
             tracking_since: self.tracking_since,
             last_used: self.last_used.max(own.last_used),
@@ -43,6 +44,14 @@ impl FleetUse {
 
 /// What is known of each secret of a client. One that is not in it is not known to the instances yet.
 pub type ClientUse = HashMap<SecretId, FleetUse>;
+
+/// What all instances know of a secret's use together, this one's own eyes included.
+pub fn usage(uses: Option<&ClientUse>, record: &Record) -> Usage {
+    match uses.and_then(|uses| uses.get(&record.id)) {
+        Some(of_all) => of_all.beside(record.uses.seen()),
+        None => Usage::Unknown("Prometheus has not seen it yet".to_owned()),
+    }
+}
 
 /// A Prometheus that scrapes all instances.
 #[derive(Clone, Debug)]
