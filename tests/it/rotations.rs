@@ -54,7 +54,7 @@ pub(crate) fn thousand(libraries: Vec<Library>) {
     let mut sidecar = Sidecar::guard()
         .file("up.secret", "remote-8f21c0aa7b\n")
         .clients_text(&first_list(&book, &probe))
-        .config("clients.poll_interval = \"1h\"\nthrottle.failures = 65000\nlog.access = false")
+        .config("clients.poll_interval = \"1h\"\nthrottle = { failures = 65000, per = \"1s\" }\nlog.access = false")
         .upstream_url(&upstream.url())
         .start();
     let admin = Admin::of(sidecar.dir());

@@ -37,7 +37,7 @@ fn every_decision_during_a_hundred_reloads_is_that_of_a_list_that_was_live() {
     stage.replace("up.secret", format!("remote{MARK}\n").as_bytes());
     stage.replace("clients.toml", history.list(0).as_bytes());
     let config = format!(
-        "clients = {{ path = {:?}, poll_interval = \"1h\" }}\nthrottle.failures = 65000",
+        "clients = {{ path = {:?}, poll_interval = \"1h\" }}\nthrottle = {{ failures = 65000, per = \"1s\" }}",
         stage.path("clients.toml")
     );
     let mut sidecar = Sidecar::guard().config(&config).upstream_url(&upstream.url()).start();

@@ -46,8 +46,12 @@ impl Probe {
             std::fs::write(&fresh, text.replace(from, to)).unwrap();
             std::fs::rename(&fresh, list).unwrap();
             let renamed = Instant::now();
-            while caller.ask(&self.request) != Ok((wanted, false)) {
-                assert!(renamed.elapsed() < PATIENCE, "the edit has no effect");
+            loop {
+                let answer = caller.ask(&self.request);
+                if answer == Ok((wanted, false)) {
+                    break;
+                }
+                assert!(renamed.elapsed() < PATIENCE, "the edit has no effect: {answer:?}, not {wanted}");
             }
             spread.add(renamed.elapsed());
         }
