@@ -59,13 +59,24 @@ pub struct Outbound {
 }
 
 impl Outbound {
-    /// As the request that goes on the wire.
-    pub fn into_request<B>(self, body: impl FnOnce(Bytes) -> B) -> http::Request<B> {
-        let mut request = http::Request::new(body(self.body));
-        *request.method_mut() = self.method;
-        *request.uri_mut() = self.uri;
-        *request.headers_mut() = self.headers;
+    /// As it goes over HTTP/2.
+    pub fn to_request<B>(&self, body: impl FnOnce(Bytes) -> B) -> http::Request<B> {
+        let mut request = http::Request::new(body(self.body.clone()));
+        *request.method_mut() = self.method.clone();
+        *request.uri_mut() = self.uri.clone();
+        *request.headers_mut() = self.headers.clone();
         request
+    }
+
+    /// As it goes over HTTP/1.1 (RFC 9112 section 3). No type in it can hold the end of a line.
+    pub fn write(&self, out: &mut Vec<u8>) {
+        let mut line = |parts: &[&[u8]]| parts.iter().for_each(|part| out.extend_from_slice(part));
+        let target = self.uri.path_and_query().map_or("/", |target| target.as_str());
+        line(&[self.method.as_str().as_bytes(), b" ", target.as_bytes(), b" HTTP/1.1\r\n"]);
+        for (name, value) in &self.headers {
+            line(&[name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"]);
+        }
+        line(&[b"\r\n", &self.body]);
     }
 }
 

@@ -1,52 +1,123 @@
-//! A connection to the upstream: hyper's two halves held together, driven by whoever waits on it.
+//! A connection to the upstream: a request out, an answer in, one after the other, driven by whoever waits on it.
 
-use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::io;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, Waker, ready};
 
-use bytes::Bytes;
-use http_body_util::Full;
-use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
+use bytes::BytesMut;
+use http::StatusCode;
+use tokio::io::{AsyncReadExt, AsyncWrite};
 
-use super::{Unreached, UpstreamError};
+use super::UpstreamError;
+use super::answer::{End, Head, Piece, parse};
 use crate::net::stream::Stream;
 
-/// A connection and its two halves.
-pub struct Live {
-    /// Takes requests.
-    pub sender: http1::SendRequest<Full<Bytes>>,
-    connection: Option<http1::Connection<TokioIo<Stream>, Full<Bytes>>>,
+/// Bytes that are read at once: most answers whole.
+const ROOM: usize = 8 << 10;
+/// Room that is worth a read.
+const LEAST_ROOM: usize = 1 << 10;
+
+/// A connection of HTTP/1.1.
+pub(super) struct Live {
+    stream: Stream,
+    /// The request, and how much of it went out.
+    out: Vec<u8>,
+    sent: usize,
+    /// What came and was not taken yet, and how much of it was looked through.
+    came: BytesMut,
+    seen: usize,
 }
 
-/// The largest head of an answer.
-pub(super) const MOST_HEAD: usize = 64 << 10;
+/// Why a connection carries no more.
+pub(super) enum Broken {
+    /// It ended.
+    Closed,
+    /// What came cannot be read.
+    Protocol,
+    /// It failed.
+    Failed(io::Error),
+}
+
+impl From<UpstreamError> for Broken {
+    fn from(_: UpstreamError) -> Self {
+        Self::Protocol
+    }
+}
 
 impl Live {
     /// Over a fresh link.
-    pub(super) async fn over(link: Stream) -> Result<Box<Self>, Unreached> {
-        let (sender, connection) = http1::Builder::new()
-            .max_buf_size(MOST_HEAD)
-            // One small copy costs less than the kernel's walk over a list of buffers.
-            .writev(false)
-            .max_header_size(MOST_HEAD)
-            .handshake(TokioIo::new(link))
-            .await
-            .map_err(|error| Unreached { error: UpstreamError::Connect, why: error.to_string() })?;
-        Ok(Box::new(Self { sender, connection: Some(connection) }))
+    pub(super) fn over(stream: Stream) -> Box<Self> {
+        Box::new(Self { stream, out: Vec::new(), sent: 0, came: BytesMut::new(), seen: 0 })
     }
 
-    /// Moves the connection's reading and writing on. Ready when the connection is over, with what ended it.
-    pub fn drive(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), hyper::Error>> {
-        let Some(connection) = &mut self.connection else { return Poll::Ready(Ok(())) };
-        let polled = Pin::new(connection).poll(cx);
-        if polled.is_ready() {
-            self.connection = None;
+    /// Takes a request to send; it goes out as its answer is asked for.
+    pub(super) fn ask(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+        self.out.clear();
+        self.sent = 0;
+        write(&mut self.out);
+    }
+
+    /// Sends what is still to be sent, and looks for the head of the answer, which may come before all is sent.
+    pub(super) fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<Head, Broken>> {
+        let sent = self.poll_send(cx);
+        loop {
+            match parse(&mut self.came, &mut self.seen)? {
+                Some(head) if head.status.is_informational() && head.status != StatusCode::SWITCHING_PROTOCOLS => {}
+                Some(head) => return Poll::Ready(Ok(head)),
+                None => match self.poll_fill(cx) {
+                    Poll::Ready(Ok(0)) => return Poll::Ready(Err(Broken::Closed)),
+                    Poll::Ready(Ok(_)) => {}
+                    Poll::Ready(Err(error)) => return Poll::Ready(Err(Broken::Failed(error))),
+                    // Where sending failed there may be an answer that says why; here is none.
+                    Poll::Pending => {
+                        return match sent {
+                            Poll::Ready(Err(error)) => Poll::Ready(Err(Broken::Failed(error))),
+                            _ => Poll::Pending,
+                        };
+                    }
+                },
+            }
         }
-        polled
     }
 
-    /// Whether it can take a request now: still open as far as this side has heard, and done with the last one.
-    pub fn is_usable(&mut self, cx: &mut Context<'_>) -> bool {
-        self.drive(cx).is_pending() && self.sender.is_ready()
+    /// The next piece of the body, up to where it ends.
+    pub(super) fn poll_piece(&mut self, end: &mut End, cx: &mut Context<'_>) -> Poll<Result<Piece, Broken>> {
+        loop {
+            match end.take(&mut self.came)? {
+                Piece::More => {}
+                piece => return Poll::Ready(Ok(piece)),
+            }
+            match ready!(self.poll_fill(cx)) {
+                Ok(0) if matches!(end, End::Close) => return Poll::Ready(Ok(Piece::Over)),
+                Ok(0) => return Poll::Ready(Err(Broken::Closed)),
+                Ok(_) => {}
+                Err(error) => return Poll::Ready(Err(Broken::Failed(error))),
+            }
+        }
+    }
+
+    /// Whether it can take a request now: done with the last one, and open and silent as far as this side has heard.
+    pub(super) fn is_usable(&mut self) -> bool {
+        let asleep = &mut Context::from_waker(Waker::noop());
+        self.sent == self.out.len() && self.came.is_empty() && self.poll_fill(asleep).is_pending()
+    }
+
+    fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while let Some(rest @ [_, ..]) = self.out.get(self.sent..) {
+            let written = ready!(Pin::new(&mut self.stream).poll_write(cx, rest))?;
+            if written == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.sent += written;
+        }
+        // Through TLS, written is not sent.
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        if self.came.capacity() - self.came.len() < LEAST_ROOM {
+            self.came.reserve(ROOM);
+        }
+        pin!(self.stream.read_buf(&mut self.came)).poll(cx)
     }
 }

@@ -1,7 +1,7 @@
 //! One request and its answer on one connection, driven by the task that wants it. At most one delivery.
 //!
-//! A request goes to a second connection only when hyper hands it back untouched, because the first had closed before a
-//! byte of it was written. Anything later is the caller's to decide: a code or a refresh token may have been spent.
+//! A connection is looked at right before a request goes out on it. Once a byte of it may have gone, what becomes of it is the
+//! caller's to decide: a code or a refresh token may have been spent.
 
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
@@ -11,12 +11,12 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use http::header::{self, HeaderMap};
-use http::{HeaderName, Request, Response, StatusCode};
+use http::{HeaderName, StatusCode};
 use http_body::{Body, Frame, SizeHint};
-use http_body_util::Full;
 use hyper::body::Incoming;
 
-use super::connection::Live;
+use super::answer::{End, Piece};
+use super::connection::{Broken, Live};
 use super::multiplex::{Lease, multiplex};
 use super::pool::Pool;
 use super::{Unreached, UpstreamError};
@@ -46,62 +46,58 @@ pub enum AnswerBody {
 /// A body on its way.
 pub struct Coming {
     first: Option<Bytes>,
-    incoming: Incoming,
-    carrier: Option<Carrier>,
+    rest: Rest,
     pool: Rc<Pool>,
     conn: Rc<Conn>,
 }
 
-/// What brings an answer here.
-pub(super) enum Carrier {
-    /// A connection of its own, which is driven by who waits for it.
-    Own(Box<Live>),
+/// What brings the rest of an answer here.
+pub(super) enum Rest {
+    /// A connection of its own, which is driven by who waits for it; nothing where it is over.
+    Own { live: Option<Box<Live>>, end: End, lives_on: bool },
     /// A stream of one that many share and that drives itself.
-    Shared(Lease),
+    Shared { incoming: Incoming, lease: Option<Lease> },
+}
+
+/// The head of an answer, and what brings the rest.
+pub(super) struct Begun {
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+    pub(super) rest: Rest,
 }
 
 /// Sends a request and waits for the head of the answer; of the body, takes what came with it.
 pub async fn exchange(pool: &Rc<Pool>, conn: &Rc<Conn>, outbound: Outbound) -> Result<Answer, UpstreamError> {
     let active = Active::on(pool);
-    let request = outbound.into_request(Full::new);
-    let (response, carrier) = if pool.rules().http2 {
-        Box::pin(multiplex(pool, conn, request)).await?
+    let begun = if pool.rules().http2 {
+        Box::pin(multiplex(pool, conn, &outbound)).await?
     } else {
-        send(pool, conn, request, None).await?
+        send(pool, conn, &outbound, None).await?
     };
     // Nobody asked for another protocol, and what follows such an answer is no body.
-    if response.status().is_informational() {
+    if begun.status.is_informational() {
         return Err(UpstreamError::Protocol);
     }
     active.answered();
-    begin(response, carrier, pool, conn)
+    begin(begun, pool, conn)
 }
 
 /// Sends it over a connection of its own: `opened`, where there is one already.
 pub(super) async fn send(
     pool: &Rc<Pool>,
     conn: &Rc<Conn>,
-    mut request: Request<Full<Bytes>>,
-    mut opened: Option<Box<Live>>,
-) -> Result<(Response<Incoming>, Carrier), UpstreamError> {
-    loop {
-        let idle = opened.take().or_else(|| pool.take());
-        let fresh = idle.is_none();
-        let mut live = match idle {
-            Some(live) => live,
-            None => unless_late(conn, pool.connect()).await?,
-        };
-        let mut response = pin!(live.sender.try_send_request(request));
-        let answered = poll_fn(|cx| answer(response.as_mut(), |cx| drive(&mut live, cx), cx).map(Ok));
-        match unless_late(conn, answered).await? {
-            Ok(response) => return Ok((response, Carrier::Own(live))),
-            Err(mut error) => match error.take_message() {
-                // Not a byte of it was written: another connection may have it.
-                Some(untouched) if !fresh => request = untouched,
-                _ => return Err(kind(error.error(), pool)),
-            },
-        }
-    }
+    outbound: &Outbound,
+    opened: Option<Box<Live>>,
+) -> Result<Begun, UpstreamError> {
+    let mut live = match opened.or_else(|| pool.take()) {
+        Some(live) => live,
+        None => unless_late(conn, pool.connect()).await?,
+    };
+    live.ask(|out| outbound.write(out));
+    let head = poll_fn(|cx| live.poll_head(cx).map_err(|broken| kind_of(broken, pool)));
+    let head = unless_late(conn, head).await?;
+    let rest = Rest::Own { live: Some(live), end: head.end, lives_on: head.lives_on };
+    Ok(Begun { status: head.status, headers: head.headers, rest })
 }
 
 /// Waits until the deadline of the connection's phase at the longest.
@@ -113,83 +109,48 @@ pub(super) async fn unless_late<T>(
     poll_fn(|cx| if conn.is_late() { Poll::Ready(Err(UpstreamError::Timeout)) } else { future.as_mut().poll(cx) }).await
 }
 
-/// Moves the connection on, then looks for the head of the answer. Only the moving can bring the answer here, so the
-/// answer itself need not wake anybody: a channel within one task would only make it run once more for nothing.
-fn answer<F: Future>(
-    response: Pin<&mut F>,
-    mut drive: impl FnMut(&mut Context<'_>),
-    cx: &mut Context<'_>,
-) -> Poll<F::Output> {
-    drive(cx);
-    response.poll(&mut asleep())
-}
-
 /// A context that wakes nobody.
 fn asleep() -> Context<'static> {
     Context::from_waker(Waker::noop())
 }
 
-/// A connection's end is told by the answer that does not come.
-fn drive(live: &mut Live, cx: &mut Context<'_>) {
-    let _told_by_the_answer = live.drive(cx);
-}
-
 /// Takes what of the body came with the head; mostly that is all of it, and the connection is free again at once.
-fn begin(
-    response: Response<Incoming>,
-    carrier: Carrier,
-    pool: &Rc<Pool>,
-    conn: &Rc<Conn>,
-) -> Result<Answer, UpstreamError> {
-    let (mut parts, incoming) = response.into_parts();
-    drop_hop_by_hop(&mut parts.headers, pool)?;
-    let mut coming = Coming { first: None, incoming, carrier: Some(carrier), pool: pool.clone(), conn: conn.clone() };
-    let first = coming.poll_data(&mut asleep());
-    let body = match first {
+fn begin(begun: Begun, pool: &Rc<Pool>, conn: &Rc<Conn>) -> Result<Answer, UpstreamError> {
+    let Begun { status, mut headers, rest } = begun;
+    drop_hop_by_hop(&mut headers, pool);
+    let mut coming = Coming { first: None, rest, pool: pool.clone(), conn: conn.clone() };
+    let body = match coming.poll_data(&mut asleep()) {
         Poll::Ready(None) => AnswerBody::Whole(Bytes::new()),
-        Poll::Ready(Some(Ok(data))) if coming.incoming.is_end_stream() => {
-            coming.give_back();
-            AnswerBody::Whole(data)
-        }
+        Poll::Ready(Some(Ok(data))) if coming.rest.is_over() => AnswerBody::Whole(data),
         Poll::Ready(Some(Ok(data))) => {
             coming.first = Some(data);
             AnswerBody::Coming(Box::new(coming))
         }
-        // An error shows itself again when the rest is asked for.
-        Poll::Ready(Some(Err(_))) | Poll::Pending => AnswerBody::Coming(Box::new(coming)),
+        // Nothing has gone out yet: the caller may as well be told in plain words.
+        Poll::Ready(Some(Err(error))) => return Err(error),
+        Poll::Pending => AnswerBody::Coming(Box::new(coming)),
     };
-    Ok(Answer { status: parts.status, headers: parts.headers, body })
+    Ok(Answer { status, headers, body })
 }
 
 /// Removes what belongs to the connection and not to the answer (RFC 9110 section 7.6.1). Mostly there is nothing.
-fn drop_hop_by_hop(headers: &mut HeaderMap, pool: &Pool) -> Result<(), UpstreamError> {
-    let of_connection = |name: &HeaderName| HOP_BY_HOP.contains(name);
-    if !headers.keys().any(of_connection) {
-        return Ok(());
+fn drop_hop_by_hop(headers: &mut HeaderMap, pool: &Pool) {
+    if !headers.keys().any(|name| HOP_BY_HOP.contains(name)) {
+        return;
     }
-    check_coding(headers)?;
     if let Some(announced) = headers.get(&KEEP_ALIVE) {
         pool.heard(announced);
     }
-    let listed: Vec<HeaderName> = headers
-        .get_all(header::CONNECTION)
-        .iter()
-        .flat_map(|value| value.to_str().unwrap_or_default().split(','))
-        .filter_map(|name| HeaderName::try_from(name.trim()).ok())
-        .collect();
+    let listed: Vec<HeaderName> = of_connection(headers).filter_map(|name| HeaderName::try_from(name).ok()).collect();
     for name in listed.iter().chain(&HOP_BY_HOP) {
         headers.remove(name);
     }
-    Ok(())
 }
 
-/// Refuses an answer whose end stands in two places, or whose body is coded in a way that is not ours to undo: hyper reads
-/// it by its transfer coding and leaves a Content-Length that would be passed on wrong (RFC 9112 section 6.3).
-fn check_coding(headers: &HeaderMap) -> Result<(), UpstreamError> {
-    let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
-    let Some(coding) = codings.next() else { return Ok(()) };
-    let plain = coding.as_bytes().eq_ignore_ascii_case(b"chunked") && codings.next().is_none();
-    if plain && !headers.contains_key(header::CONTENT_LENGTH) { Ok(()) } else { Err(UpstreamError::Protocol) }
+/// The words of the Connection field.
+pub(super) fn of_connection(headers: &HeaderMap) -> impl Iterator<Item = &str> {
+    let values = headers.get_all(header::CONNECTION).iter();
+    values.flat_map(|value| value.to_str().unwrap_or_default().split(',').map(str::trim))
 }
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
@@ -205,7 +166,18 @@ const HOP_BY_HOP: [HeaderName; 9] = [
     HeaderName::from_static("proxy-authentication-info"),
 ];
 
-/// What an error of a connection is, as an error of the upstream.
+/// What became of a connection, as an error of the upstream.
+fn kind_of(broken: Broken, pool: &Pool) -> UpstreamError {
+    match broken {
+        Broken::Closed => UpstreamError::Closed,
+        Broken::Protocol => UpstreamError::Protocol,
+        // With TLS 1.3 a server says only after the handshake that it does not take our certificate.
+        Broken::Failed(error) if fault::of(&error).is_some() => pool.refused(Unreached::tls(&error)),
+        Broken::Failed(_) => UpstreamError::Closed,
+    }
+}
+
+/// ... of one that many share.
 pub(super) fn kind(error: &hyper::Error, pool: &Pool) -> UpstreamError {
     if error.is_parse() || error.is_parse_too_large() {
         return UpstreamError::Protocol;
@@ -225,8 +197,26 @@ pub(super) fn kind(error: &hyper::Error, pool: &Pool) -> UpstreamError {
     }
 }
 
+impl Rest {
+    /// Whether all of it was taken.
+    fn is_over(&self) -> bool {
+        match self {
+            Self::Own { live, end, .. } => live.is_none() || end.is_over(),
+            Self::Shared { incoming, .. } => incoming.is_end_stream(),
+        }
+    }
+
+    /// How much is to come, where that is known.
+    fn left(&self) -> Option<u64> {
+        match self {
+            Self::Own { end, .. } => end.left(),
+            Self::Shared { incoming, .. } => incoming.size_hint().exact(),
+        }
+    }
+}
+
 impl Coming {
-    /// The next piece, moving the connection on when there is none yet. At the end, gives the connection back.
+    /// The next piece. At the end, gives the connection back.
     fn poll_data(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, UpstreamError>>> {
         if let Some(first) = self.first.take() {
             return Poll::Ready(Some(Ok(first)));
@@ -234,47 +224,48 @@ impl Coming {
         if self.conn.is_late() {
             return Poll::Ready(Some(Err(UpstreamError::Timeout)));
         }
-        let mut polled = match self.carrier {
-            Some(Carrier::Shared(_)) => Pin::new(&mut self.incoming).poll_frame(cx),
-            _ => Pin::new(&mut self.incoming).poll_frame(&mut asleep()),
-        };
-        if polled.is_pending()
-            && let Some(Carrier::Own(live)) = &mut self.carrier
-        {
-            drive(live, cx);
-            polled = Pin::new(&mut self.incoming).poll_frame(&mut asleep());
-        }
-        match polled {
-            Poll::Pending => Poll::Pending,
-            Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
-                Ok(data) => {
-                    // Who knows the length asks no further: the last piece is the end.
-                    if self.incoming.is_end_stream() {
-                        self.give_back();
-                    }
-                    Poll::Ready(Some(Ok(data)))
-                }
+        let polled = match &mut self.rest {
+            Rest::Own { live: None, .. } => Poll::Ready(None),
+            Rest::Own { live: Some(live), end, .. } => live.poll_piece(end, cx).map(|polled| match polled {
+                Ok(Piece::Data(data)) => Some(Ok(data)),
+                Ok(Piece::Over | Piece::More) => None,
+                Err(broken) => Some(Err(kind_of(broken, &self.pool))),
+            }),
+            Rest::Shared { incoming, .. } => Pin::new(incoming).poll_frame(cx).map(|polled| match polled {
                 // Trailers end here: nothing in them is ours to pass on.
-                Err(_trailers) => self.poll_data(cx),
-            },
-            Poll::Ready(Some(Err(error))) => {
-                self.carrier = None;
-                Poll::Ready(Some(Err(kind(&error, &self.pool))))
-            }
-            Poll::Ready(None) => {
-                self.give_back();
-                Poll::Ready(None)
-            }
+                Some(Ok(frame)) => frame.into_data().ok().map(Ok),
+                Some(Err(error)) => Some(Err(kind(&error, &self.pool))),
+                None => None,
+            }),
+        };
+        match &polled {
+            Poll::Pending => {}
+            Poll::Ready(Some(Err(_))) => self.drop_carrier(),
+            // Who knows the length asks no further: the last piece is the end.
+            Poll::Ready(Some(Ok(_))) if !self.rest.is_over() => {}
+            Poll::Ready(_) => self.give_back(),
+        }
+        polled
+    }
+
+    fn drop_carrier(&mut self) {
+        match &mut self.rest {
+            Rest::Own { live, .. } => drop(live.take()),
+            Rest::Shared { lease, .. } => drop(lease.take()),
         }
     }
 
-    /// The connection may serve others once it has noticed the end itself, unless more came than was announced. It must
-    /// be driven here: one that notices the end only when it is taken again is not done with it then.
+    /// The connection may serve others where both sides keep it, unless more came than was announced.
     fn give_back(&mut self) {
-        if let Some(Carrier::Own(mut live)) = self.carrier.take()
-            && live.is_usable(&mut asleep())
-        {
-            self.pool.give_back(live);
+        match &mut self.rest {
+            Rest::Own { live, lives_on, .. } => {
+                if let Some(mut live) = live.take().filter(|_| *lives_on)
+                    && live.is_usable()
+                {
+                    self.pool.give_back(live);
+                }
+            }
+            Rest::Shared { lease, .. } => drop(lease.take()),
         }
     }
 
@@ -306,12 +297,12 @@ impl Body for Coming {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.first.is_none() && self.carrier.is_none() && self.incoming.is_end_stream()
+        self.first.is_none() && self.rest.is_over()
     }
 
     fn size_hint(&self) -> SizeHint {
         let here = self.first.as_ref().map_or(0, |first| first.len() as u64);
-        match self.incoming.size_hint().exact() {
+        match self.rest.left() {
             Some(rest) => SizeHint::with_exact(rest + here),
             None => SizeHint::default(),
         }

@@ -3,7 +3,8 @@
 //! The pool is local to its data-plane thread and an exchange is driven by the task of the request itself, so that a
 //! request costs no lock, no other task and no wake-up of another thread.
 
-pub mod connection;
+mod answer;
+mod connection;
 pub mod exchange;
 pub mod link;
 mod multiplex;

@@ -12,9 +12,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::uri::{Authority, Scheme};
-use http::{Request, Response, Uri, Version, header};
+use http::{Request, Uri, Version, header};
 use http_body_util::Full;
-use hyper::body::Incoming;
 use hyper::client::conn::http2;
 use hyper::rt::Executor;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -22,12 +21,14 @@ use prometheus::IntGauge;
 use tokio::sync::Semaphore;
 
 use super::UpstreamError;
-use super::connection::MOST_HEAD;
-use super::exchange::{Carrier, kind, send, unless_late};
+use super::answer::MOST_HEAD;
+use super::connection::Live;
+use super::exchange::{Begun, Rest, kind, send, unless_late};
 use super::pool::Pool;
 use crate::net::conn::Conn;
 use crate::net::deadline::Deadlines;
 use crate::net::stream::Stream;
+use crate::rewrite::Outbound;
 use crate::tls::H2;
 
 /// Connections of one thread to one upstream that takes few streams on each; more requests wait for a stream.
@@ -80,23 +81,22 @@ impl Default for Connecting {
 }
 
 /// Sends a request over HTTP/2, or over HTTP/1.1 where the upstream chooses that.
-pub(super) async fn multiplex(
-    pool: &Rc<Pool>,
-    conn: &Rc<Conn>,
-    request: Request<Full<Bytes>>,
-) -> Result<(Response<Incoming>, Carrier), UpstreamError> {
+pub(super) async fn multiplex(pool: &Rc<Pool>, conn: &Rc<Conn>, outbound: &Outbound) -> Result<Begun, UpstreamError> {
     let mut is_first = true;
     loop {
         let lease = match unless_late(conn, pool.trunks.carrier(pool)).await? {
             Carrier::Shared(lease) => lease,
-            Carrier::Own(live) => return send(pool, conn, request, Some(live)).await,
+            Carrier::Own(live) => return send(pool, conn, outbound, Some(live)).await,
         };
-        let anew = anew(&request, pool.rules().target.is_https()).ok_or(UpstreamError::Protocol)?;
+        let anew =
+            anew(outbound.to_request(Full::new), pool.rules().target.is_https()).ok_or(UpstreamError::Protocol)?;
         let mut answer = pin!(lease.0.sender.clone().try_send_request(anew));
         match unless_late(conn, poll_fn(|cx| answer.as_mut().poll(cx).map(Ok))).await? {
             Ok(response) => {
                 lease.0.ask();
-                return Ok((response, Carrier::Shared(lease)));
+                let (parts, incoming) = response.into_parts();
+                let rest = Rest::Shared { incoming, lease: Some(lease) };
+                return Ok(Begun { status: parts.status, headers: parts.headers, rest });
             }
             Err(mut error) => {
                 let untouched = error.take_message().is_some() || is_unprocessed(error.error());
@@ -119,18 +119,22 @@ fn is_unprocessed(error: &hyper::Error) -> bool {
 }
 
 /// The request as HTTP/2 has it: the Host is the authority.
-fn anew(request: &Request<Full<Bytes>>, https: bool) -> Option<Request<Full<Bytes>>> {
-    let mut headers = request.headers().clone();
-    let authority: Authority = headers.remove(header::HOST)?.to_str().ok()?.parse().ok()?;
+fn anew(mut request: Request<Full<Bytes>>, https: bool) -> Option<Request<Full<Bytes>>> {
+    let authority: Authority = request.headers_mut().remove(header::HOST)?.to_str().ok()?.parse().ok()?;
     let mut parts = request.uri().clone().into_parts();
     parts.scheme = Some(if https { Scheme::HTTPS } else { Scheme::HTTP });
     parts.authority = Some(authority);
-    let mut anew = Request::new(request.body().clone());
-    *anew.method_mut() = request.method().clone();
-    *anew.uri_mut() = Uri::from_parts(parts).ok()?;
-    *anew.version_mut() = Version::HTTP_2;
-    *anew.headers_mut() = headers;
-    Some(anew)
+    *request.uri_mut() = Uri::from_parts(parts).ok()?;
+    *request.version_mut() = Version::HTTP_2;
+    Some(request)
+}
+
+/// What a request goes out on.
+enum Carrier {
+    /// A stream of a connection that many share.
+    Shared(Lease),
+    /// A connection of its own: the upstream speaks HTTP/1.1.
+    Own(Box<Live>),
 }
 
 impl Trunks {
@@ -164,7 +168,7 @@ impl Trunks {
     async fn open(&self, pool: &Pool) -> Result<Carrier, UpstreamError> {
         let link = pool.link().await?;
         if link.is_secured() && link.protocol() != Some(H2) {
-            return pool.alone(link).await.map(Carrier::Own);
+            return Ok(Carrier::Own(Live::over(link)));
         }
         let trunk = Rc::new(Trunk::over(link, pool).await?);
         let lease = Lease::of(&trunk);

@@ -6,7 +6,6 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Waker};
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
@@ -81,11 +80,10 @@ impl Pool {
 
     /// Takes an idle connection that is still open.
     pub(super) fn take(&self) -> Option<Box<Live>> {
-        let cx = &mut Context::from_waker(Waker::noop());
         loop {
             let Idle { mut live, since } = self.idle.borrow_mut().pop()?;
             self.metrics.upstream_idle.dec();
-            if !self.is_cold(since) && live.is_usable(cx) {
+            if !self.is_cold(since) && live.is_usable() {
                 return Some(live);
             }
         }
@@ -93,12 +91,7 @@ impl Pool {
 
     /// Makes a connection for one request at a time.
     pub(super) async fn connect(&self) -> Result<Box<Live>, UpstreamError> {
-        self.alone(self.link().await?).await
-    }
-
-    /// Over this link.
-    pub(super) async fn alone(&self, link: Stream) -> Result<Box<Live>, UpstreamError> {
-        Live::over(link).await.map_err(|unreached| self.refused(unreached))
+        Ok(Live::over(self.link().await?))
     }
 
     /// Makes a link, in time or not at all, and tells why not.
