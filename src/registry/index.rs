@@ -1,13 +1,15 @@
 //! Clients by tenant and id, found with as few cache misses as there can be: neither is ever compared, their 128-bit keyed
 //! hash is.
 //!
-//! A list of a million clients does not fit a cache, and each pointer followed costs as much as a hash. Two keyed
-//! SipHashes together are as good as a message authentication code: who does not know the keys, made anew by each
-//! process, cannot present an id that is taken for another, but by one chance in 2^128.
+//! A list of a million clients does not fit a cache, and each pointer followed costs as much as a hash. SipHash with 128
+//! bits is as good as a message authentication code: who does not know the key, made anew by each process, cannot present
+//! an id that is taken for another, but by one chance in 2^128.
 
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState};
 use std::sync::Arc;
+
+use siphasher::sip128::{Hasher128, SipHasher13};
 
 use super::Client;
 use crate::domain::ids::{BorrowedKey, MAX_CLIENT_ID};
@@ -15,51 +17,56 @@ use crate::domain::ids::{BorrowedKey, MAX_CLIENT_ID};
 /// The clients of one snapshot by the hash of their key.
 #[derive(Clone)]
 pub(super) struct Index {
-    keys: Keys,
+    keyed: SipHasher13,
     clients: HashMap<u128, Arc<Client>, BuildHasherDefault<AlreadyHashed>>,
     /// Of the clients whose tenant has capital letters: what their hashes would be without.
     folded: HashSet<u128, BuildHasherDefault<AlreadyHashed>>,
 }
 
-#[derive(Clone, Default)]
-struct Keys(RandomState, RandomState);
-
 impl Index {
     /// An index of the same clients as they stand in a list whose keys are known to differ.
     pub(super) fn of(clients: &[Arc<Client>]) -> Self {
-        let keys = Keys::default();
-        let hashed = clients.iter().map(|client| (keys.hash(client.key.borrowed()), client.clone()));
+        let keyed = keyed();
+        let hashed = clients.iter().map(|client| (hash(keyed, client.key.borrowed()), client.clone()));
         let capital = |client: &&Arc<Client>| client.key.tenant.as_str().bytes().any(|byte| byte.is_ascii_uppercase());
-        let folded = clients.iter().filter(capital).map(|client| keys.hash_folded(client.key.borrowed()));
-        Self { clients: hashed.collect(), folded: folded.collect(), keys }
+        let folded = clients.iter().filter(capital).map(|client| hash_folded(keyed, client.key.borrowed()));
+        Self { clients: hashed.collect(), folded: folded.collect(), keyed }
     }
 
     /// The client of that key.
     pub(super) fn get(&self, key: BorrowedKey<'_>) -> Option<&Arc<Client>> {
         // Longer than any id can be: not worth hashing.
         let possible = key.id.len() <= MAX_CLIENT_ID;
-        possible.then(|| self.clients.get(&self.keys.hash(key))).flatten()
+        possible.then(|| self.clients.get(&hash(self.keyed, key))).flatten()
     }
 
     /// Whether there is a client of that id in any tenant whose name is the key's but for the case of its letters.
     pub(super) fn has_alike(&self, key: BorrowedKey<'_>) -> bool {
         let possible = key.id.len() <= MAX_CLIENT_ID;
         possible && {
-            let hash = self.keys.hash_folded(key);
+            let hash = hash_folded(self.keyed, key);
             self.clients.contains_key(&hash) || self.folded.contains(&hash)
         }
     }
 }
 
-impl Keys {
-    /// The hash of the key whose tenant is written in small letters.
-    fn hash_folded(&self, key: BorrowedKey<'_>) -> u128 {
-        self.hash(BorrowedKey { tenant: &key.tenant.to_ascii_lowercase(), ..key })
-    }
+/// A hash with a key that nobody knows; what `std` makes its own keys from.
+fn keyed() -> SipHasher13 {
+    let word = |number: u8| RandomState::new().hash_one(number);
+    SipHasher13::new_with_keys(word(0), word(1))
+}
 
-    fn hash(&self, key: BorrowedKey<'_>) -> u128 {
-        u128::from(self.0.hash_one(key)) << 64 | u128::from(self.1.hash_one(key))
-    }
+/// No tenant holds the byte behind it, so each key is written in one way.
+fn hash(mut keyed: SipHasher13, key: BorrowedKey<'_>) -> u128 {
+    keyed.write(key.tenant.as_bytes());
+    keyed.write_u8(0xff);
+    keyed.write(key.id);
+    keyed.finish128().as_u128()
+}
+
+/// The hash of the key whose tenant is written in small letters.
+fn hash_folded(keyed: SipHasher13, key: BorrowedKey<'_>) -> u128 {
+    hash(keyed, BorrowedKey { tenant: &key.tenant.to_ascii_lowercase(), ..key })
 }
 
 /// Takes half of a hash for the whole.
