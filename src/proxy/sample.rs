@@ -1,9 +1,11 @@
 //! Where secrets are used from, sampled: a request whose like was seen within the last seconds costs a look into a small
 //! table of its own thread, and nothing else.
 
-use std::hash::{BuildHasher, RandomState};
+use std::hash::BuildHasher;
 use std::sync::Arc;
 use std::time::Duration;
+
+use foldhash::fast::RandomState;
 
 use crate::domain::clock::Timestamp;
 use crate::domain::source::Source;
@@ -36,7 +38,7 @@ const MOST_WAITING: usize = 256;
 
 impl Default for Sampler {
     fn default() -> Self {
-        Self { keys: RandomState::new(), seen: vec![(0, Timestamp::MIN); PLACES].into() }
+        Self { keys: RandomState::default(), seen: vec![(0, Timestamp::MIN); PLACES].into() }
     }
 }
 
