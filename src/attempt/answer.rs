@@ -1,6 +1,7 @@
 //! What an answer of the upstream says about the secret it was sent. Servers say it in different ways.
 
 use http::StatusCode;
+use memchr::memmem;
 
 /// What an answer says about the client's authentication.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,7 +67,7 @@ pub fn said(status: StatusCode, body: Option<&[u8]>) -> Said {
 
 /// Spares a token the parser.
 fn mentions_an_error(body: &[u8]) -> bool {
-    body.len() <= MOST_SUCCESS && body.windows(5).any(|word| word == b"error")
+    body.len() <= MOST_SUCCESS && memmem::find(body, b"error").is_some()
 }
 
 /// The `error` of an OAuth error answer (RFC 6749 section 5.2), in JSON or, as GitHub has it, in a form.

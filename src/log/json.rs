@@ -39,10 +39,23 @@ impl<'o> Object<'o> {
     }
 }
 
+/// The bytes that stand for themselves in a string.
+static PLAIN: [bool; 256] = {
+    let mut plain = [false; 256];
+    let mut byte = 0x20;
+    while byte < 0x7f {
+        #[expect(clippy::indexing_slicing, reason = "evaluated by the compiler, in bounds")]
+        {
+            plain[byte] = byte != b'"' as usize && byte != b'\\' as usize;
+        }
+        byte += 1;
+    }
+    plain
+};
+
 /// Escapes what JSON wants escaped, and DEL and the line separators that some readers break lines at.
 pub fn escape(text: &str, out: &mut Vec<u8>) {
-    let plain = |b: &u8| (b' '..0x7f).contains(b) && *b != b'"' && *b != b'\\';
-    if text.as_bytes().iter().all(plain) {
+    if text.bytes().all(|byte| PLAIN.get(usize::from(byte)) == Some(&true)) {
         return out.extend_from_slice(text.as_bytes());
     }
     let special = |c: char| c < ' ' || matches!(c, '"' | '\\' | '\u{7f}' | '\u{85}' | '\u{2028}' | '\u{2029}');
