@@ -3,6 +3,8 @@
 
 use std::borrow::Cow;
 
+use memchr::memchr;
+
 use super::Unreadable;
 use super::percent;
 
@@ -39,11 +41,20 @@ impl<'b> Form<'b> {
     /// Parses a body. Refuses bad escapes, text that is not UTF-8, repeated names and look-alikes of the deciding ones.
     pub fn parse(body: &'b [u8]) -> Result<Self, Unreadable> {
         let mut form = Self { params: Vec::with_capacity(8), ..Self::default() };
-        for pair in body.split(|b| *b == b'&').filter(|pair| !pair.is_empty()) {
+        // Nearly always: then nothing in it needs decoding, and no byte of it to be looked at alone.
+        let simple = percent::are_plain_but(body, *b"&=");
+        let (mut rest, mut more) = (body, true);
+        while more {
+            let end = memchr(b'&', rest);
+            let (pair, after) = rest.split_at(end.unwrap_or(rest.len()));
+            (rest, more) = (after.get(1..).unwrap_or_default(), end.is_some());
+            if pair.is_empty() {
+                continue;
+            }
             if form.params.len() == MOST_PARAMS {
                 return Err(Unreadable::Malformed);
             }
-            form.add(Param::parse(pair)?)?;
+            form.add(Param::parse(pair, simple)?)?;
         }
         Ok(form)
     }
@@ -131,7 +142,8 @@ impl<'b> Form<'b> {
                         param.write(out);
                     }
                 }
-                Some(value) => write_made(&param.name, value, out),
+                Some(value) if Some(at) == self.client_id => write_made(b"client_id", value, out),
+                Some(value) => write_made(b"client_secret", value, out),
             }
         }
         write_made(b"client_id", id, out);
@@ -165,8 +177,9 @@ pub enum FormCredentials<'c> {
 }
 
 impl<'b> Param<'b> {
-    fn parse(pair: &'b [u8]) -> Result<Self, Unreadable> {
-        let equals = pair.iter().position(|b| *b == b'=');
+    /// Parses a pair; a `simple` one is known to hold only what stands for itself, beside `=`.
+    fn parse(pair: &'b [u8], simple: bool) -> Result<Self, Unreadable> {
+        let equals = memchr(b'=', pair);
         let (raw_name, raw) = match equals.and_then(|at| pair.split_at_checked(at)) {
             Some((name, rest)) => (name, rest.get(1..).unwrap_or_default()),
             None => (pair, &[][..]),
@@ -174,7 +187,10 @@ impl<'b> Param<'b> {
         if raw_name.is_empty() || raw_name.len() > LONGEST_NAME {
             return Err(Unreadable::Malformed);
         }
-        let name = if raw_name.iter().copied().all(percent::is_plain) {
+        if simple && memchr(b'=', raw).is_none() {
+            return Ok(Self { name: Cow::Borrowed(raw_name), raw, canonical: true, literal: true });
+        }
+        let name = if percent::are_plain(raw_name) {
             Cow::Borrowed(raw_name)
         } else {
             let mut name = Vec::new();
@@ -193,7 +209,10 @@ impl<'b> Param<'b> {
     }
 
     fn write(&self, out: &mut Vec<u8>) {
-        write_name(&self.name, out);
+        match &self.name {
+            Cow::Borrowed(plain) => write_plain_name(plain, out),
+            Cow::Owned(decoded) => write_name(decoded, out),
+        }
         if self.canonical {
             out.extend_from_slice(self.raw);
         } else {
@@ -214,9 +233,18 @@ fn write_name(name: &[u8], out: &mut Vec<u8>) {
     out.push(b'=');
 }
 
+/// A name that was borrowed was found to be plain.
+fn write_plain_name(name: &[u8], out: &mut Vec<u8>) {
+    if !out.is_empty() {
+        out.push(b'&');
+    }
+    out.extend_from_slice(name);
+    out.push(b'=');
+}
+
 fn write_made(name: &[u8], value: Option<&[u8]>, out: &mut Vec<u8>) {
     if let Some(value) = value {
-        write_name(name, out);
+        write_plain_name(name, out);
         percent::encode(value, out);
     }
 }

@@ -34,7 +34,7 @@ pub fn decode_laxly(raw: &[u8], plus_is_space: bool) -> Vec<u8> {
 
 /// Appends bytes, encoded: `[A-Za-z0-9*-._]` as they are, a space as `+`, everything else as `%XX`.
 pub fn encode(bytes: &[u8], out: &mut Vec<u8>) {
-    if bytes.iter().all(|byte| is_plain(*byte)) {
+    if are_plain(bytes) {
         return out.extend_from_slice(bytes);
     }
     bytes.iter().for_each(|byte| push_encoded(*byte, out));
@@ -48,6 +48,24 @@ pub fn recode(raw: &[u8], out: &mut Vec<u8>) -> Result<(), BadEscape> {
 /// Whether a byte stands for itself in canonical form encoding.
 pub fn is_plain(byte: u8) -> bool {
     class(byte) & PLAIN != 0
+}
+
+/// Whether each of these bytes stands for itself.
+pub fn are_plain(bytes: &[u8]) -> bool {
+    are_plain_but(bytes, *b"**")
+}
+
+/// Whether each of these bytes stands for itself or is one of two others. Compared, not looked up, and to the end in any
+/// case, so that the compiler takes sixteen of them at once.
+pub fn are_plain_but(bytes: &[u8], others: [u8; 2]) -> bool {
+    let [one, other] = others;
+    let differs = |byte: u8| {
+        let letter = (byte | 0x20).wrapping_sub(b'a') < 26;
+        let digit = byte.wrapping_sub(b'0') < 10;
+        let mark = (byte == b'-') | (byte == b'.') | (byte == b'_') | (byte == b'*');
+        !(letter | digit | mark | (byte == one) | (byte == other))
+    };
+    !bytes.iter().fold(false, |found, byte| found | differs(*byte))
 }
 
 /// A byte that stands for itself.
@@ -131,6 +149,18 @@ mod tests {
         assert_eq!(decoded("a+b%20c%2B%c3%A9").unwrap(), "a b c+é".as_bytes());
         for bad in ["%", "%2", "%zz", "a%2", "%%41", "%+1", "%u0041"] {
             assert_eq!(decoded(bad), Err(BadEscape), "{bad}");
+        }
+    }
+
+    #[test]
+    fn many_bytes_are_plain_where_each_is() {
+        for byte in 0..=255 {
+            for at in [0, 17, 39] {
+                let mut bytes = [b'a'; 40];
+                bytes[at] = byte;
+                assert_eq!(are_plain(&bytes), is_plain(byte), "{byte}");
+                assert_eq!(are_plain_but(&bytes, *b"&="), is_plain(byte) || b"&=".contains(&byte), "{byte}");
+            }
         }
     }
 

@@ -165,7 +165,7 @@ mod tests {
                 body.extend_from_slice(&data);
             }
         }
-        let left = String::from_utf8_lossy(&came).into_owned();
+        let left = came.escape_ascii().to_string();
         Some((String::from_utf8(body).unwrap(), end.is_over(), left))
     }
 

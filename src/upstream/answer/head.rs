@@ -111,7 +111,7 @@ mod tests {
             Ok(Some(head)) => head,
             Err(_) => return Some(Err(())),
         };
-        let rest = String::from_utf8_lossy(&came).into_owned();
+        let rest = came.escape_ascii().to_string();
         Some(Ok(format!("{} {:?} {} {rest:?}", head.status.as_str(), head.end, head.lives_on)))
     }
 
