@@ -11,13 +11,10 @@ Needs gcc.
 """
 
 import argparse
-import base64
-import hashlib
 import http.client
 import json
 import os
 import statistics
-import subprocess
 import sys
 import threading
 import time
@@ -25,32 +22,20 @@ from pathlib import Path
 
 sys.dont_write_bytecode = True
 
-from lab import Lab, end_on_sigterm, free_port, require  # noqa: E402
+from lab import Lab, end_on_sigterm, require  # noqa: E402
+from sidecar import Paced, Sidecar, write_list  # noqa: E402
 from workload import Caller, by_body, secret_from  # noqa: E402
 
 SECONDS = 5
 PAUSE = 0.02
-
-
-def record(client: str, number: int) -> str:
-    digest = base64.urlsafe_b64encode(hashlib.sha256(secret_from(f"{client} {number}").encode()).digest()).rstrip(b"=").decode()
-    return f'[[client.secret]]\nid = "sec_{number}"\nhash = "$sha256${digest}"\n'
+CALLER = "svc-050000"
 
 
 class Door:
-    """The admin API at its address."""
+    """The admin API and the page of a sidecar."""
 
-    def __init__(self, port: int, token: str):
-        self.port, self.token = port, token
-
-    def ask(self, method: str, path: str, body: dict | None = None) -> tuple[int, bytes]:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
-        headers = {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"}
-        connection.request(method, path, None if body is None else json.dumps(body), headers)
-        answer = connection.getresponse()
-        status, read = answer.status, answer.read()
-        connection.close()
-        return status, read
+    def __init__(self, sidecar: Sidecar):
+        self.sidecar, self.port, self.ask = sidecar, sidecar.admin, sidecar.ask
 
     def log_in(self) -> None:
         """As a browser does it: by a link that works once."""
@@ -79,41 +64,6 @@ class Door:
         status, body = self.ask("GET", path) if path.startswith("/api/") else self.page(path)
         assert status == 200, (path, status, body[:300])
         return (time.perf_counter() - begin) * 1e3
-
-
-def start(lab: Lab, binary: Path, clients: int, backend: int) -> tuple[subprocess.Popen, int, Door]:
-    port, telemetry, admin = free_port(), free_port(), free_port()
-    names = [f"svc-{n:06d}" for n in range(clients)]
-    lab.write("clients.toml", "".join(f'[[client]]\nid = "{name}"\n{record(name, 0)}' for name in names))
-    config = lab.write("relatch.toml", f"""[proxy]
-listen = "127.0.0.1:{port}"
-[upstream]
-url = "http://127.0.0.1:{backend}"
-[clients]
-path = "clients.toml"
-[telemetry]
-listen = "127.0.0.1:{telemetry}"
-[admin]
-listen = ["unix:relatch.sock", "127.0.0.1:{admin}"]
-""")
-    made = subprocess.run([binary.resolve(), "--config", config, "token", "add", "bench", "--scope", "admin", "-q"],
-                          capture_output=True, text=True, check=True, timeout=60)
-    process = lab.spawn("relatch", [binary.resolve(), "run", "--config", config], lab.cpu_proxy)
-    os.sched_setaffinity(process.pid, {lab.cpu_proxy, lab.cpu_load})
-    lab.wait_for_ok(f"http://127.0.0.1:{telemetry}/readyz", process, "relatch", 60)
-    return process, port, Door(admin, made.stdout.strip())
-
-
-def p99(lab: Lab, paced: Path, port: int, rate: int) -> float:
-    """Microseconds, of the requests of some seconds, from the moment each was due."""
-    request = by_body("svc-050000", secret_from("svc-050000 0"))
-    requests = lab.write("requests", f"{len(request)}\n{request.decode()}")
-    command = [paced, port, rate, SECONDS, 20, requests]
-    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, timeout=60)
-    assert done.returncode == 0, done.stderr
-    measured = json.loads(done.stdout)
-    assert measured["not_200"] == 0, measured
-    return measured["p99"]
 
 
 def works(door: Door, clients: int, nothing) -> dict:
@@ -170,8 +120,10 @@ def main() -> None:
     end_on_sigterm()
     with Lab(0, 1) as lab:
         backend = lab.start_backend()
-        _, port, door = start(lab, options.binary, options.clients, backend)
-        paced = lab.compile("paced")
+        names = [f"svc-{n:06d}" for n in range(options.clients)]
+        listed = write_list(lab, "clients.toml", names, 1, {CALLER})
+        sidecar = Sidecar(lab, options.binary, backend, listed, admin=True, cpus={0, 1})
+        door, paced = Door(sidecar), Paced(lab)
         os.sched_setaffinity(0, {0, 1})
         door.log_in()
         deep = f"/api/v1/clients?limit=100&after=svc-{options.clients - 101:06d}"
@@ -182,7 +134,8 @@ def main() -> None:
 
         aside, asking = Caller(backend), by_body("aside", "aside")
         nothing = lambda: aside.ask(asking)  # noqa: E731
-        measure = lambda: p99(lab, paced, port, options.rate)  # noqa: E731
+        token = [by_body(CALLER, secret_from(f"{CALLER} 0"))]
+        measure = lambda: paced.run(sidecar.port, options.rate, SECONDS, token)["p99"]  # noqa: E731
         chosen = tuple(options.works.split(","))
         for name, work in works(door, options.clients, nothing).items():
             if not name.startswith(chosen):

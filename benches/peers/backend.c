@@ -17,7 +17,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { MAX_FD = 8192, MAX_REQUEST = 16384, MAX_EVENTS = 256 };
+enum { MAX_FD = 32768, MAX_REQUEST = 16384, MAX_EVENTS = 256 };
 
 static const char TOKEN[] = "{\"access_token\":\"mF_9.B5f-4.1JqM.mF_9.B5f-4.1JqM.mF_9.B5f-4.1JqM\","
                             "\"token_type\":\"Bearer\",\"expires_in\":3600,\"scope\":\"read\"}";

@@ -1,0 +1,168 @@
+#!/usr/bin/env python3
+"""What size costs: a reload of 1,000,000 secrets, a scrape of 100,000, and the memory of connections and requests.
+
+reload    A list of 500,000 clients with two secrets each is changed in one line and reloaded by SIGHUP, `--rounds` times,
+          while token requests come at 1,000 a second (`paced.c`, an open loop). Told are the seconds until /metrics
+          shows the new generation, the longest a request took meanwhile and in the same seconds without, resident memory
+          before, at its peak and after, and the CPU time of it.
+scrape    100,000 secrets: how long GET /metrics takes, and the p99 of the same requests with a scrape a second over the
+          p99 without, pair by pair.
+memory    Resident memory idle, for each of 5,000 connections that were asked once and lie idle, for each of 2,000 requests
+          whose upstream does not answer, and what is left when all of them have gone.
+
+The proxy has a CPU of its own but for `reload`, where its other threads may use both. Needs gcc.
+"""
+
+import argparse
+import json
+import os
+import signal
+import socket
+import statistics
+import sys
+import threading
+import time
+import urllib.request
+from pathlib import Path
+
+sys.dont_write_bytecode = True
+
+from lab import Lab, end_on_sigterm, free_port, require  # noqa: E402
+from sidecar import Paced, Sidecar, write_list  # noqa: E402
+from workload import by_body, secret_from  # noqa: E402
+
+CALLING = [f"svc-{n:07d}" for n in range(0, 1000, 7)]
+TOKENS = [by_body(client, secret_from(f"{client} 0")) for client in CALLING]
+GENERATION = "relatch_config_generation"
+RATE = 1000
+
+
+def reload(lab: Lab, binary: Path, backend: int, rounds: int) -> dict:
+    listed = write_list(lab, "clients.toml", [f"svc-{n:07d}" for n in range(500_000)], 2, set(CALLING))
+    both = {lab.cpu_proxy, lab.cpu_load}
+    began = time.monotonic()
+    sidecar, paced = Sidecar(lab, binary, backend, listed, cpus=both), Paced(lab)
+    start = time.monotonic() - began
+    told = {"what": "reload of 1,000,000 secrets", "start_s": round(start, 2), "rss_before": round(sidecar.memory())}
+    took, stalls, calm, cpu = [], [], [], []
+    for number in range(rounds):
+        calm.append(paced.run(sidecar.port, RATE, 4, TOKENS)["most"] / 1e3)
+        with open(listed, "a") as out:
+            out.write(f'[[client]]\nid = "late-{number}"\n[[client.secret]]\nid = "s"\nhash = "$sha256${"A" * 42}{"AEIMQ"[number % 5]}"\n')
+        generation, before = sidecar.metric(GENERATION), sidecar.cpu_seconds()
+        sidecar.forget_peak()
+        measured: dict = {}
+        load = threading.Thread(target=lambda: measured.update(paced.run(sidecar.port, RATE, 12, TOKENS)))
+        load.start()
+        time.sleep(1)
+        began = time.monotonic()
+        sidecar.process.send_signal(signal.SIGHUP)
+        while sidecar.metric(GENERATION) == generation:
+            assert time.monotonic() - began < 100, "the reload does not come to an end"
+            time.sleep(0.02)
+        took.append(time.monotonic() - began)
+        load.join()
+        cpu.append(sidecar.cpu_seconds() - before)
+        stalls.append(measured["most"] / 1e3)
+    time.sleep(2)
+    told |= {"seconds": took, "longest_ms": stalls, "longest_ms_without": calm, "cpu_s": cpu,
+             "rss_peak": round(sidecar.memory("VmHWM")), "rss_after": round(sidecar.memory())}
+    sidecar.stop()
+    return told
+
+
+def scrape(lab: Lab, binary: Path, backend: int, rounds: int) -> dict:
+    listed = write_list(lab, "scraped.toml", [f"svc-{n:07d}" for n in range(50_000)], 2, set(CALLING))
+    sidecar, paced = Sidecar(lab, binary, backend, listed, cpus={lab.cpu_proxy, lab.cpu_load}), Paced(lab)
+    took: list[float] = []
+
+    def ask() -> int:
+        began = time.monotonic()
+        with urllib.request.urlopen(f"http://127.0.0.1:{sidecar.telemetry}/metrics", timeout=30) as answer:
+            size = len(answer.read())
+        took.append((time.monotonic() - began) * 1e3)
+        return size
+
+    size, pairs = ask(), []
+    for _ in range(rounds):
+        without, end = paced.run(sidecar.port, RATE, 5, TOKENS)["p99"], threading.Event()
+        scraper = threading.Thread(target=lambda: [ask() for _ in iter(lambda: end.wait(1), True)])
+        scraper.start()
+        pairs.append((without, paced.run(sidecar.port, RATE, 5, TOKENS)["p99"]))
+        end.set(), scraper.join()
+    sidecar.stop()
+    return {"what": "scrape of 100,000 secrets", "bytes": size, "ms": round(statistics.median(took)), "p99_us": pairs,
+            "ratio": round(statistics.median(b / a for a, b in pairs), 3)}
+
+
+def silent_server() -> int:
+    """Takes connections and never answers."""
+    listener = socket.create_server(("127.0.0.1", free_port()), backlog=4096)
+    kept = []
+    threading.Thread(target=lambda: [kept.append(listener.accept()) for _ in iter(int, 1)], daemon=True).start()
+    return listener.getsockname()[1]
+
+
+def hold(port: int, count: int, answered: bool) -> list[socket.socket]:
+    """Connections that were asked once."""
+    held = []
+    for number in range(count):
+        connection = socket.create_connection(("127.0.0.1", port), 30)
+        connection.sendall(TOKENS[number % len(TOKENS)])
+        if answered:
+            assert connection.recv(4096).startswith(b"HTTP/1.1 200"), number
+        held.append(connection)
+    return held
+
+
+def let_go(held: list[socket.socket]) -> None:
+    for connection in held:
+        connection.close()
+
+
+def memory(lab: Lab, binary: Path, backend: int, _: int) -> dict:
+    listed = write_list(lab, "few.toml", [f"svc-{n:07d}" for n in range(1000)], 2, set(CALLING))
+    settings = "[limits]\nmax_connections = 20000\n"
+    told, idle, asked = {"what": "memory"}, 5000, 2000
+
+    sidecar = Sidecar(lab, binary, backend, listed, settings=settings)
+    told["idle_mib"] = round(sidecar.memory(), 1)
+    let_go(hold(sidecar.port, 100, answered=True))
+    before = sidecar.memory()
+    held = hold(sidecar.port, idle, answered=True)
+    time.sleep(3)
+    told["idle_connection_kib"] = round((sidecar.memory() - before) * 1024 / idle, 1)
+    let_go(held)
+    time.sleep(3)
+    told["after_idle_connections_mib"] = round(sidecar.memory(), 1)
+    sidecar.stop()
+
+    sidecar = Sidecar(lab, binary, silent_server(), listed, settings=settings)
+    before = sidecar.memory()
+    held = hold(sidecar.port, asked, answered=False)
+    time.sleep(3)
+    told["request_in_flight_kib"] = round((sidecar.memory() - before) * 1024 / asked, 1)
+    let_go(held)
+    time.sleep(5)
+    told["after_burst_mib"] = round(sidecar.memory(), 1)
+    sidecar.stop()
+    return told
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--binary", type=Path, default=Path("target/release/relatch"))
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--only", default="reload,scrape,memory")
+    options = parser.parse_args()
+    require({"gcc": "gcc"})
+    end_on_sigterm()
+    with Lab(0, 1) as lab:
+        backend = lab.start_backend()
+        for name, measure in {"reload": reload, "scrape": scrape, "memory": memory}.items():
+            if name in options.only.split(","):
+                print(json.dumps(measure(lab, options.binary, backend, options.rounds)), flush=True)
+
+
+if __name__ == "__main__":
+    main()
