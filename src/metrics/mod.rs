@@ -9,6 +9,7 @@ pub mod certificates;
 pub mod entry;
 pub mod requests;
 pub mod secrets;
+pub mod text;
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -243,13 +244,20 @@ impl Metrics {
         }
     }
 
-    /// The whole exposition. Costs time with the size of the list: not for the data plane.
-    pub fn render(&self, snapshot: &Snapshot, now: Timestamp) -> prometheus::Result<String> {
-        let mut text = String::with_capacity(16 * 1024 + snapshot.secrets() * 1024);
-        TextEncoder::new().encode_utf8(&self.registry.gather(), &mut text)?;
+    /// Writes the exposition to `taker`, part by part. Costs time with the size of the list: not for the data plane.
+    pub fn expose<'t>(
+        &self,
+        snapshot: &Snapshot,
+        now: Timestamp,
+        taker: &'t mut text::Taker<'t>,
+    ) -> prometheus::Result<()> {
+        let mut first = String::with_capacity(16 << 10);
+        TextEncoder::new().encode_utf8(&self.registry.gather(), &mut first)?;
+        let mut text = text::Text::new(first, taker);
         let nobody = AuthResult::OF_NOBODY.iter().zip(&self.nobody).map(|(of, cell)| (*of, cell.load(Relaxed)));
         secrets::write(snapshot, nobody, now, &mut text);
-        Ok(text)
+        text.end();
+        Ok(())
     }
 }
 

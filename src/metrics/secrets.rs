@@ -1,15 +1,20 @@
 //! The per-secret and per-client families, as text straight from the snapshot, family by family as the format wants it.
 
-use std::fmt::Write;
 use std::sync::Arc;
 
+use super::text::Text;
 use crate::domain::clock::Timestamp;
 use crate::domain::ids::ClientKey;
 use crate::domain::oauth::AuthResult;
 use crate::registry::{Client, Record, SecretState, Snapshot};
 
 /// Appends every family that is about clients and their secrets.
-pub fn write(snapshot: &Snapshot, nobody: impl Iterator<Item = (AuthResult, u64)>, now: Timestamp, out: &mut String) {
+pub(super) fn write(
+    snapshot: &Snapshot,
+    nobody: impl Iterator<Item = (AuthResult, u64)>,
+    now: Timestamp,
+    out: &mut Text<'_>,
+) {
     config(snapshot, out);
     let names = Names::of(snapshot);
     clients(snapshot, &names, now, out);
@@ -44,41 +49,38 @@ impl Names {
     }
 }
 
-fn config(snapshot: &Snapshot, out: &mut String) {
-    head(
-        out,
+fn config(snapshot: &Snapshot, out: &mut Text<'_>) {
+    out.family(
         "relatch_config_hash",
         "gauge",
         "First 48 bits of the SHA-256 of the loaded client list, to compare instances.",
     );
-    line(out, format_args!("relatch_config_hash {}", snapshot.hash));
-    head(
-        out,
+    out.sample(&["relatch_config_hash"], snapshot.hash);
+    out.family(
         "relatch_config_generation",
         "gauge",
         "Number of the client list in force; rises by one with each list that is published.",
     );
-    line(out, format_args!("relatch_config_generation {}", snapshot.generation));
+    out.sample(&["relatch_config_generation"], snapshot.generation);
 }
 
-fn clients(snapshot: &Snapshot, names: &Names, now: Timestamp, out: &mut String) {
-    head(out, "relatch_client_secrets", "gauge", "Number of configured secrets by status.");
+fn clients(snapshot: &Snapshot, names: &Names, now: Timestamp, out: &mut Text<'_>) {
+    out.family("relatch_client_secrets", "gauge", "Number of configured secrets by status.");
     for (name, client) in names.each(snapshot) {
         for state in SecretState::ALL {
             let count = client.records.iter().filter(|record| record.state(now) == state).count();
-            line(out, format_args!("relatch_client_secrets{{{name},status=\"{}\"}} {count}", state.as_str()));
+            out.sample(&["relatch_client_secrets{", name, ",status=\"", state.as_str(), "\"}"], count as u64);
         }
     }
-    head(
-        out,
+    out.family(
         "relatch_basic_encoding_total",
         "counter",
         "Successful Basic authentications by the reading that matched.",
     );
     for (name, client) in names.each(snapshot) {
         let (rfc6749, raw) = client.cells.basic();
-        line(out, format_args!("relatch_basic_encoding_total{{{name},encoding=\"rfc6749\"}} {rfc6749}"));
-        line(out, format_args!("relatch_basic_encoding_total{{{name},encoding=\"raw\"}} {raw}"));
+        out.sample(&["relatch_basic_encoding_total{", name, ",encoding=\"rfc6749\"}"], rfc6749);
+        out.sample(&["relatch_basic_encoding_total{", name, ",encoding=\"raw\"}"], raw);
     }
 }
 
@@ -86,33 +88,31 @@ fn authentications(
     snapshot: &Snapshot,
     names: &Names,
     nobody: impl Iterator<Item = (AuthResult, u64)>,
-    out: &mut String,
+    out: &mut Text<'_>,
 ) {
     const NAME: &str = "relatch_client_authentications_total";
-    head(
-        out,
+    out.family(
         NAME,
         "counter",
         "Client authentication attempts by result; client_id is empty for a client that is not configured.",
     );
     for (name, client) in names.each(snapshot) {
         for result in AuthResult::OF_A_CLIENT {
-            let (label, count) = (result.as_str(), client.cells.results(result));
-            line(out, format_args!("{NAME}{{{name},result=\"{label}\"}} {count}"));
+            let count = client.cells.results(result);
+            out.sample(&[NAME, "{", name, ",result=\"", result.as_str(), "\"}"], count);
         }
     }
     for (result, count) in nobody {
-        line(out, format_args!("{NAME}{{{},result=\"{}\"}} {count}", names.nobody, result.as_str()));
+        out.sample(&[NAME, "{", names.nobody, ",result=\"", result.as_str(), "\"}"], count);
     }
 }
 
 /// Of the clients that have upstream secrets of their own: which one works, and how often that changed.
-fn upstream_secrets(snapshot: &Snapshot, names: &Names, out: &mut String) {
+fn upstream_secrets(snapshot: &Snapshot, names: &Names, out: &mut Text<'_>) {
     const IN_USE: &str = "relatch_upstream_secret_in_use";
     const FALLBACKS: &str = "relatch_upstream_secret_fallbacks_total";
     let identities = || names.each(snapshot).filter_map(|(name, client)| Some((name, client.upstream.as_ref()?)));
-    head(
-        out,
+    out.family(
         IN_USE,
         "gauge",
         "Whether an upstream secret is the one that is sent, by its place in the list of its client, from 1; all are 0 after the upstream refused every one.",
@@ -120,13 +120,13 @@ fn upstream_secrets(snapshot: &Snapshot, names: &Names, out: &mut String) {
     for (name, identity) in identities() {
         let in_use = identity.standing.in_use();
         for at in 0..identity.secrets.len() {
-            let value = u8::from(in_use == Some(at));
-            line(out, format_args!("{IN_USE}{{{name},index=\"{}\"}} {value}", at + 1));
+            let place = (at + 1).to_string();
+            out.sample(&[IN_USE, "{", name, ",index=\"", &place, "\"}"], u64::from(in_use == Some(at)));
         }
     }
-    head(out, FALLBACKS, "counter", "Times that an upstream secret was refused and another one of the list accepted.");
+    out.family(FALLBACKS, "counter", "Times that an upstream secret was refused and another one of the list accepted.");
     for (name, identity) in identities() {
-        line(out, format_args!("{FALLBACKS}{{{name}}} {}", identity.standing.fallbacks()));
+        out.sample(&[FALLBACKS, "{", name, "}"], identity.standing.fallbacks());
     }
 }
 
@@ -135,7 +135,7 @@ struct Family {
     name: &'static str,
     kind: &'static str,
     help: &'static str,
-    value: fn(&Record, Timestamp) -> Option<f64>,
+    value: fn(&Record, Timestamp) -> Option<Value>,
     /// More labels, and the status, for the info family.
     info: bool,
 }
@@ -145,86 +145,82 @@ const PER_SECRET: [Family; 7] = [
         name: "relatch_client_secret_info",
         kind: "gauge",
         help: "A metric with a constant '1' value labelled by the name, role and status of a secret; role is current for the newest active secret of a client and previous for the others.",
-        value: |_, _| Some(1.0),
+        value: |_, _| Some(Value::Count(1)),
         info: true,
     },
     Family {
         name: "relatch_client_secret_created_timestamp_seconds",
         kind: "gauge",
         help: "Creation time of a secret; absent where the list does not tell it.",
-        value: |record, _| record.created.map(Timestamp::seconds),
+        value: |record, _| record.created.map(Value::Time),
         info: false,
     },
     Family {
         name: "relatch_client_secret_expiration_timestamp_seconds",
         kind: "gauge",
         help: "Time after which a secret is refused; absent for a secret that does not expire.",
-        value: |record, _| Some(record.expires).filter(|at| *at != Timestamp::MAX).map(Timestamp::seconds),
+        value: |record, _| Some(record.expires).filter(|at| *at != Timestamp::MAX).map(Value::Time),
         info: false,
     },
     Family {
         name: "relatch_client_secret_expiry_notice_days",
         kind: "gauge",
         help: "The last of 90, 60, 30, 15, 7 and 1 days before its expiration that an active secret has passed; absent before the first.",
-        value: |record, now| record.notice(now).map(f64::from),
+        value: |record, now| record.notice(now).map(|days| Value::Count(days.into())),
         info: false,
     },
     Family {
         name: "relatch_client_secret_last_used_timestamp_seconds",
         kind: "gauge",
         help: "Time of the last successful authentication with a secret; 0 when not used since tracking began.",
-        value: |record, _| Some(record.uses.last_used().map_or(0.0, Timestamp::seconds)),
+        value: |record, _| Some(Value::Time(record.uses.last_used().unwrap_or(Timestamp::MIN))),
         info: false,
     },
     Family {
         name: "relatch_client_secret_tracking_since_timestamp_seconds",
         kind: "gauge",
         help: "Time since which uses of a secret have been observed.",
-        value: |record, _| Some(record.uses.tracking_since().seconds()),
+        value: |record, _| Some(Value::Time(record.uses.tracking_since())),
         info: false,
     },
     Family {
         name: "relatch_client_secret_uses_total",
         kind: "counter",
         help: "Successful authentications by secret.",
-        #[expect(clippy::cast_precision_loss, reason = "the format's numbers are doubles")]
-        value: |record, _| Some(record.uses.uses() as f64),
+        value: |record, _| Some(Value::Count(record.uses.uses())),
         info: false,
     },
 ];
 
 impl Family {
-    fn write(&self, snapshot: &Snapshot, names: &Names, now: Timestamp, out: &mut String) {
-        head(out, self.name, self.kind, self.help);
+    fn write(&self, snapshot: &Snapshot, names: &Names, now: Timestamp, out: &mut Text<'_>) {
+        out.family(self.name, self.kind, self.help);
         for (labels, client) in names.each(snapshot) {
             let current = client.current(now).map(|record| &record.id);
             for record in &client.records {
                 let Some(value) = (self.value)(record, now) else { continue };
-                let (name, secret_id) = (self.name, &record.id);
+                let named = [self.name, "{", labels, ",secret_id=\"", record.id.as_str()];
                 if self.info {
-                    let role = if current == Some(secret_id) { "current" } else { "previous" };
-                    let (label, status) = (escape(&record.name), record.state(now).as_str());
-                    line(
-                        out,
-                        format_args!(
-                            "{name}{{{labels},secret_id=\"{secret_id}\",name=\"{label}\",role=\"{role}\",status=\"{status}\"}} {value}"
-                        ),
-                    );
+                    let role = if current == Some(&record.id) { "current" } else { "previous" };
+                    out.begin(&named);
+                    out.begin(&["\",name=\"", &escape(&record.name), "\",role=\"", role, "\",status=\""]);
+                    out.begin(&[record.state(now).as_str()]);
                 } else {
-                    line(out, format_args!("{name}{{{labels},secret_id=\"{secret_id}\"}} {value}"));
+                    out.begin(&named);
+                }
+                match value {
+                    Value::Count(count) => out.sample(&["\"}"], count),
+                    Value::Time(at) => out.sample_time(&["\"}"], at),
                 }
             }
         }
     }
 }
 
-fn head(out: &mut String, name: &str, kind: &str, help: &str) {
-    line(out, format_args!("# HELP {name} {help}\n# TYPE {name} {kind}"));
-}
-
-fn line(out: &mut String, text: std::fmt::Arguments<'_>) {
-    let _infallible = out.write_fmt(text);
-    out.push('\n');
+/// What a sample of a secret can be.
+enum Value {
+    Count(u64),
+    Time(Timestamp),
 }
 
 /// Escapes a label value as the text format and the query language want it. Other control characters are legal there and harmless.

@@ -1,5 +1,7 @@
 //! The door for Prometheus and the kubelet: GET /metrics, /livez, /readyz, /version, and nothing else.
 
+mod exposition;
+
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -9,7 +11,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::{self, HeaderValue};
 use http::{Method, Request, Response, StatusCode};
-use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -18,6 +19,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::AbortHandle;
 
+use self::exposition::Said;
 use crate::net::socket::Socket;
 use crate::net::stream::Stream;
 use crate::proxy::Shared;
@@ -56,8 +58,9 @@ const LIFETIME: Duration = Duration::from_secs(60);
 /// Connections at once. One more ends the oldest: whoever sits on them cannot keep out a probe, which takes a moment, and
 /// the kubelet would stop us for not answering it.
 const MOST: usize = 64;
-/// Expositions made at once: they cost time and memory with the size of the list. More wait with their connections.
-static RENDERS: Semaphore = Semaphore::const_new(2);
+/// Expositions under way at once: each costs time with the size of the list, and waits for its scraper to take it. More wait
+/// with their connections.
+static RENDERS: Semaphore = Semaphore::const_new(8);
 
 /// Serves until told to stop.
 pub async fn serve<F, D>(
@@ -105,7 +108,7 @@ pub async fn serve<F, D>(
     }
 }
 
-async fn answer<F, D>(telemetry: &Telemetry<F>, request: &Request<Incoming>) -> Response<Full<Bytes>>
+async fn answer<F, D>(telemetry: &Telemetry<F>, request: &Request<Incoming>) -> Response<Said>
 where
     F: Fn() -> D,
     D: Future<Output = ()>,
@@ -129,7 +132,7 @@ where
     }
 }
 
-async fn metrics<F, D>(telemetry: &Telemetry<F>) -> Response<Full<Bytes>>
+async fn metrics<F, D>(telemetry: &Telemetry<F>) -> Response<Said>
 where
     F: Fn() -> D,
     D: Future<Output = ()>,
@@ -137,24 +140,24 @@ where
     let turn = RENDERS.acquire().await;
     (telemetry.flush)().await;
     let shared = telemetry.shared.clone();
-    let rendered = tokio::task::spawn_blocking(move || {
-        // Held by the work itself, which goes on where its scraper has gone.
+    let written = Said::written(move |taker| {
+        // Held by the work itself, which goes on until it sees that its scraper has gone.
         let _turn = turn;
         shared.metrics.throttle_entries.set(i64::try_from(shared.throttle.entries()).unwrap_or(i64::MAX));
-        shared.metrics.render(&shared.snapshot.load(), shared.clock.now())
+        shared.metrics.expose(&shared.snapshot.load_full(), shared.clock.now(), taker)
     });
-    match rendered.await {
-        Ok(Ok(exposition)) => {
-            let mut response = Response::new(Full::new(Bytes::from(exposition)));
+    match written.await {
+        Some(exposition) => {
+            let mut response = Response::new(exposition);
             let kind = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
             response.headers_mut().insert(header::CONTENT_TYPE, kind);
             response
         }
-        _ => text(StatusCode::INTERNAL_SERVER_ERROR, "the metrics could not be gathered\n"),
+        None => text(StatusCode::INTERNAL_SERVER_ERROR, "the metrics could not be gathered\n"),
     }
 }
 
-fn readyz<F>(telemetry: &Telemetry<F>, query: Option<&str>) -> Response<Full<Bytes>> {
+fn readyz<F>(telemetry: &Telemetry<F>, query: Option<&str>) -> Response<Said> {
     let (status, word) = match telemetry.readiness.0.load(Relaxed) {
         0 => (StatusCode::SERVICE_UNAVAILABLE, "starting"),
         1 => (StatusCode::OK, "ready"),
@@ -176,8 +179,8 @@ fn readyz<F>(telemetry: &Telemetry<F>, query: Option<&str>) -> Response<Full<Byt
     text(status, body)
 }
 
-fn text(status: StatusCode, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(body.into()));
+fn text(status: StatusCode, body: impl Into<Bytes>) -> Response<Said> {
+    let mut response = Response::new(Said::from(body));
     *response.status_mut() = status;
     let kind = HeaderValue::from_static("text/plain; charset=utf-8");
     response.headers_mut().insert(header::CONTENT_TYPE, kind);
