@@ -7,6 +7,9 @@ belongs to the requests alone:
 
     instructions per request = (I(second) - I(first)) / --requests
 
+Told is what the thread that serves takes; what others do beside it (the log's, the clock's, the list's) is mostly by the
+second and not by the request.
+
 That hardly moves from run to run, other than time, so it shows a change of half a per cent. What it does not see is the
 kernel, caches and waiting; and one connection wakes the proxy once for each read, where under load one wake-up
 serves many: the difference between two builds means more than the difference between two proxies. Valgrind also knows no
@@ -15,6 +18,10 @@ SHA instructions, so whoever hashes with them in real life is charged for the lo
     instructions.py                                       relatch, all three loads
     instructions.py --peers nginx,haproxy,haproxy-auth    the same of the peers
     instructions.py --loads one --top 40                  the forty functions that a request spends most in
+    instructions.py --loads one --budget 50000 --allocations 40   fails where a request takes more
+
+The budget is for CI: it counts SHA-256 as hardware does it (callgrind knows the software only), since the shipped binary
+asks the processor. Allocations are calls to the allocator, also per request.
 
 Loads are those of peers.py: `one` (body), `basic`, and `random` (all clients in a shuffled order, every tenth secret wrong).
 Needs valgrind and gcc, and the peers asked for.
@@ -44,6 +51,10 @@ EVERY_TENTH = 10
 # Time for a proxy to see its caller leave and to wait again. A signal that comes while it is on its way to wait is handled
 # before the wait begins, and under valgrind that way is long: nginx would then sleep on.
 SETTLE_SECONDS = 0.5
+ALLOCATOR = {"malloc", "calloc", "realloc", "posix_memalign", "aligned_alloc"}
+# SHA-256 of up to 55 bytes: what the software takes under callgrind, and about what the instructions of the processor do.
+SHA256_IN_SOFTWARE = re.compile(r"sha2::sha256::.*compress|sha256_block_data_order")
+SHA256_IN_HARDWARE = 300
 
 
 def calls(load: str, clients: list[Credential]) -> Iterator[tuple[bytes, bool]]:
@@ -70,7 +81,8 @@ class Run:
         self.profile = lab.directory / f"callgrind.{kind.name}.{load}.{requests}"
         proxy = kind(lab, backend, clients)
         # Fair scheduling: else a thread that never waits could keep valgrind's one lock from the others.
-        proxy.start(["valgrind", "--tool=callgrind", "--fair-sched=try", f"--callgrind-out-file={self.profile}"], START_PATIENCE)
+        proxy.start(["valgrind", "--tool=callgrind", "--fair-sched=try", "--separate-threads=yes",
+                     f"--callgrind-out-file={self.profile}"], START_PATIENCE)
         with Caller(proxy.port, timeout=60) as caller:
             for request, right in itertools.islice(calls(load, clients), requests):
                 status, body = caller.ask(request)
@@ -78,17 +90,32 @@ class Run:
                     raise Problem(f"{kind.name}: {status} to a {'right' if right else 'wrong'} secret: {body!r}")
         time.sleep(SETTLE_SECONDS)
         proxy.stop()
-        if not self.profile.exists():
+        # One file a thread, and one that holds nothing but says so.
+        self.threads = {path.name.rpartition("-")[2]: path.read_text(errors="replace")
+                        for path in sorted(lab.directory.glob(f"{self.profile.name}-*"))}
+        if not self.threads:
             raise Problem(f"{kind.name} left no profile. It said:\n{lab.log_of(kind.name).read_text(errors='replace')[-2000:]}")
 
-    def total(self) -> int:
-        found = re.search(r"^totals: (\d+)", self.profile.read_text(errors="replace"), re.MULTILINE)
-        if not found:
-            raise Problem(f"no total in {self.profile.name}: the proxy was ended before callgrind could write it")
-        return int(found.group(1))
+    def totals(self) -> dict[str, int]:
+        """By thread."""
+        found = {thread: re.search(r"^totals: (\d+)", text, re.MULTILINE) for thread, text in self.threads.items()}
+        return {thread: int(match[1]) for thread, match in found.items() if match}
 
-    def by_function(self) -> dict[str, int]:
-        told = subprocess.run(["callgrind_annotate", "--threshold=100", "--auto=no", self.profile],
+    def allocations(self, thread: str) -> int:
+        """Calls of the allocator, those that grow what it gave included."""
+        names: dict[str, str] = {}
+        called, count = "", 0
+        for line in self.threads.get(thread, "").splitlines():
+            if match := re.match(r"c?fn=\((\d+)\)(?: (.+))?$", line):
+                names.setdefault(match[1], match[2] or "")
+                if line.startswith("cfn="):
+                    called = names[match[1]].split("'")[0]
+            elif line.startswith("calls=") and called in ALLOCATOR:
+                count += int(line[6:].split()[0])
+        return count
+
+    def by_function(self, thread: str) -> dict[str, int]:
+        told = subprocess.run(["callgrind_annotate", "--threshold=100", "--auto=no", f"{self.profile}-{thread}"],
                               capture_output=True, text=True, timeout=120, check=True).stdout
         line = re.compile(r"^\s*([\d,]+) \([ \d.]+%\)\s+(.+)$", re.MULTILINE)
         share: dict[str, int] = {}
@@ -110,19 +137,38 @@ def measure(
 ) -> dict:
     short = Run(lab, kind, load, clients, backend, options.base)
     long = Run(lab, kind, load, clients, backend, options.base + options.requests)
-    result = {"proxy": kind.name, "load": load, "instructions_per_request": (long.total() - short.total()) / options.requests}
+    before, after = short.totals(), long.totals()
+    growth = {thread: (total - before.get(thread, 0)) / options.requests for thread, total in after.items()}
+    serving = max(growth, key=growth.__getitem__)
+    earlier, later = short.by_function(serving), long.by_function(serving)
+    per_request = {name: (later.get(name, 0) - earlier.get(name, 0)) / options.requests for name in earlier | later}
+    hashing = sum(count for name, count in per_request.items() if SHA256_IN_SOFTWARE.search(name))
+    result = {"proxy": kind.name, "load": load, "instructions_per_request": growth[serving],
+              "with_hardware_sha": growth[serving] - max(0, hashing - SHA256_IN_HARDWARE),
+              "allocations": (long.allocations(serving) - short.allocations(serving)) / options.requests}
     if options.top:
-        before, after = short.by_function(), long.by_function()
-        per_request = {name: (after.get(name, 0) - before.get(name, 0)) / options.requests for name in before | after}
         result["functions"] = dict(sorted(per_request.items(), key=lambda entry: -entry[1])[: options.top])
     return result
 
 
 def show(result: dict) -> None:
     total = result["instructions_per_request"]
-    print(f"{result['proxy']:14}{result['load']:8}{total:12,.0f} instructions per request", flush=True)
+    print(f"{result['proxy']:14}{result['load']:8}{total:12,.0f} instructions per request, "
+          f"{result['with_hardware_sha']:,.0f} with SHA-256 in hardware, {result['allocations']:.1f} allocations", flush=True)
     for name, count in result.get("functions", {}).items():
         print(f"{count:12,.0f} {count / total:6.1%}  {name[:130]}")
+
+
+def keeps(result: dict, options: argparse.Namespace) -> bool:
+    """Whether a result is within the budget, if it has one."""
+    kept = True
+    for figure, most in {"with_hardware_sha": options.budget, "allocations": options.allocations}.items():
+        if most is not None and result["proxy"] == Relatch.name and result[figure] > most:
+            print(f"over the budget: {figure} of `{result['load']}` is {result[figure]:,.1f}, {most:,} is the most.\n"
+                  "  --top 40 tells where it goes. If what was added is worth it, raise the budget in the Makefile and say why.",
+                  file=sys.stderr)
+            kept = False
+    return kept
 
 
 def arguments() -> argparse.Namespace:
@@ -133,6 +179,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--base", type=int, default=8000, help="requests in both runs: enough that every credential has been seen (default: %(default)s)")
     parser.add_argument("--requests", type=int, default=4000, help="requests that the second run has more (default: %(default)s)")
     parser.add_argument("--top", type=int, default=0, metavar="N", help="also the N functions that take most, by their own instructions")
+    parser.add_argument("--budget", type=int, metavar="N", help="fail where a request of relatch takes more instructions, SHA-256 in hardware")
+    parser.add_argument("--allocations", type=float, metavar="N", help="... or more allocations")
     parser.add_argument("--cpu-proxy", type=int, default=0)
     parser.add_argument("--cpu-load", type=int, default=1)
     parser.add_argument("--json", action="store_true")
@@ -170,7 +218,7 @@ def main() -> int:
                     show(results[-1])
         if options.json:
             print(json.dumps(results, indent=1))
-        return 0
+        return 0 if all([keeps(result, options) for result in results]) else 1
     except Problem as problem:
         print(f"instructions.py: {problem}", file=sys.stderr)
         return 1

@@ -9,7 +9,7 @@ import re
 import subprocess
 from pathlib import Path
 
-from lab import Lab, fetch, free_port
+from lab import Lab, free_port
 from workload import secret_from
 
 TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
@@ -60,6 +60,7 @@ listen = "127.0.0.1:{self.telemetry}"
             made = subprocess.run([*command, "token", "add", "bench", "--scope", "admin", "-q"],
                                   capture_output=True, text=True, check=True, timeout=60)
             self.token = made.stdout.strip()
+        self.name = folder
         self.lab, self.process = lab, lab.spawn(folder, [binary.resolve(), "run", "--config", config], lab.cpu_proxy)
         if cpus:
             os.sched_setaffinity(self.process.pid, cpus)
@@ -80,8 +81,9 @@ listen = "127.0.0.1:{self.telemetry}"
     def forget_peak(self) -> None:
         Path(f"/proc/{self.process.pid}/clear_refs").write_text("5")
 
-    def metric(self, name: str) -> float:
-        return float(re.search(rf"^{re.escape(name)} (\S+)", fetch(f"http://127.0.0.1:{self.telemetry}/metrics"), re.M)[1])
+    def reloads(self) -> int:
+        """How many its log tells of."""
+        return self.lab.log_of(self.name).read_text(errors="replace").count('"msg":"client list in force"')
 
     def ask(self, method: str, path: str, body: dict | None = None) -> tuple[int, bytes]:
         """Of the admin API."""
