@@ -16,18 +16,21 @@ use std::time::Duration;
 
 use base64::Engine;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use http::{HeaderMap, HeaderValue, Version};
+use http::Version;
 use relatch::config::clients::{ClientEntry, Material, SecretEntry, SecretStatus, Spot};
 use relatch::config::settings::Settings;
 use relatch::config::settings::kinds::BasicDecoding;
 use relatch::domain::clock::Timestamp;
 use relatch::domain::ids::{ClientId, SecretId};
+use relatch::domain::request_id::RequestId;
 use relatch::domain::source::Source;
 use relatch::extract::form::Form;
 use relatch::extract::{Presented, Scratch, extract};
 use relatch::forwarded::{Caller, Link};
 use relatch::hash::{self, Kept};
 use relatch::head::Head;
+use relatch::message::fields::{Fields, Value};
+use relatch::message::name::Name;
 use relatch::registry::Snapshot;
 use relatch::registry::build::{Ground, SecretFiles, build};
 use relatch::rewrite::{Original, Passage, rewrite};
@@ -126,12 +129,12 @@ fn pieces(c: &mut Criterion) {
         });
     });
     let text = base64::engine::general_purpose::STANDARD.encode(format!("client-0000042:{}", secret(42, 1)));
-    let header = HeaderValue::from_str(&format!("Basic {text}")).unwrap();
+    let header = format!("Basic {text}");
     group.bench_function("basic", |b| {
         b.iter(|| {
             let form = Form::parse(black_box(b"grant_type=client_credentials&scope=read")).unwrap();
             let mut scratch = Scratch::default();
-            extract(Some(&header), &form, BasicDecoding::Both, &mut scratch).is_ok()
+            extract(Some(header.as_bytes()), &form, BasicDecoding::Both, &mut scratch).is_ok()
         });
     });
     group.finish();
@@ -188,31 +191,31 @@ fn rewriting(c: &mut Criterion) {
     let snapshot = snapshot(1000);
     let body =
         format!("grant_type=client_credentials&client_id=client-0000042&client_secret={}&scope=read", secret(42, 1));
-    let mut headers = HeaderMap::new();
-    for (name, value) in [
-        ("host", "as.example.com"),
-        ("accept", "application/json"),
-        ("user-agent", "bench/1"),
-        ("content-type", "application/x-www-form-urlencoded"),
-        ("content-length", "140"),
-    ] {
-        headers.insert(name, HeaderValue::from_static(value));
-    }
+    let fields: Fields = [
+        (Name::Host, "as.example.com"),
+        (Name::Accept, "application/json"),
+        (Name::UserAgent, "bench/1"),
+        (Name::ContentType, "application/x-www-form-urlencoded"),
+        (Name::ContentLength, "140"),
+    ]
+    .map(|(name, value)| (name, Value::of(value.as_bytes()).unwrap()))
+    .into_iter()
+    .collect();
     c.bench_function("rewrite", |b| {
-        let head = Head::check(Version::HTTP_11, &headers).unwrap();
+        let head = Head::check(Version::HTTP_11, &fields).unwrap();
         let form = Form::parse(body.as_bytes()).unwrap();
         let mut scratch = Scratch::default();
         let Presented::Secret(credentials) = extract(None, &form, BasicDecoding::Both, &mut scratch).unwrap() else {
             panic!()
         };
         let Verdict::Verified(verified) = verify(snapshot.tenancy(""), &credentials, NOW) else { panic!() };
-        let caller = Caller::of(&Link::plain(Source::Address(IpAddr::from([127, 0, 0, 1]))), &[], &headers, head.host);
+        let caller = Caller::of(&Link::plain(Source::Address(IpAddr::from([127, 0, 0, 1]))), &[], &fields, head.host);
         let original = Original {
-            uri: "/oauth/token".parse().unwrap(),
+            target: "/oauth/token",
             head: &head,
-            headers: &headers,
+            fields: &fields,
             caller: &caller,
-            request_id: HeaderValue::from_static("0123456789abcdef0123456789abcdef"),
+            request_id: RequestId::made(*b"0123456789abcdef0123456789abcdef"),
             cors: false,
         };
         b.iter(|| rewrite(black_box(&original), &form, Passage::Verified(&verified), None, &settings.upstream));

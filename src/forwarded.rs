@@ -14,14 +14,12 @@ use std::net::{IpAddr, SocketAddr};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use http::header::{FORWARDED, HeaderMap, HeaderName, HeaderValue};
+use http::HeaderValue;
 
+use crate::domain::host::is_host;
 use crate::domain::source::{Source, TrustedProxy};
-
-static FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-static PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
-static HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
-static CLIENT_CERT: HeaderName = HeaderName::from_static("client-cert");
+use crate::message::fields::{Fields, Value};
+use crate::message::name::Name;
 
 /// What a connection itself tells of who is at its other end.
 #[derive(Clone, Debug)]
@@ -56,23 +54,24 @@ impl Link {
 pub struct Caller {
     /// What throttling and logs go by.
     pub address: Source,
-    forwarded_for: Option<HeaderValue>,
-    proto: HeaderValue,
-    host: Option<HeaderValue>,
-    element: HeaderValue,
-    client_cert: Option<HeaderValue>,
+    proto: &'static str,
+    host: Option<Box<str>>,
+    /// What the upstream is told, as lines of a head.
+    lines: Box<[u8]>,
     /// Whether another request over the same connection would be told about alike.
     of_connection: bool,
 }
 
 impl Caller {
     /// Tells the caller of a request that came over a connection for `host`.
-    pub fn of(link: &Link, trusted: &[TrustedProxy], headers: &HeaderMap, host: Option<&HeaderValue>) -> Self {
+    pub fn of(link: &Link, trusted: &[TrustedProxy], fields: &Fields, host: Option<Value<'_>>) -> Self {
         let peer = link.peer;
+        let host = host.and_then(Value::text);
         if !peer.is_trusted(trusted) {
-            return Self::told(link, peer, &[peer], link.proto(), host);
+            let certificate = link.client_cert.as_ref().map(Value::from);
+            return Self { of_connection: true, ..Self::told(peer, &[peer], link.proto(), host, certificate) };
         }
-        let said = chain(headers);
+        let said = chain(fields);
         let mut believed = vec![peer];
         for address in said.iter().rev() {
             let Some(address) = address else { break };
@@ -82,58 +81,64 @@ impl Caller {
             }
         }
         let address = believed.last().copied().unwrap_or(peer);
-        let proto = match last_item(headers, &PROTO) {
+        let proto = match last_item(fields, Name::XForwardedProto) {
             Some(said) if said.eq_ignore_ascii_case(b"https") => "https",
             Some(_) => "http",
             None => link.proto(),
         };
-        let said_host = last_item(headers, &HOST).filter(|host| crate::domain::host::is_host(host));
-        let said_host = said_host.and_then(|host| HeaderValue::from_bytes(host).ok());
-        let host = said_host.as_ref().or(host);
-        let told = Self::told(link, address, &believed, proto, host);
-        Self { of_connection: false, client_cert: said_certificate(headers), ..told }
+        let said_host = last_item(fields, Name::XForwardedHost).filter(|host| is_host(host));
+        let host = said_host.and_then(|host| std::str::from_utf8(host).ok()).or(host);
+        Self::told(address, &believed, proto, host, said_certificate(fields))
     }
 
     /// The Host that the caller asked for, as far as we know; the upstream is told so.
-    pub const fn host(&self) -> Option<&HeaderValue> {
-        self.host.as_ref()
+    pub fn host(&self) -> Option<&str> {
+        self.host.as_deref()
     }
 
     /// The scheme by which the caller asked, as far as we know; the upstream is told so.
-    pub const fn proto(&self) -> &HeaderValue {
-        &self.proto
+    pub const fn proto(&self) -> &'static str {
+        self.proto
     }
 
-    fn told(link: &Link, address: Source, hops: &[Source], proto: &'static str, host: Option<&HeaderValue>) -> Self {
-        let element = element(address, proto, host.and_then(|host| host.to_str().ok()));
-        let (forwarded_for, proto) = (line(hops), HeaderValue::from_static(proto));
-        let (host, client_cert) = (host.cloned(), link.client_cert.clone());
-        Self { address, forwarded_for, proto, host, element, client_cert, of_connection: true }
+    fn told(
+        address: Source,
+        hops: &[Source],
+        proto: &'static str,
+        host: Option<&str>,
+        client_cert: Option<Value<'_>>,
+    ) -> Self {
+        let mut lines = Vec::with_capacity(256);
+        let mut line = |name: Name, value: &[u8]| {
+            [name.as_str().as_bytes(), b": ", value, b"\r\n"].iter().for_each(|part| lines.extend_from_slice(part));
+        };
+        if let Some(hops) = line_of(hops) {
+            line(Name::XForwardedFor, hops.as_bytes());
+        }
+        line(Name::XForwardedProto, proto.as_bytes());
+        if let Some(host) = host {
+            line(Name::XForwardedHost, host.as_bytes());
+        }
+        line(Name::Forwarded, element(address, proto, host).as_bytes());
+        if let Some(client_cert) = client_cert {
+            line(Name::ClientCert, &client_cert);
+        }
+        Self { address, proto, host: host.map(Into::into), lines: lines.into(), of_connection: false }
     }
 
     /// Whether this serves for the next request of its connection too.
-    pub fn serves(&self, host: Option<&HeaderValue>) -> bool {
-        self.of_connection && self.host.as_ref() == host
+    pub fn serves(&self, host: Option<Value<'_>>) -> bool {
+        self.of_connection && self.host.as_deref().map(str::as_bytes) == host.map(Value::bytes)
     }
 
-    /// Writes what the upstream is told.
-    pub fn write(&self, out: &mut HeaderMap) {
-        if let Some(forwarded_for) = &self.forwarded_for {
-            out.insert(FOR.clone(), forwarded_for.clone());
-        }
-        out.insert(PROTO.clone(), self.proto.clone());
-        if let Some(host) = &self.host {
-            out.insert(HOST.clone(), host.clone());
-        }
-        out.insert(FORWARDED, self.element.clone());
-        if let Some(client_cert) = &self.client_cert {
-            out.insert(CLIENT_CERT.clone(), client_cert.clone());
-        }
+    /// What the upstream is told, as lines of a head.
+    pub fn lines(&self) -> &[u8] {
+        &self.lines
     }
 }
 
 /// One element of Forwarded (RFC 7239 section 4).
-fn element(address: Source, proto: &str, host: Option<&str>) -> HeaderValue {
+fn element(address: Source, proto: &str, host: Option<&str>) -> String {
     let mut line = String::with_capacity(96);
     let _infallible = match address {
         Source::Address(IpAddr::V4(address)) => write!(line, "for={address};proto={proto}"),
@@ -143,47 +148,46 @@ fn element(address: Source, proto: &str, host: Option<&str>) -> HeaderValue {
     if let Some(host) = host {
         let _infallible = write!(line, ";host=\"{host}\"");
     }
-    HeaderValue::try_from(line).unwrap_or_else(|_| HeaderValue::from_static("for=unknown"))
+    line
 }
 
 /// What the nearest proxy says: it stands last, whether a proxy adds a line or an item to what the caller wrote itself.
-fn last_item<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h [u8]> {
-    let line = headers.get_all(name).iter().next_back()?;
-    line.as_bytes().rsplit(|b| *b == b',').next().map(<[u8]>::trim_ascii)
+fn last_item(fields: &Fields, name: Name) -> Option<&[u8]> {
+    let line = fields.all(name).next_back()?;
+    line.bytes().rsplit(|b| *b == b',').next().map(<[u8]>::trim_ascii)
 }
 
 /// The certificate that a proxy tells of: one field, and nothing in it but a byte sequence (RFC 8941 section 3.3.5). Of two,
 /// one may be what the caller wrote itself.
-fn said_certificate(headers: &HeaderMap) -> Option<HeaderValue> {
-    let mut fields = headers.get_all(&CLIENT_CERT).iter();
-    let (Some(field), None) = (fields.next(), fields.next()) else { return None };
-    let encoded = field.as_bytes().strip_prefix(b":")?.strip_suffix(b":")?;
+fn said_certificate(fields: &Fields) -> Option<Value<'_>> {
+    let field = fields.only(Name::ClientCert).ok()??;
+    let encoded = field.strip_prefix(b":")?.strip_suffix(b":")?;
     let whole = STANDARD.decode(encoded).is_ok_and(|der| !der.is_empty());
-    whole.then(|| field.clone())
+    whole.then_some(field)
 }
 
 /// The addresses from the farthest to the nearest hop. A unix socket has none.
-fn line(hops: &[Source]) -> Option<HeaderValue> {
+fn line_of(hops: &[Source]) -> Option<String> {
     let addresses = hops.iter().rev().filter(|hop| matches!(hop, Source::Address(_)));
     let line = addresses.map(ToString::to_string).collect::<Vec<_>>().join(", ");
-    (!line.is_empty()).then(|| HeaderValue::try_from(line).unwrap_or_else(|_| HeaderValue::from_static("unknown")))
+    (!line.is_empty()).then_some(line)
 }
 
-/// What the headers say, from the farthest to the nearest hop; a hop that gives no address is a gap that is not crossed.
-fn chain(headers: &HeaderMap) -> Vec<Option<IpAddr>> {
+/// What the fields say, from the farthest to the nearest hop; a hop that gives no address is a gap that is not crossed.
+fn chain(fields: &Fields) -> Vec<Option<IpAddr>> {
     // Split before it is text: one odd byte of the caller's must not take the proxy's item of the same line with it.
-    let items = |name: &HeaderName| {
-        let items = headers.get_all(name).iter().flat_map(|line| line.as_bytes().split(|b| *b == b','));
-        items.map(|item| std::str::from_utf8(item.trim_ascii()).unwrap_or_default()).collect::<Vec<_>>()
+    let items = |name: Name| {
+        let items = fields.all(name).flat_map(Value::words);
+        items.map(|item| std::str::from_utf8(item).unwrap_or_default()).collect::<Vec<_>>()
     };
-    if headers.contains_key(&FOR) {
-        return items(&FOR).into_iter().map(address).collect();
+    if fields.has(Name::XForwardedFor) {
+        return items(Name::XForwardedFor).into_iter().map(address).collect();
     }
     let hop = |item: &str| {
         let pairs = item.split(';').filter_map(|pair| pair.trim().split_once('='));
         pairs.filter(|(name, _)| name.eq_ignore_ascii_case("for")).find_map(|(_, value)| address(value))
     };
-    items(&FORWARDED).into_iter().map(hop).collect()
+    items(Name::Forwarded).into_iter().map(hop).collect()
 }
 
 fn address(text: &str) -> Option<IpAddr> {
@@ -195,7 +199,19 @@ fn address(text: &str) -> Option<IpAddr> {
 
 #[cfg(test)]
 mod tests {
+    use http::{HeaderMap, HeaderName};
+
     use super::*;
+
+    /// What the upstream is told under a name; empty where it is told nothing.
+    fn line<'c>(caller: &'c Caller, name: &str) -> &'c str {
+        let lines = std::str::from_utf8(caller.lines()).unwrap().split_terminator("\r\n");
+        lines.filter_map(|line| line.split_once(": ")).find(|line| line.0 == name).map_or("", |line| line.1)
+    }
+
+    fn caller(link: &Link, trusted: &[TrustedProxy], headers: &HeaderMap, host: Option<&HeaderValue>) -> Caller {
+        Caller::of(link, trusted, &Fields::of_map(headers), host.map(Value::from))
+    }
 
     fn told(peer: &str, lines: &[(&'static str, &'static str)]) -> (String, String, String) {
         let mut headers = HeaderMap::new();
@@ -205,10 +221,8 @@ mod tests {
         let trusted = ["10.0.0.0/8", "fd00::/8", "unix"].map(|text| TrustedProxy::parse(text).unwrap());
         let trusted = if peer == "unix:1" { &trusted[..2] } else { &trusted[..] };
         let host = HeaderValue::from_static("as.test");
-        let caller = Caller::of(&Link::plain(peer.parse().unwrap()), trusted, &headers, Some(&host));
-        let mut out = HeaderMap::new();
-        caller.write(&mut out);
-        let get = |name: &str| out.get(name).map_or("", |value| value.to_str().unwrap()).to_owned();
+        let caller = caller(&Link::plain(peer.parse().unwrap()), trusted, &headers, Some(&host));
+        let get = |name: &str| line(&caller, name).to_owned();
         (caller.address.to_string(), get("x-forwarded-for"), get("forwarded"))
     }
 
@@ -246,9 +260,12 @@ mod tests {
             (b"1.2.3.4, \xe9, 10.0.0.9", "10.0.0.9"),
             (b"6.6.6.6, 1.2.3.4\xff", "10.0.0.1"),
         ] {
-            let headers = HeaderMap::from_iter([(FOR.clone(), HeaderValue::from_bytes(line).unwrap())]);
+            let headers = HeaderMap::from_iter([(
+                HeaderName::from_static("x-forwarded-for"),
+                HeaderValue::from_bytes(line).unwrap(),
+            )]);
             let trusted = [TrustedProxy::parse("10.0.0.0/8").unwrap()];
-            let caller = Caller::of(&Link::plain("10.0.0.1".parse().unwrap()), &trusted, &headers, None);
+            let caller = caller(&Link::plain("10.0.0.1".parse().unwrap()), &trusted, &headers, None);
             assert_eq!(caller.address.to_string(), address, "{}", line.escape_ascii());
         }
         let told = told(
@@ -286,12 +303,11 @@ mod tests {
             let mut headers = HeaderMap::new();
             headers.insert("client-cert", HeaderValue::from_static(":c2FpZA==:"));
             if !said.is_empty() {
-                headers.insert(PROTO.clone(), HeaderValue::from_static(said));
+                headers.insert("x-forwarded-proto", HeaderValue::from_static(said));
             }
-            let mut out = HeaderMap::new();
-            Caller::of(&link, &trusted, &headers, None).write(&mut out);
-            assert_eq!(out["x-forwarded-proto"], proto, "{link:?} {said}");
-            assert_eq!(out.get("client-cert").map(|value| value.to_str().unwrap()), cert, "{link:?}");
+            let caller = caller(&link, &trusted, &headers, None);
+            assert_eq!(line(&caller, "x-forwarded-proto"), proto, "{link:?} {said}");
+            assert_eq!(line(&caller, "client-cert"), cert.unwrap_or_default(), "{link:?}");
         }
     }
 
@@ -314,14 +330,12 @@ mod tests {
             (&[":"], None),
             (&[""], None),
         ] {
-            let name = CLIENT_CERT.clone();
             let mut headers = HeaderMap::new();
             for value in said {
-                headers.append(name.clone(), HeaderValue::from_static(value));
+                headers.append("client-cert", HeaderValue::from_static(value));
             }
-            let mut out = HeaderMap::new();
-            Caller::of(&link, &trusted, &headers, None).write(&mut out);
-            assert_eq!(out.get(name).map(|value| value.to_str().unwrap()), expected, "{said:?}");
+            let caller = caller(&link, &trusted, &headers, None);
+            assert_eq!(line(&caller, "client-cert"), expected.unwrap_or_default(), "{said:?}");
         }
     }
 }

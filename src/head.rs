@@ -1,64 +1,55 @@
 //! Step 2, the rule of it: a request's head, gone over once. What could be read in two ways is refused here.
 //!
-//! hyper lets a missing or second Host, a transfer coding beside chunked and any Expect pass; they end here.
+//! A missing or second Host, a transfer coding beside chunked and any Expect but one are good HTTP by the letter; they end
+//! here.
 
-use http::header::{self, HeaderMap, HeaderValue};
-use http::{HeaderName, Version};
+use http::Version;
 
 use crate::domain::host::is_host;
 use crate::domain::oauth::Refusal;
-
-/// DPoP proof (RFC 9449).
-pub static DPOP: HeaderName = HeaderName::from_static("dpop");
-/// W3C Trace Context.
-pub static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
-/// W3C Trace Context.
-pub static TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
-/// The id that ties logs together.
-pub static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-/// draft-ietf-httpapi-idempotency-key-header.
-pub static IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
-/// Telemetry of Auth0's SDKs.
-pub static AUTH0_CLIENT: HeaderName = HeaderName::from_static("auth0-client");
+use crate::domain::request_id::RequestId;
+use crate::message::fields::{Fields, Value};
+use crate::message::name::Name;
 
 /// The fields that decide something, each known to stand at most once.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Head<'h> {
     /// Host; absent in HTTP/1.0 only.
-    pub host: Option<&'h HeaderValue>,
+    pub host: Option<Value<'h>>,
     /// Authorization.
-    pub authorization: Option<&'h HeaderValue>,
+    pub authorization: Option<Value<'h>>,
     /// The caller's request id, if it is one that can be passed and logged.
-    pub request_id: Option<&'h HeaderValue>,
+    pub request_id: Option<RequestId>,
     /// Whether a browser says on whose behalf it asks.
     pub origin: bool,
-    content_type: Option<&'h HeaderValue>,
+    content_type: Option<Value<'h>>,
 }
 
 impl<'h> Head<'h> {
     /// Goes over the fields once.
-    pub fn check(version: Version, headers: &'h HeaderMap) -> Result<Self, Refusal> {
+    pub fn check(version: Version, fields: &'h Fields) -> Result<Self, Refusal> {
         let mut head = Self::default();
         let (mut coding, mut proof) = (None, None);
-        for (name, value) in headers {
-            let place = match *name {
-                header::HOST => &mut head.host,
-                header::AUTHORIZATION => &mut head.authorization,
-                header::CONTENT_TYPE => &mut head.content_type,
-                header::TRANSFER_ENCODING => &mut coding,
-                header::CONTENT_ENCODING if !value.as_bytes().eq_ignore_ascii_case(b"identity") => {
+        for field in fields.iter() {
+            let value = field.value;
+            let place = match field.name {
+                Name::Host => &mut head.host,
+                Name::Authorization => &mut head.authorization,
+                Name::ContentType => &mut head.content_type,
+                Name::TransferEncoding => &mut coding,
+                Name::Dpop => &mut proof,
+                Name::ContentEncoding if !value.eq_ignore_ascii_case(b"identity") => {
                     return Err(Refusal::UnsupportedEncoding);
                 }
-                header::EXPECT if !value.as_bytes().eq_ignore_ascii_case(b"100-continue") => {
+                Name::Expect if !value.eq_ignore_ascii_case(b"100-continue") => {
                     return Err(Refusal::ExpectationFailed);
                 }
-                header::ORIGIN => {
+                Name::Origin => {
                     head.origin = true;
                     continue;
                 }
-                _ if *name == DPOP => &mut proof,
-                _ if *name == X_REQUEST_ID => {
-                    head.request_id = head.request_id.or_else(|| Some(value).filter(|value| is_token(value)));
+                Name::XRequestId => {
+                    head.request_id = head.request_id.or_else(|| RequestId::said(&value));
                     continue;
                 }
                 _ => continue,
@@ -67,11 +58,11 @@ impl<'h> Head<'h> {
                 return Err(Refusal::BadFraming);
             }
         }
-        if coding.is_some_and(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"chunked")) {
+        if coding.is_some_and(|coding| !coding.eq_ignore_ascii_case(b"chunked")) {
             return Err(Refusal::BadFraming);
         }
         match head.host {
-            Some(host) if is_host(host.as_bytes()) => Ok(head),
+            Some(host) if is_host(&host) => Ok(head),
             None if version == Version::HTTP_10 => Ok(head),
             _ => Err(Refusal::BadFraming),
         }
@@ -81,19 +72,14 @@ impl<'h> Head<'h> {
     pub fn is_form(&self, body_is_empty: bool) -> bool {
         match self.content_type {
             None => body_is_empty,
-            Some(value) => is_of_type(value.as_bytes(), b"application/x-www-form-urlencoded"),
+            Some(value) => is_of_type(&value, b"application/x-www-form-urlencoded"),
         }
     }
 
     /// Whether the body says that it is JSON, in UTF-8.
     pub fn is_json(&self) -> bool {
-        self.content_type.is_some_and(|value| is_of_type(value.as_bytes(), b"application/json"))
+        self.content_type.is_some_and(|value| is_of_type(&value, b"application/json"))
     }
-}
-
-/// Whether a value is short and plain enough to be an id in a log line.
-fn is_token(value: &HeaderValue) -> bool {
-    (1..=128).contains(&value.len()) && value.as_bytes().iter().all(u8::is_ascii_graphic)
 }
 
 /// Whether a media type is this one, with no parameter but a charset of UTF-8.
@@ -111,6 +97,8 @@ fn is_of_type(media_type: &[u8], wanted: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use http::{HeaderMap, HeaderValue};
+
     use super::*;
 
     fn check(lines: &[(&'static str, &'static str)]) -> Result<bool, Refusal> {
@@ -118,7 +106,7 @@ mod tests {
         for (name, value) in lines {
             headers.append(*name, HeaderValue::from_static(value));
         }
-        Head::check(Version::HTTP_11, &headers).map(|head| head.is_form(false))
+        Head::check(Version::HTTP_11, &Fields::of_map(&headers)).map(|head| head.is_form(false))
     }
 
     #[test]

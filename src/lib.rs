@@ -9,7 +9,7 @@
 //! | 4 | [`app`] (the only wiring), `main` |
 //! | 3 | [`proxy`] (one token request), [`telemetry`] (the door for Prometheus), [`admin`] (the doors for commands and for browsers), [`cli`] (the verbs), [`demo`] |
 //! | 2 | [`audit`] who changed what · [`hooks`] who is told of it · [`net`] accept, connections, deadlines · [`tls`] certificates, read again as they change · [`upstream`] pool, exchange · [`reload`] triggers · [`source`] lists in files, read and written · [`usage`] last use over restarts · [`fleet`] and over instances · [`log`] · [`metrics`] · [`work`] slow hashes · [`management`] the API of a provider |
-//! | 1 | [`config`] · [`head`] · [`extract`] · [`hash`] · [`registry`] the list in force · [`verify`] · [`lifecycle`] the rules of the rotation · [`throttle`] · [`admission`] · [`preamble`] the PROXY protocol · [`frames`] of HTTP/2 · [`forwarded`] · [`rewrite`] · [`attempt`] · [`metadata`] of the authorization server · [`provider`] another secret at the far end · [`event`] what is told to others |
+//! | 1 | [`config`] · [`head`] · [`extract`] · [`hash`] · [`registry`] the list in force · [`verify`] · [`lifecycle`] the rules of the rotation · [`throttle`] · [`admission`] · [`preamble`] the PROXY protocol · [`frames`] of HTTP/2 · [`message`] of HTTP/1.1 · [`forwarded`] · [`rewrite`] · [`attempt`] · [`metadata`] of the authorization server · [`provider`] another secret at the far end · [`event`] what is told to others |
 //! | 0 | [`domain`] ids, secrets, sources, OAuth words, clock |
 //!
 //! Floors 0 and 1 are pure and synchronous: no runtime, no sockets, no files, no clock; `now` is an argument.
@@ -23,7 +23,7 @@
 //! # The map
 //! Sideways on floor 1: `config -> hash`, `extract -> config`, `registry -> attempt, config, extract, hash`,
 //! `verify -> config, extract, hash, registry`, `admission -> throttle`, `lifecycle -> config, registry`,
-//! `rewrite -> config, extract, forwarded, head, registry, verify`, `provider -> attempt, hash`, `metadata -> config`,
+//! `rewrite -> config, extract, forwarded, head, message, registry, verify`, `head -> message`, `forwarded -> message`, `provider -> attempt, hash`, `metadata -> config`,
 //! `event -> config, registry`.
 //! On floor 2: `net -> metrics, tls`, `upstream -> log, metrics, net, tls`, `reload -> source, log, metrics`,
 //! `usage -> log`, `fleet -> metrics, tls`, `management -> tls`, `audit -> log, metrics`, `hooks -> log, management, metrics, source`.
@@ -50,6 +50,7 @@ pub mod hooks;
 pub mod lifecycle;
 pub mod log;
 pub mod management;
+pub mod message;
 pub mod metadata;
 pub mod metrics;
 pub mod net;

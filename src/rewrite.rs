@@ -4,21 +4,24 @@
 //! where the mode wants them: the client's own at the upstream (replace), the presented ones (forward), or none and an
 //! identity header (assert).
 
-use bytes::Bytes;
-use http::header::{self, HeaderMap, HeaderName, HeaderValue};
-use http::{Method, Uri};
+use bytes::{Bytes, BytesMut};
+use http::{HeaderName, Method};
 use zeroize::Zeroizing;
 
 use crate::config::clients::UpstreamMethod;
 use crate::config::settings::kinds::CredentialMode;
 use crate::config::settings::upstream::{HostPolicy, Upstream};
 use crate::domain::oauth::{AuthMethod, BasicEncoding};
+use crate::domain::request_id::RequestId;
 use crate::domain::secret::Secret;
 use crate::extract::basic::{self, Scheme};
 use crate::extract::form::{Form, FormCredentials};
 use crate::extract::percent;
 use crate::forwarded::Caller;
-use crate::head::{AUTH0_CLIENT, DPOP, Head, IDEMPOTENCY_KEY, TRACEPARENT, TRACESTATE, X_REQUEST_ID};
+use crate::head::Head;
+use crate::message::fields::{Field, Fields, Value};
+use crate::message::name::Name;
+use crate::message::request;
 use crate::registry::UpstreamIdentity;
 use crate::verify::entrusted::Entrusted;
 use crate::verify::{Carried, Verified};
@@ -37,46 +40,42 @@ pub enum Passage<'v> {
 /// What a rewritten request is made from.
 pub struct Original<'r> {
     /// The path and query that the upstream sees.
-    pub uri: Uri,
+    pub target: &'r str,
     /// The checked fields.
     pub head: &'r Head<'r>,
     /// All fields, of which the allowed ones pass.
-    pub headers: &'r HeaderMap,
+    pub fields: &'r Fields,
     /// Who called.
     pub caller: &'r Caller,
     /// The request's id.
-    pub request_id: HeaderValue,
+    pub request_id: RequestId,
     /// Whether browsers call here, so that Origin passes.
     pub cors: bool,
 }
 
 /// A request for the upstream. Only this module makes one. It holds a secret and refuses to print.
 pub struct Outbound {
-    method: Method,
-    uri: Uri,
-    headers: HeaderMap,
-    body: Bytes,
+    /// As it goes over HTTP/1.1 (RFC 9112 section 3).
+    text: Vec<u8>,
 }
 
 impl Outbound {
-    /// As it goes over HTTP/2.
-    pub fn to_request<B>(&self, body: impl FnOnce(Bytes) -> B) -> http::Request<B> {
-        let mut request = http::Request::new(body(self.body.clone()));
-        *request.method_mut() = self.method.clone();
-        *request.uri_mut() = self.uri.clone();
-        *request.headers_mut() = self.headers.clone();
-        request
+    /// As it goes over HTTP/1.1, head and body.
+    pub fn into_text(self) -> Vec<u8> {
+        self.text
     }
 
-    /// As it goes over HTTP/1.1 (RFC 9112 section 3). No type in it can hold the end of a line.
-    pub fn write(&self, out: &mut Vec<u8>) {
-        let mut line = |parts: &[&[u8]]| parts.iter().for_each(|part| out.extend_from_slice(part));
-        let target = self.uri.path_and_query().map_or("/", |target| target.as_str());
-        line(&[self.method.as_str().as_bytes(), b" ", target.as_bytes(), b" HTTP/1.1\r\n"]);
-        for (name, value) in &self.headers {
-            line(&[name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"]);
-        }
-        line(&[b"\r\n", &self.body]);
+    /// As it goes over HTTP/2: read back, so that there is one way to write a request.
+    pub fn to_request<B>(&self, body: impl FnOnce(Bytes) -> B) -> Option<http::Request<B>> {
+        let mut text = BytesMut::from(&*self.text);
+        let head = request::read(&mut text, &mut 0, usize::MAX).ok()??.request;
+        let target =
+            [head.target.path(), head.target.query().map_or("", |_| "?"), head.target.query().unwrap_or_default()];
+        let mut request = http::Request::new(body(text.freeze()));
+        *request.method_mut() = head.method;
+        *request.uri_mut() = target.concat().try_into().ok()?;
+        *request.headers_mut() = head.fields.to_map();
+        Some(request)
     }
 }
 
@@ -88,140 +87,186 @@ pub fn rewrite(
     secret: Option<&Secret>,
     rules: &Upstream,
 ) -> Outbound {
-    let mut headers = headers(original, rules);
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
-    let mut body = Vec::with_capacity(256);
+    let mut text = Text::begin(&Method::POST, original, rules);
+    text.pass(original, rules);
+    text.line(Name::ContentType.as_str(), b"application/x-www-form-urlencoded");
     let presented = original.head.authorization;
-    match passage {
+    let credentials = match passage {
         Passage::Carried(_) => {
-            copy_authorization(presented, &mut headers);
-            form.write(FormCredentials::AsPresented, &mut body);
+            text.authorization(presented);
+            FormCredentials::AsPresented
         }
         Passage::Verified(verified) => match (&verified.client().upstream, secret) {
-            (Some(identity), Some(secret)) => {
-                replace(Some(verified.method()), identity, secret, form, &mut headers, &mut body);
-            }
+            (Some(identity), Some(secret)) => replace(Some(verified.method()), identity, secret, &mut text),
             _ if rules.credential == CredentialMode::Assert => {
-                headers.insert(rules.assert_header.clone(), identity_value(verified));
-                form.write(FormCredentials::None, &mut body);
+                text.line(rules.assert_header.as_str(), &identity_value(verified));
+                FormCredentials::None
             }
             _ if verified.method() == AuthMethod::Basic => {
-                copy_authorization(presented, &mut headers);
-                form.write(FormCredentials::None, &mut body);
+                text.authorization(presented);
+                FormCredentials::None
             }
-            _ => form.write(FormCredentials::AsPresented, &mut body),
+            _ => FormCredentials::AsPresented,
         },
         Passage::Entrusted(entrusted) => match secret {
-            Some(secret) => replace(None, entrusted.identity(), secret, form, &mut headers, &mut body),
-            None => form.write(FormCredentials::None, &mut body),
+            Some(secret) => replace(None, entrusted.identity(), secret, &mut text),
+            None => FormCredentials::None,
         },
-    }
-    // Said even of an empty form: a POST without a length is refused by some servers (RFC 9110 section 8.6).
-    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
-    Outbound { method: Method::POST, uri: original.uri.clone(), headers, body: Bytes::from(body) }
+    };
+    text.end_with(|body| form.write(credentials, body))
 }
 
 /// Writes a CORS preflight anew, for endpoints that browsers call.
 pub fn preflight(original: &Original<'_>, rules: &Upstream) -> Outbound {
-    let mut headers = headers(original, rules);
-    for name in [header::ACCESS_CONTROL_REQUEST_METHOD, header::ACCESS_CONTROL_REQUEST_HEADERS] {
-        if let Some(value) = original.headers.get(&name) {
-            headers.insert(name, value.clone());
+    let mut text = Text::begin(&Method::OPTIONS, original, rules);
+    text.pass(original, rules);
+    for name in [Name::AccessControlRequestMethod, Name::AccessControlRequestHeaders] {
+        if let Some(value) = original.fields.get(name) {
+            text.line(name.as_str(), &value);
         }
     }
-    Outbound { method: Method::OPTIONS, uri: original.uri.clone(), headers, body: Bytes::new() }
+    text.end()
 }
 
 /// Writes a request for a public document anew: nothing of it says who asks, and the answer may be in any coding but a
 /// compressed one.
 pub fn document(original: &Original<'_>, rules: &Upstream) -> Outbound {
-    let mut headers = made(original, rules);
-    for name in [header::ACCEPT, header::ACCEPT_LANGUAGE, header::USER_AGENT, header::ORIGIN] {
-        for value in original.headers.get_all(&name) {
-            headers.append(&name, value.clone());
+    let mut text = Text::begin(&Method::GET, original, rules);
+    for name in [Name::Accept, Name::AcceptLanguage, Name::UserAgent, Name::Origin] {
+        original.fields.all(name).for_each(|value| text.line(name.as_str(), &value));
+    }
+    text.end()
+}
+
+/// A request as it is written, line by line.
+struct Text(Vec<u8>);
+
+/// Room for most requests whole.
+const ROOM: usize = 1 << 10;
+/// What stands between the other lines of a head and a body: the length, in so many digits at most.
+const LENGTH: &[u8] = b"content-length: ";
+const LENGTH_ROOM: usize = LENGTH.len() + 20 + 4;
+
+impl Text {
+    /// What is made here: the line, the Host, the request's id, and who called.
+    fn begin(method: &Method, original: &Original<'_>, rules: &Upstream) -> Self {
+        let mut text = Self(Vec::with_capacity(ROOM));
+        text.put(&[method.as_str().as_bytes(), b" ", original.target.as_bytes(), b" HTTP/1.1\r\n"]);
+        let host = match &rules.host {
+            HostPolicy::Preserve => original.head.host,
+            HostPolicy::Fixed(name) => Some(name.into()),
+            HostPolicy::Upstream => None,
+        };
+        text.line(Name::Host.as_str(), host.map_or(rules.target.authority().as_bytes(), Value::bytes));
+        text.line(Name::XRequestId.as_str(), original.request_id.bytes());
+        text.put(&[original.caller.lines()]);
+        text
+    }
+
+    /// A line. Whatever is put into one is a [`Value`], an id, or made of digits and letters: none holds the end of a line.
+    fn line(&mut self, name: &str, value: &[u8]) {
+        debug_assert!(memchr::memchr3(b'\r', b'\n', b'\0', value).is_none(), "a second line in {name}");
+        self.put(&[name.as_bytes(), b": ", value, b"\r\n"]);
+    }
+
+    fn put(&mut self, parts: &[&[u8]]) {
+        parts.iter().for_each(|part| self.0.extend_from_slice(part));
+    }
+
+    /// The fields that pass, by the names that we know them by.
+    fn pass(&mut self, original: &Original<'_>, rules: &Upstream) {
+        let mut passed = 0u64;
+        for field in original.fields.iter() {
+            let (name, once) = match pass(field, original.cors, rules) {
+                Pass::No => continue,
+                Pass::Once => (field.name.as_str(), true),
+                Pass::Each => (field.name.as_str(), false),
+                Pass::Named(name) => (name.as_str(), false),
+            };
+            let this = 1 << field.name as u8;
+            if !once || passed & this == 0 {
+                self.line(name, &field.value);
+            }
+            passed |= this;
         }
     }
-    Outbound { method: Method::GET, uri: original.uri.clone(), headers, body: Bytes::new() }
-}
 
-fn headers(original: &Original<'_>, rules: &Upstream) -> HeaderMap {
-    let mut out = made(original, rules);
-    for (name, value) in original.headers {
-        match pass(name, original.cors, rules) {
-            Pass::No => {}
-            Pass::Once => {
-                out.entry(name).or_insert_with(|| value.clone());
-            }
-            Pass::Each => {
-                out.append(name, value.clone());
-            }
+    /// The credentials as they were presented.
+    fn authorization(&mut self, presented: Option<Value<'_>>) {
+        let Some(value) = presented else { return };
+        match basic::scheme(&value) {
+            Scheme::Basic(encoded) => self.put(&[b"authorization: Basic ", encoded, b"\r\n"]),
+            Scheme::Other => self.line(Name::Authorization.as_str(), &value),
+            Scheme::Malformed => {}
         }
     }
-    out
-}
 
-/// What is made here: the Host, the request's id, and who called.
-fn made(original: &Original<'_>, rules: &Upstream) -> HeaderMap {
-    let mut out = HeaderMap::with_capacity(16);
-    let host = match &rules.host {
-        HostPolicy::Preserve => original.head.host.cloned(),
-        HostPolicy::Fixed(name) => Some(name.clone()),
-        HostPolicy::Upstream => None,
-    };
-    let host = host.or_else(|| HeaderValue::from_str(rules.target.authority()).ok());
-    if let Some(host) = host {
-        out.insert(header::HOST, host);
+    /// Ends a request without a body.
+    fn end(mut self) -> Outbound {
+        self.put(&[b"\r\n"]);
+        Outbound { text: self.0 }
     }
-    out.insert(X_REQUEST_ID.clone(), original.request_id.clone());
-    original.caller.write(&mut out);
-    out
+
+    /// Ends a request with a body. Its length is said even of an empty one: a POST without is refused by some servers (RFC
+    /// 9110 section 8.6). It is known when the body is written, which then moves up to it.
+    fn end_with(mut self, write: impl FnOnce(&mut Vec<u8>)) -> Outbound {
+        let at = self.0.len();
+        self.0.resize(at + LENGTH_ROOM, b' ');
+        write(&mut self.0);
+        let body = at + LENGTH_ROOM..self.0.len();
+        let mut digits = itoa::Buffer::new();
+        let digits = digits.format(body.len()).as_bytes();
+        let mut end = at;
+        for part in [LENGTH, digits, b"\r\n\r\n"] {
+            if let Some(place) = self.0.get_mut(end..end + part.len()) {
+                place.copy_from_slice(part);
+            }
+            end += part.len();
+        }
+        let length = body.len();
+        self.0.copy_within(body, end);
+        self.0.truncate(end + length);
+        Outbound { text: self.0 }
+    }
 }
 
-enum Pass {
+/// How a field passes.
+enum Pass<'r> {
     No,
     Once,
     Each,
+    /// By the name that the configuration has for it.
+    Named(&'r HeaderName),
 }
 
 /// The allow-list.
-fn pass(name: &HeaderName, cors: bool, rules: &Upstream) -> Pass {
-    match *name {
-        header::ACCEPT | header::ACCEPT_LANGUAGE => Pass::Each,
-        header::USER_AGENT => Pass::Once,
-        header::ORIGIN if cors => Pass::Once,
-        header::HOST | header::CONTENT_TYPE | header::CONTENT_LENGTH | header::AUTHORIZATION | header::CONNECTION => {
-            Pass::No
+fn pass<'r>(field: Field<'_>, cors: bool, rules: &'r Upstream) -> Pass<'r> {
+    match field.name {
+        Name::Accept | Name::AcceptLanguage | Name::Tracestate => Pass::Each,
+        Name::UserAgent | Name::Dpop | Name::Traceparent | Name::IdempotencyKey | Name::Auth0Client => Pass::Once,
+        Name::Origin if cors => Pass::Once,
+        Name::Host
+        | Name::ContentType
+        | Name::ContentLength
+        | Name::Authorization
+        | Name::Connection
+        | Name::XRequestId => Pass::No,
+        _ => {
+            let named =
+                rules.pass_headers.iter().find(|name| field.written.eq_ignore_ascii_case(name.as_str().as_bytes()));
+            named.map_or(Pass::No, Pass::Named)
         }
-        _ if *name == TRACESTATE => Pass::Each,
-        _ if [&DPOP, &TRACEPARENT, &IDEMPOTENCY_KEY, &AUTH0_CLIENT].contains(&name) => Pass::Once,
-        _ if rules.pass_headers.contains(name) => Pass::Each,
-        _ => Pass::No,
     }
 }
 
-fn copy_authorization(presented: Option<&HeaderValue>, headers: &mut HeaderMap) {
-    let Some(value) = presented else { return };
-    let anew = match basic::scheme(value.as_bytes()) {
-        Scheme::Basic(encoded) => HeaderValue::from_bytes(&Zeroizing::new([b"Basic ", encoded].concat())),
-        Scheme::Other => Ok(value.clone()),
-        Scheme::Malformed => return,
-    };
-    if let Ok(mut value) = anew {
-        value.set_sensitive(true);
-        headers.insert(header::AUTHORIZATION, value);
-    }
-}
-
-/// Puts the upstream's own credentials in. Where none were `presented` whose method could be kept, that is Basic, which
-/// every server must take (RFC 6749 section 2.3.1).
-fn replace(
+/// Puts the upstream's own credentials in, and says which go into the form. Where none were `presented` whose method could be
+/// kept, that is Basic, which every server must take (RFC 6749 section 2.3.1).
+fn replace<'s>(
     presented: Option<AuthMethod>,
-    identity: &UpstreamIdentity,
-    secret: &Secret,
-    form: &Form<'_>,
-    headers: &mut HeaderMap,
-    body: &mut Vec<u8>,
-) {
+    identity: &'s UpstreamIdentity,
+    secret: &'s Secret,
+    text: &mut Text,
+) -> FormCredentials<'s> {
     let by_basic = match identity.method {
         UpstreamMethod::Same => presented != Some(AuthMethod::Post),
         UpstreamMethod::Basic => true,
@@ -229,9 +274,8 @@ fn replace(
     };
     let (id, secret) = (identity.id.as_str().as_bytes(), secret.expose());
     if !by_basic {
-        return form.write(FormCredentials::Made { id, secret }, body);
+        return FormCredentials::Made { id, secret };
     }
-    form.write(FormCredentials::None, body);
     let value = match identity.basic_encoding {
         BasicEncoding::Raw => basic::write(id, secret),
         BasicEncoding::Rfc6749 => {
@@ -241,22 +285,19 @@ fn replace(
             basic::write(&coded_id, &coded_secret)
         }
     };
-    if let Ok(mut value) = HeaderValue::from_str(&value) {
-        value.set_sensitive(true);
-        headers.insert(header::AUTHORIZATION, value);
-    }
+    text.line(Name::Authorization.as_str(), value.as_bytes());
+    FormCredentials::None
 }
 
 /// The client's id for the identity header: visible ASCII as it is, everything else and `%` itself percent-encoded.
-fn identity_value(verified: &Verified) -> HeaderValue {
-    use std::fmt::Write;
-    let mut text = String::new();
+fn identity_value(verified: &Verified) -> Vec<u8> {
+    let mut text = Vec::new();
     for byte in verified.client().key.id.as_str().bytes() {
         if byte.is_ascii_graphic() && byte != b'%' {
-            text.push(char::from(byte));
+            text.push(byte);
         } else {
-            let _infallible = write!(text, "%{byte:02X}");
+            text.extend_from_slice(format!("%{byte:02X}").as_bytes());
         }
     }
-    HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static(""))
+    text
 }

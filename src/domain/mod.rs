@@ -7,6 +7,7 @@ pub mod host;
 pub mod ids;
 pub mod mint;
 pub mod oauth;
+pub mod request_id;
 pub mod secret;
 pub mod segment;
 pub mod source;

@@ -127,6 +127,7 @@ impl<'b> Form<'b> {
             FormCredentials::None => (None, None),
             FormCredentials::Made { id, secret } => (Some(id), Some(secret)),
         };
+        let start = out.len();
         for (at, param) in self.params.iter().enumerate() {
             let made = if Some(at) == self.client_id {
                 Some(id.take())
@@ -136,18 +137,18 @@ impl<'b> Form<'b> {
                 None
             };
             match made {
-                None => param.write(out),
+                None => param.write(start, out),
                 Some(_) if credentials == FormCredentials::AsPresented => {
                     if !param.raw.is_empty() {
-                        param.write(out);
+                        param.write(start, out);
                     }
                 }
-                Some(value) if Some(at) == self.client_id => write_made(b"client_id", value, out),
-                Some(value) => write_made(b"client_secret", value, out),
+                Some(value) if Some(at) == self.client_id => write_made(b"client_id", value, start, out),
+                Some(value) => write_made(b"client_secret", value, start, out),
             }
         }
-        write_made(b"client_id", id, out);
-        write_made(b"client_secret", secret, out);
+        write_made(b"client_id", id, start, out);
+        write_made(b"client_secret", secret, start, out);
     }
 }
 
@@ -208,10 +209,10 @@ impl<'b> Param<'b> {
         Ok(Self { name, raw, canonical, literal: classes & !percent::PLAIN == 0 })
     }
 
-    fn write(&self, out: &mut Vec<u8>) {
+    fn write(&self, start: usize, out: &mut Vec<u8>) {
         match &self.name {
-            Cow::Borrowed(plain) => write_plain_name(plain, out),
-            Cow::Owned(decoded) => write_name(decoded, out),
+            Cow::Borrowed(plain) => write_plain_name(plain, start, out),
+            Cow::Owned(decoded) => write_name(decoded, start, out),
         }
         if self.canonical {
             out.extend_from_slice(self.raw);
@@ -225,8 +226,9 @@ fn check_utf8(bytes: &[u8]) -> Result<(), Unreadable> {
     std::str::from_utf8(bytes).map(|_| ()).map_err(|_| Unreadable::Malformed)
 }
 
-fn write_name(name: &[u8], out: &mut Vec<u8>) {
-    if !out.is_empty() {
+/// Begins a parameter, in a form that begins at `start`.
+fn write_name(name: &[u8], start: usize, out: &mut Vec<u8>) {
+    if out.len() > start {
         out.push(b'&');
     }
     percent::encode(name, out);
@@ -234,17 +236,17 @@ fn write_name(name: &[u8], out: &mut Vec<u8>) {
 }
 
 /// A name that was borrowed was found to be plain.
-fn write_plain_name(name: &[u8], out: &mut Vec<u8>) {
-    if !out.is_empty() {
+fn write_plain_name(name: &[u8], start: usize, out: &mut Vec<u8>) {
+    if out.len() > start {
         out.push(b'&');
     }
     out.extend_from_slice(name);
     out.push(b'=');
 }
 
-fn write_made(name: &[u8], value: Option<&[u8]>, out: &mut Vec<u8>) {
+fn write_made(name: &[u8], value: Option<&[u8]>, start: usize, out: &mut Vec<u8>) {
     if let Some(value) = value {
-        write_plain_name(name, out);
+        write_plain_name(name, start, out);
         percent::encode(value, out);
     }
 }

@@ -11,7 +11,6 @@ pub mod percent;
 use std::borrow::Cow;
 use std::ops::Range;
 
-use http::HeaderValue;
 use zeroize::Zeroizing;
 
 use self::form::{Form, FormValue};
@@ -107,12 +106,12 @@ impl Unreadable {
 
 /// Takes the credentials out of a request whose head and form are known to hold each thing at most once.
 pub fn extract<'r>(
-    authorization: Option<&HeaderValue>,
+    authorization: Option<&[u8]>,
     form: &'r Form<'r>,
     decoding: BasicDecoding,
     scratch: &'r mut Scratch,
 ) -> Result<Presented<'r>, Unreadable> {
-    let scheme = authorization.map(|value| basic::scheme(value.as_bytes()));
+    let scheme = authorization.map(basic::scheme);
     let in_body = form.client_secret().is_some();
     match scheme {
         Some(_) if in_body => Err(Unreadable::MultipleMethods),
@@ -218,10 +217,9 @@ mod tests {
 
     /// Each reading as `encoding id secret`, or the refusal.
     fn read(authorization: Option<&str>, body: &str, decoding: BasicDecoding) -> Result<Vec<String>, Unreadable> {
-        let value = authorization.map(|text| HeaderValue::from_str(text).unwrap());
         let form = Form::parse(body.as_bytes()).unwrap();
         let mut scratch = Scratch::default();
-        Ok(match extract(value.as_ref(), &form, decoding, &mut scratch)? {
+        Ok(match extract(authorization.map(str::as_bytes), &form, decoding, &mut scratch)? {
             Presented::Nothing => vec![],
             Presented::Secret(credentials) => credentials
                 .readings()

@@ -8,11 +8,10 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderValue};
-
 use super::deadline::Deadline;
 use crate::domain::source::{Source, TrustedProxy};
 use crate::forwarded::{Caller, Link};
+use crate::message::fields::{Fields, Value};
 
 /// Where a connection is in the life of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -231,14 +230,14 @@ impl Conn {
     }
 
     /// What is told about this connection's caller: made once where every request would be told about alike.
-    pub fn caller(&self, trusted: &[TrustedProxy], headers: &HeaderMap, host: Option<&HeaderValue>) -> Rc<Caller> {
+    pub fn caller(&self, trusted: &[TrustedProxy], fields: &Fields, host: Option<Value<'_>>) -> Rc<Caller> {
         if let Streams::Of { carrier, .. } = &self.streams {
-            return carrier.caller(trusted, headers, host);
+            return carrier.caller(trusted, fields, host);
         }
         let mut kept = self.caller.borrow_mut();
         match &*kept {
             Some(caller) if caller.serves(host) => caller.clone(),
-            _ => kept.insert(Rc::new(Caller::of(&self.link, trusted, headers, host))).clone(),
+            _ => kept.insert(Rc::new(Caller::of(&self.link, trusted, fields, host))).clone(),
         }
     }
 

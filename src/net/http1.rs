@@ -14,9 +14,10 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::conn::Conn;
+use super::service::Service;
 use super::stream::Stream;
 use super::watched::Watched;
-use super::worker::{DRAIN_GRACE, Ground, Service};
+use super::worker::{DRAIN_GRACE, Ground};
 use crate::frames::PREFACE;
 
 /// How much of an unread request is read before the close, so that the answer is not destroyed by a reset.
@@ -39,7 +40,7 @@ pub(super) async fn serve<S: Service>(stream: Stream, conn: Rc<Conn>, ground: &G
     let (service, shared) = (ground.service.clone(), conn.clone());
     let answer = service_fn(move |request| {
         let (service, conn) = (service.clone(), shared.clone());
-        async move { Ok::<_, Infallible>(service.call(conn, request).await) }
+        async move { Ok::<_, Infallible>(super::http2::answer(service, conn, request).await) }
     });
     let io = TokioIo::new(Watched::new(stream, conn.clone()));
     let mut connection = ground.http1.serve_connection(io, answer);

@@ -12,19 +12,25 @@ use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{HOST, HeaderValue};
+use http::Version;
+use http::header::{CONNECTION, HOST, HeaderValue};
 use http::request::Parts;
-use hyper::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http2;
 use hyper::service::service_fn;
+use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 
+use super::body::Body;
 use super::conn::{Conn, PhaseLimits};
 use super::deadline::Deadlines;
+use super::service::Service;
 use super::stream::Stream;
 use super::watched::Watched;
-use super::worker::{DRAIN_GRACE, Ground, Service};
+use super::worker::{DRAIN_GRACE, Ground};
+use crate::message::fields::Fields;
+use crate::message::request as message;
+use crate::message::target::Target;
 
 /// Streams at once on a connection: fewer are not recommended (RFC 9113 section 6.5.2).
 const MOST_STREAMS: u32 = 100;
@@ -97,9 +103,7 @@ pub(super) async fn serve<S: Service>(stream: Stream, ahead: Bytes, carrier: Rc<
     let answer = service_fn(move |request: Request<Incoming>| {
         let (service, conn) = (service.clone(), Conn::stream(&shared, deadlines.deadline()));
         async move {
-            let (mut parts, body) = request.into_parts();
-            one_host(&mut parts);
-            let mut call = pin!(service.call(conn.clone(), Request::from_parts(parts, body)));
+            let mut call = pin!(answer(service, conn.clone(), request));
             let response = poll_fn(|cx| {
                 conn.deadline().wakes(cx.waker());
                 call.as_mut().poll(cx)
@@ -124,6 +128,28 @@ pub(super) async fn serve<S: Service>(stream: Stream, ahead: Bytes, carrier: Rc<
         connection.as_mut().poll(cx).map(drop)
     })
     .await;
+}
+
+/// Answers a request in the terms of the library that carries it.
+pub(super) async fn answer<S: Service>(
+    service: Rc<S>,
+    conn: Rc<Conn>,
+    request: Request<Incoming>,
+) -> Response<S::Body> {
+    let (mut parts, body) = request.into_parts();
+    if parts.version == Version::HTTP_2 {
+        one_host(&mut parts);
+    }
+    let (method, version) = (parts.method, parts.version);
+    let (target, fields) = (Target::of_uri(&parts.uri), Fields::of_map(&parts.headers));
+    let answer = service.call(conn, message::Request { method, target, version, fields }, Body(body)).await;
+    let mut response = Response::new(answer.body);
+    *response.status_mut() = answer.status;
+    *response.headers_mut() = answer.fields.to_map();
+    if answer.closes && version != Version::HTTP_2 {
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
 }
 
 /// The authority is HTTP/2's Host (RFC 9113 section 8.3.1). Where both are there they must agree: two readings are none,

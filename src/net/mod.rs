@@ -1,12 +1,14 @@
 //! Connections from callers: accepted on one thread, served on the data-plane threads, watched by a fixed set of timers.
 
 pub mod accept;
+pub mod body;
 pub mod conn;
 pub mod deadline;
 pub mod entry;
 mod http1;
 mod http2;
 pub mod listener;
+pub mod service;
 pub mod socket;
 pub mod stream;
 pub mod unix;

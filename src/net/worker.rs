@@ -1,16 +1,12 @@
 //! A data-plane thread: its own runtime, its own timers, its own upstream connections; it serves what it is handed.
 
 use std::cell::Cell;
-use std::future::Future;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body::Body;
-use hyper::body::Incoming;
-use hyper::{Request, Response};
 use tokio::runtime::LocalOptions;
 use tokio::sync::{mpsc, oneshot};
 
@@ -19,27 +15,10 @@ use super::conn::{Conn, PhaseLimits};
 use super::deadline::{Deadlines, TICK};
 use super::entry::{Entry, Patience};
 use super::listener::Arrived;
+use super::service::Service;
 use super::{http1, http2};
 use crate::domain::clock::instant;
 use crate::metrics::Metrics;
-
-/// What a thread serves its connections with.
-pub trait Service: 'static {
-    /// The body of an answer.
-    type Body: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + 'static;
-
-    /// Answers a request.
-    fn call(self: Rc<Self>, conn: Rc<Conn>, request: Request<Incoming>) -> impl Future<Output = Response<Self::Body>>;
-
-    /// Called at each tick, for what may wait a little.
-    fn tick(&self);
-
-    /// Called before somebody looks at the counters.
-    fn flush(&self);
-
-    /// From now on each answer is its connection's last.
-    fn drain(&self);
-}
 
 /// What a thread is told.
 pub enum Order {

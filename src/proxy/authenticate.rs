@@ -14,6 +14,7 @@ use crate::extract::form::Form;
 use crate::extract::{Presented, Scratch, Unreadable, extract};
 use crate::forwarded::Caller;
 use crate::head::Head;
+use crate::message::fields::Value;
 use crate::registry::{Client, UpstreamIdentity};
 use crate::rewrite::Passage;
 use crate::verify::entrusted::{Entrusted, NotEntrusted, serves};
@@ -71,7 +72,8 @@ impl Proxy {
     ) -> Result<Decision, Refusal> {
         let endpoint = &route.endpoint;
         let mut scratch = Scratch::default();
-        let presented = extract(head.authorization, form, self.shared.settings.basic_decoding, &mut scratch);
+        let presented =
+            extract(head.authorization.map(Value::bytes), form, self.shared.settings.basic_decoding, &mut scratch);
         let credentials = match presented.map_err(|unreadable| self.unreadable(unreadable, notes))? {
             Presented::Secret(credentials) => credentials,
             Presented::Nothing if endpoint.is_egress() => {

@@ -4,8 +4,6 @@
 use std::rc::Rc;
 
 use bytes::Bytes;
-use http::header::{self, HeaderName, HeaderValue};
-use http::request::Parts;
 use http::{Method, StatusCode};
 
 use super::Proxy;
@@ -16,6 +14,9 @@ use crate::config::settings::Endpoint;
 use crate::domain::oauth::Refusal;
 use crate::forwarded::Caller;
 use crate::head::Head;
+use crate::message::fields::Value;
+use crate::message::name::Name;
+use crate::message::request::Request;
 use crate::metadata::Origin;
 use crate::metadata::published::Ours;
 use crate::net::conn::Conn;
@@ -27,13 +28,7 @@ use crate::upstream::exchange::{Answer, AnswerBody, exchange};
 const MOST: usize = 256 << 10;
 
 /// What is said of the bytes that the upstream sent, and not of ours.
-const OF_THE_BYTES: [HeaderName; 5] = [
-    header::ETAG,
-    HeaderName::from_static("content-md5"),
-    HeaderName::from_static("digest"),
-    HeaderName::from_static("content-digest"),
-    HeaderName::from_static("repr-digest"),
-];
+const OF_THE_BYTES: [Name; 5] = [Name::Etag, Name::ContentMd5, Name::Digest, Name::ContentDigest, Name::ReprDigest];
 
 impl Proxy {
     /// Asks the upstream for the document, and gives it with our address in it.
@@ -41,15 +36,15 @@ impl Proxy {
         &self,
         (route, tenant): Found<'_>,
         conn: &Rc<Conn>,
-        parts: &Parts,
+        request: &Request,
         head: &Head<'_>,
         notes: &mut Notes,
     ) -> Result<Answer, Failure> {
         let settings = &self.shared.settings;
         let pool = self.pools.of(route.endpoint.upstream);
-        let caller = conn.caller(&settings.proxy.trusted_proxies, &parts.headers, head.host);
+        let caller = conn.caller(&settings.proxy.trusted_proxies, &request.fields, head.host);
         notes.peer = caller.address;
-        route.check_host(head.host)?;
+        route.check_host(head.host.and_then(Value::text))?;
         route.check_host(caller.host())?;
         let base = match &settings.metadata.base {
             Some(base) => base.as_str().to_owned(),
@@ -58,27 +53,28 @@ impl Proxy {
                 as_called(&caller)?
             }
         };
+        let target = route.upstream_target(tenant, None);
         let original = Original {
-            uri: route.upstream_uri(tenant, None)?,
+            target: &target,
             head,
-            headers: &parts.headers,
+            fields: &request.fields,
             caller: &caller,
             request_id: self.reporter.request_id(notes),
             cors: true,
         };
         pool.begin(conn);
-        if parts.method == Method::OPTIONS {
+        if request.method == Method::OPTIONS {
             return Ok(exchange(pool, conn, preflight(&original, pool.rules())).await?);
         }
         // For HEAD too: the length of ours is known only from the whole.
         let answer = exchange(pool, conn, document(&original, pool.rules())).await?;
         if answer.status != StatusCode::OK {
             // Nobody would read it to its end.
-            let body = if parts.method == Method::HEAD { AnswerBody::Whole(Bytes::new()) } else { answer.body };
+            let body = if request.method == Method::HEAD { AnswerBody::Whole(Bytes::new()) } else { answer.body };
             return Ok(Answer { body, ..answer });
         }
         // Some write the Host into it by which they were asked, or that they are told of.
-        let called = caller.host().and_then(|host| host.to_str().ok()).into_iter().flat_map(Origin::called);
+        let called = caller.host().into_iter().flat_map(Origin::called);
         let known = Origin::of(&pool.rules().target).into_iter().chain(called).collect();
         let leads_there = |endpoint: &&Endpoint| endpoint.upstream == route.endpoint.upstream;
         let endpoints = settings.endpoints.iter().filter(leads_there).collect();
@@ -88,13 +84,12 @@ impl Proxy {
 
 /// Our address as the caller wrote it.
 fn as_called(caller: &Caller) -> Result<String, Refusal> {
-    let text = |value: &HeaderValue| value.to_str().map(str::to_owned).map_err(|_| Refusal::Misdirected);
     let host = caller.host().ok_or(Refusal::Misdirected)?;
-    Ok(format!("{}://{}", text(caller.proto())?, text(host)?))
+    Ok(format!("{}://{host}", caller.proto()))
 }
 
 async fn publish(answer: Answer, ours: &Ours<'_>) -> Result<Answer, UpstreamError> {
-    let Answer { status, mut headers, body } = answer;
+    let Answer { status, mut fields, body } = answer;
     let body = match body {
         AnswerBody::Whole(body) => AnswerBody::Whole(body),
         AnswerBody::Coming(coming) => coming.collect(MOST).await?,
@@ -106,11 +101,13 @@ async fn publish(answer: Answer, ours: &Ours<'_>) -> Result<Answer, UpstreamErro
     let body = match ours.publish(&theirs).map_err(|_| UpstreamError::NoMetadata)? {
         None => theirs,
         Some(written) => {
-            OF_THE_BYTES.iter().for_each(|name| drop(headers.remove(name)));
+            fields.retain(|field| !OF_THE_BYTES.contains(&field.name));
             written.into()
         }
     };
     // Said even where the upstream said none: an answer to HEAD has no body to count.
-    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
-    Ok(Answer { status, headers, body: AnswerBody::Whole(body) })
+    fields.retain(|field| field.name != Name::ContentLength);
+    fields
+        .extend(Value::of(itoa::Buffer::new().format(body.len()).as_bytes()).map(|value| (Name::ContentLength, value)));
+    Ok(Answer { status, fields, body: AnswerBody::Whole(body) })
 }

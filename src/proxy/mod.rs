@@ -22,10 +22,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
-use http::header::{self, HeaderValue};
-use http::request::Parts;
-use hyper::body::Incoming;
-use hyper::{Method, Request, Response, StatusCode, Version};
+use http::{HeaderValue, Method, StatusCode, Version};
 use zeroize::Zeroizing;
 
 use self::authenticate::{Cleared, Decision};
@@ -41,10 +38,14 @@ use crate::extract::Unreadable;
 use crate::extract::form::Form;
 use crate::extract::json;
 use crate::head::Head;
+use crate::message::fields::Value;
+use crate::message::name::Name;
+use crate::message::request::Request;
 use crate::metrics::Metrics;
 use crate::net::accept::Load;
+use crate::net::body;
 use crate::net::conn::{Conn, Phase};
-use crate::net::worker::Service;
+use crate::net::service::{self, Service};
 use crate::registry::Snapshot;
 use crate::rewrite::{Original, preflight};
 use crate::throttle::Throttle;
@@ -104,34 +105,35 @@ impl Proxy {
     async fn answer(
         &self,
         conn: &Rc<Conn>,
-        parts: &Parts,
-        body: &mut Incoming,
+        request: &Request,
+        body: &mut body::Body,
         notes: &mut Notes,
     ) -> Result<Answer, Failure> {
         let shared = &*self.shared;
-        self.room(parts.version)?;
-        let head = Head::check(parts.version, &parts.headers)?;
-        notes.request_id = head.request_id.cloned();
-        if let Some(found) = shared.routes.metadata(parts, notes) {
-            return Box::pin(self.metadata(found, conn, parts, &head, notes)).await;
+        self.room(request.version)?;
+        let head = Head::check(request.version, &request.fields)?;
+        notes.request_id.clone_from(&head.request_id);
+        if let Some(found) = shared.routes.metadata(request, notes) {
+            return Box::pin(self.metadata(found, conn, request, &head, notes)).await;
         }
-        let (route, tenant) = shared.routes.find(&parts.method, &parts.uri, notes)?;
+        let (route, tenant) = shared.routes.find(request, notes)?;
         let pool = self.pools.of(route.endpoint.upstream);
-        let caller = conn.caller(&shared.settings.proxy.trusted_proxies, &parts.headers, head.host);
+        let caller = conn.caller(&shared.settings.proxy.trusted_proxies, &request.fields, head.host);
         notes.peer = caller.address;
-        route.check_host(head.host)?;
+        route.check_host(head.host.and_then(Value::text))?;
         // A believed proxy may tell of another one, of which the upstream is told.
         route.check_host(caller.host())?;
-        let query = route.check(parts)?;
+        let query = route.check(request)?;
+        let target = route.upstream_target(tenant, query.as_ref());
         let original = Original {
-            uri: route.upstream_uri(tenant, query.as_ref())?,
+            target: &target,
             head: &head,
-            headers: &parts.headers,
+            fields: &request.fields,
             caller: &caller,
             request_id: self.reporter.request_id(notes),
             cors: route.endpoint.auth == EndpointAuth::Optional,
         };
-        if parts.method == Method::OPTIONS {
+        if request.method == Method::OPTIONS {
             pool.begin(conn);
             let outbound = preflight(&original, pool.rules());
             return Ok(exchange(pool, conn, outbound).await?);
@@ -158,7 +160,7 @@ impl Proxy {
             }
         };
         if let Cleared::Verified(verified) = &cleared {
-            self.reporter.sample(verified, caller.address, &parts.headers, now);
+            self.reporter.sample(verified, caller.address, &request.fields, now);
         }
         match cleared.identity() {
             Some(whose) => self.send_replaced((pool, conn), &original, &form, cleared.passage(), whose, now).await,
@@ -193,29 +195,28 @@ impl Proxy {
 impl Service for Proxy {
     type Body = Reply;
 
-    async fn call(self: Rc<Self>, conn: Rc<Conn>, request: Request<Incoming>) -> Response<Reply> {
+    async fn call(self: Rc<Self>, conn: Rc<Conn>, request: Request, mut body: body::Body) -> service::Answer<Reply> {
         let _in_flight = InFlight::count(&self);
         conn.enter(Phase::Body);
-        let (parts, mut body) = request.into_parts();
-        let mut report = Report::begin(&self.reporter, &parts, &conn);
-        let answer = self.answer(&conn, &parts, &mut body, &mut report.notes).await;
-        let mut response = respond::respond(answer, &conn, &mut report.notes);
-        let unread = !report.notes.body_is_read && !http_body::Body::is_end_stream(&body);
+        let mut report = Report::begin(&self.reporter, &request, &conn);
+        let answer = self.answer(&conn, &request, &mut body, &mut report.notes).await;
+        let mut answer = respond::respond(answer, &conn, &mut report.notes);
+        let unread = !report.notes.body_is_read && !body.is_over();
         if unread {
             conn.linger();
         }
-        if unread || self.draining.get() {
-            respond::close_after(&mut response);
+        answer.closes |= unread || self.draining.get();
+        if let Some(hsts) = &self.hsts
+            && !answer.fields.has(Name::StrictTransportSecurity)
+        {
+            answer.fields.push(Name::StrictTransportSecurity, hsts.into());
         }
-        if let Some(hsts) = &self.hsts {
-            response.headers_mut().entry(header::STRICT_TRANSPORT_SECURITY).or_insert_with(|| hsts.clone());
+        // RFC 9110 section 9.3.2.
+        if request.method == Method::HEAD {
+            answer.body = Reply::Whole(None);
         }
-        // Over HTTP/1.1 hyper leaves it out itself (RFC 9110 section 9.3.2).
-        if parts.method == Method::HEAD {
-            *response.body_mut() = Reply::Whole(None);
-        }
-        report.status = Some(response.status());
-        response
+        report.status = Some(answer.status);
+        answer
     }
 
     fn tick(&self) {
@@ -236,13 +237,13 @@ impl Service for Proxy {
 /// whole handling of its request with it.
 struct Report<'r> {
     reporter: &'r Reporter,
-    request: &'r Parts,
+    request: &'r Request,
     status: Option<StatusCode>,
     notes: Notes,
 }
 
 impl<'r> Report<'r> {
-    fn begin(reporter: &'r Reporter, request: &'r Parts, conn: &Conn) -> Self {
+    fn begin(reporter: &'r Reporter, request: &'r Request, conn: &Conn) -> Self {
         Self { reporter, request, status: None, notes: Notes::begin(conn) }
     }
 }

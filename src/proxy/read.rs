@@ -1,28 +1,26 @@
 //! Step 2: the body, bounded in size and time.
 
 use std::future::poll_fn;
-use std::pin::Pin;
 use std::rc::Rc;
 use std::task::Poll;
 
 use bytes::{Bytes, BytesMut};
-use http_body::Body;
-use hyper::body::Incoming;
 
 use crate::domain::oauth::Refusal;
+use crate::net::body::Body;
 use crate::net::conn::Conn;
 
 /// Reads a body of at most `most` bytes. One that is announced longer is refused unread; one that came whole with the
 /// head is not copied.
-pub async fn body(incoming: &mut Incoming, conn: &Rc<Conn>, most: usize) -> Result<Bytes, Refusal> {
-    if incoming.size_hint().lower() > most as u64 {
+pub async fn body(incoming: &mut Body, conn: &Rc<Conn>, most: usize) -> Result<Bytes, Refusal> {
+    if incoming.announced() > most as u64 {
         return Err(Refusal::TooLarge);
     }
     let Some(first) = piece(incoming, conn).await? else { return Ok(Bytes::new()) };
     if first.len() > most {
         return Err(Refusal::TooLarge);
     }
-    if incoming.is_end_stream() {
+    if incoming.is_over() {
         return Ok(first);
     }
     let mut whole = BytesMut::from(first);
@@ -35,21 +33,16 @@ pub async fn body(incoming: &mut Incoming, conn: &Rc<Conn>, most: usize) -> Resu
     Ok(whole.freeze())
 }
 
-/// The next piece of data. Trailers are read and dropped.
-async fn piece(incoming: &mut Incoming, conn: &Conn) -> Result<Option<Bytes>, Refusal> {
-    loop {
-        let frame = poll_fn(|cx| match Pin::new(&mut *incoming).poll_frame(cx) {
-            Poll::Pending if conn.is_late() => Poll::Ready(Some(Err(Refusal::BodyTimeout))),
-            polled => polled.map_err(|_| Refusal::BadFraming),
-        })
-        .await;
-        match frame.transpose()?.map(http_body::Frame::into_data) {
-            // A stream that was taken back for no error ends like one that is whole.
-            None if conn.is_stream() && !incoming.is_end_stream() => return Err(Refusal::BadFraming),
-            None => return Ok(None),
-            Some(Ok(data)) if data.is_empty() => {}
-            Some(Ok(data)) => return Ok(Some(data)),
-            Some(Err(_trailers)) => {}
-        }
+/// The next piece of data.
+async fn piece(incoming: &mut Body, conn: &Conn) -> Result<Option<Bytes>, Refusal> {
+    let piece = poll_fn(|cx| match incoming.poll_piece(cx) {
+        Poll::Pending if conn.is_late() => Poll::Ready(Some(Err(Refusal::BodyTimeout))),
+        polled => polled.map_err(|_| Refusal::BadFraming),
+    })
+    .await;
+    match piece {
+        // A stream that was taken back for no error ends like one that is whole.
+        None if conn.is_stream() && !incoming.is_over() => Err(Refusal::BadFraming),
+        piece => piece.transpose(),
     }
 }

@@ -5,8 +5,6 @@ use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use http::header::{HeaderMap, HeaderValue, USER_AGENT};
-use http::request::Parts;
 use http::{Method, StatusCode};
 
 use super::Shared;
@@ -15,9 +13,13 @@ use super::settle::{Batch, Denial};
 use crate::attempt::{Exhausted, Moved};
 use crate::domain::clock::{Timestamp, instant};
 use crate::domain::oauth::AuthResult;
+use crate::domain::request_id::RequestId;
 use crate::domain::source::Source;
 use crate::log::access::{Line, LineCache};
 use crate::log::{Log, about};
+use crate::message::fields::{Fields, Value};
+use crate::message::name::Name;
+use crate::message::request::Request;
 use crate::metrics::Metrics;
 use crate::net::conn::Conn;
 use crate::registry::Client;
@@ -32,7 +34,7 @@ pub struct Notes {
     /// Index of the endpoint.
     pub endpoint: Option<usize>,
     /// The request's id.
-    pub request_id: Option<HeaderValue>,
+    pub request_id: Option<RequestId>,
     /// The client, where one is known.
     pub client: Option<Arc<Client>>,
     /// How client authentication ended, where that is known already.
@@ -125,18 +127,18 @@ impl Reporter {
     }
 
     /// The id that the request came with, or a new one.
-    pub fn request_id(&self, notes: &mut Notes) -> HeaderValue {
+    pub fn request_id(&self, notes: &mut Notes) -> RequestId {
         notes.request_id.get_or_insert_with(|| self.ids.next()).clone()
     }
 
     /// Step 7, the rest of it: where a secret was used from, unless the same was told a moment ago.
-    pub fn sample(&self, verified: &Verified, address: Source, headers: &HeaderMap, at: Timestamp) {
+    pub fn sample(&self, verified: &Verified, address: Source, fields: &Fields, at: Timestamp) {
         let waiting = &mut *self.waiting.borrow_mut();
-        waiting.sampler.sample(verified, address, said(headers), at, &mut waiting.batch.used);
+        waiting.sampler.sample(verified, address, said(fields), at, &mut waiting.batch.used);
     }
 
     /// Counts a request and writes its line.
-    pub fn report(&self, request: &Parts, status: StatusCode, notes: &mut Notes) {
+    pub fn report(&self, request: &Request, status: StatusCode, notes: &mut Notes) {
         let method = &request.method;
         let metrics = &self.shared.metrics;
         let now = instant();
@@ -150,7 +152,7 @@ impl Reporter {
         match notes.denied.take() {
             Some(denied) => {
                 let user_agent =
-                    if denied.client.is_some() { user_agent(said(&request.headers)) } else { Box::default() };
+                    if denied.client.is_some() { user_agent(said(&request.fields)) } else { Box::default() };
                 let (peer, request_id, endpoint) = (notes.peer, notes.request_id.take(), notes.endpoint);
                 let denial = Denial { denied, at, peer, user_agent, request_id, endpoint, took, status };
                 waiting.batch.denials.push(denial);
@@ -185,7 +187,7 @@ impl Reporter {
             status: status.as_u16(),
             took,
             peer: notes.peer,
-            request_id: notes.request_id.as_ref().and_then(|id| id.to_str().ok()).unwrap_or_default(),
+            request_id: notes.request_id.as_ref().map_or("", RequestId::as_str),
             method: method.as_str(),
             endpoint: self.shared.routes.name(notes.endpoint),
             error: error.as_deref(),
@@ -242,8 +244,8 @@ impl Reporter {
 }
 
 /// What the caller says it is.
-fn said(headers: &HeaderMap) -> &[u8] {
-    headers.get(USER_AGENT).map_or(&[], HeaderValue::as_bytes)
+fn said(fields: &Fields) -> &[u8] {
+    fields.get(Name::UserAgent).map_or(&[], Value::bytes)
 }
 
 /// Request ids of one thread: a random half and a counted half, 32 hex digits.
@@ -261,13 +263,13 @@ impl RequestIds {
         Self { text: Cell::new(text), next: Cell::new(random()) }
     }
 
-    fn next(&self) -> HeaderValue {
+    fn next(&self) -> RequestId {
         let number = self.next.get().wrapping_add(1);
         self.next.set(number);
         let mut text = self.text.get();
         write_hex(number, &mut text);
         self.text.set(text);
-        HeaderValue::from_bytes(&text).unwrap_or_else(|_| HeaderValue::from_static("0"))
+        RequestId::made(text)
     }
 }
 

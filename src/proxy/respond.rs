@@ -6,15 +6,17 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::header::{self, HeaderValue};
-use http::{Response, StatusCode};
+use http::StatusCode;
 use http_body::{Body, Frame, SizeHint};
 
 use super::report::Notes;
 use crate::domain::oauth::Refusal;
+use crate::message::fields::Value;
+use crate::message::name::Name;
 use crate::net::conn::{Conn, Phase};
+use crate::net::service::Answer;
 use crate::upstream::UpstreamError;
-use crate::upstream::exchange::{Answer, AnswerBody, Coming};
+use crate::upstream::exchange::{self, AnswerBody, Coming};
 
 /// Why there is no answer of the upstream to give: the caller's fault, or the upstream's.
 pub enum Failure {
@@ -45,8 +47,8 @@ pub enum Reply {
 }
 
 /// Turns what came of a request into its answer.
-pub fn respond(answer: Result<Answer, Failure>, conn: &Rc<Conn>, notes: &mut Notes) -> Response<Reply> {
-    let response = match answer {
+pub fn respond(answer: Result<exchange::Answer, Failure>, conn: &Rc<Conn>, notes: &mut Notes) -> Answer<Reply> {
+    let answer = match answer {
         Ok(answer) => return relay(answer, conn),
         Err(Failure::Refused(refusal)) => refuse(refusal),
         Err(Failure::Upstream(error)) => {
@@ -55,11 +57,11 @@ pub fn respond(answer: Result<Answer, Failure>, conn: &Rc<Conn>, notes: &mut Not
         }
     };
     conn.enter(Phase::Idle);
-    response
+    answer
 }
 
 /// Passes the upstream's answer on: status, fields and body as they are.
-fn relay(answer: Answer, conn: &Rc<Conn>) -> Response<Reply> {
+fn relay(answer: exchange::Answer, conn: &Rc<Conn>) -> Answer<Reply> {
     let body = match answer.body {
         AnswerBody::Whole(body) => {
             conn.enter(Phase::Idle);
@@ -67,14 +69,11 @@ fn relay(answer: Answer, conn: &Rc<Conn>) -> Response<Reply> {
         }
         AnswerBody::Coming(coming) => Reply::Coming(coming, conn.clone()),
     };
-    let mut response = Response::new(body);
-    *response.status_mut() = answer.status;
-    *response.headers_mut() = answer.headers;
-    response
+    Answer { status: answer.status, fields: answer.fields, body, closes: false }
 }
 
 /// What each refusal says. The same words for every reason behind it.
-fn refuse(refusal: Refusal) -> Response<Reply> {
+fn refuse(refusal: Refusal) -> Answer<Reply> {
     const INVALID_REQUEST: &str = r#"{"error":"invalid_request","error_description":"the request is malformed or can be read in more than one way"}"#;
     let (status, body) = match refusal {
         Refusal::InvalidClient => (
@@ -92,30 +91,26 @@ fn refuse(refusal: Refusal) -> Response<Reply> {
         Refusal::ExpectationFailed => (StatusCode::EXPECTATION_FAILED, INVALID_REQUEST),
         Refusal::Misdirected => (StatusCode::MISDIRECTED_REQUEST, r#"{"error":"misdirected_request"}"#),
     };
-    let mut response = json(status, body);
-    let headers = response.headers_mut();
+    let mut answer = json(status, body);
     match refusal {
-        Refusal::InvalidClient => {
-            let challenge = HeaderValue::from_static("Basic realm=\"relatch\", charset=\"UTF-8\"");
-            headers.insert(header::WWW_AUTHENTICATE, challenge);
-        }
+        Refusal::InvalidClient => say(&mut answer, Name::WwwAuthenticate, "Basic realm=\"relatch\", charset=\"UTF-8\""),
         Refusal::Throttled(seconds) | Refusal::Busy(seconds) => {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+            say(&mut answer, Name::RetryAfter, itoa::Buffer::new().format(seconds));
         }
         Refusal::MethodNotAllowed => {
-            headers.insert(header::ALLOW, HeaderValue::from_static("POST"));
-            close_after(&mut response);
+            say(&mut answer, Name::Allow, "POST");
+            answer.closes = true;
         }
-        Refusal::BadFraming | Refusal::BodyTimeout | Refusal::TooLarge => close_after(&mut response),
+        Refusal::BadFraming | Refusal::BodyTimeout | Refusal::TooLarge => answer.closes = true,
         _ => {}
     }
-    response
+    answer
 }
 
 /// Our own word, not one of RFC 6749: the request may be right and should be tried again.
 const UNAVAILABLE: &str = r#"{"error":"temporarily_unavailable"}"#;
 
-fn fault(error: UpstreamError) -> Response<Reply> {
+fn fault(error: UpstreamError) -> Answer<Reply> {
     if error == UpstreamError::NoMetadata {
         let body =
             r#"{"error":"server_error","error_description":"the authorization server's metadata cannot be read"}"#;
@@ -125,24 +120,21 @@ fn fault(error: UpstreamError) -> Response<Reply> {
         return json(error.status(), UNAVAILABLE);
     };
     let body = r#"{"error":"server_error","error_description":"the token server refused the credentials that relatch holds for this client"}"#;
-    let mut response = json(error.status(), body);
-    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
-    response
+    let mut answer = json(error.status(), body);
+    say(&mut answer, Name::RetryAfter, itoa::Buffer::new().format(seconds));
+    answer
 }
 
-fn json(status: StatusCode, body: &'static str) -> Response<Reply> {
-    let mut response = Response::new(Reply::Whole(Some(Bytes::from_static(body.as_bytes()))));
-    *response.status_mut() = status;
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(header::PRAGMA, HeaderValue::from_static("no-cache"));
-    response
+fn json(status: StatusCode, body: &'static str) -> Answer<Reply> {
+    let fields =
+        [(Name::ContentType, "application/json"), (Name::CacheControl, "no-store"), (Name::Pragma, "no-cache")];
+    let fields = fields.iter().filter_map(|(name, text)| Some((*name, Value::of(text.as_bytes())?)));
+    let body = Reply::Whole(Some(Bytes::from_static(body.as_bytes())));
+    Answer { status, fields: fields.collect(), body, closes: false }
 }
 
-/// Makes an answer its connection's last.
-pub fn close_after(response: &mut Response<Reply>) {
-    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+fn say(answer: &mut Answer<Reply>, name: Name, text: &str) {
+    answer.fields.extend(Value::of(text.as_bytes()).map(|value| (name, value)));
 }
 
 impl Body for Reply {
@@ -200,13 +192,14 @@ mod tests {
             (Refusal::ExpectationFailed, 417),
             (Refusal::Misdirected, 421),
         ] {
-            let response = refuse(refusal);
-            assert_eq!(response.status(), status);
-            assert_eq!(response.headers()["cache-control"], "no-store");
-            assert_eq!(response.headers()["pragma"], "no-cache");
-            assert_eq!(response.headers().contains_key("www-authenticate"), status == 401);
-            assert_eq!(response.headers().contains_key("retry-after"), [429, 503].contains(&status));
-            let Reply::Whole(Some(body)) = response.into_body() else { panic!() };
+            let answer = refuse(refusal);
+            assert_eq!(answer.status, status);
+            let said = |name| answer.fields.get(name).and_then(Value::text);
+            assert_eq!(said(Name::CacheControl), Some("no-store"));
+            assert_eq!(said(Name::Pragma), Some("no-cache"));
+            assert_eq!(said(Name::WwwAuthenticate).is_some(), status == 401);
+            assert_eq!(said(Name::RetryAfter).is_some(), [429, 503].contains(&status));
+            let Reply::Whole(Some(body)) = answer.body else { panic!() };
             let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
             let text = body.as_object().unwrap().values().map(|v| v.as_str().unwrap()).collect::<String>();
             assert!(text.bytes().all(|b| matches!(b, 0x20..=0x21 | 0x23..=0x5b | 0x5d..=0x7e)), "{text}");

@@ -1,9 +1,8 @@
 //! Which endpoint a request is for: exact bytes of the path, and the method, query and Host that go with it.
 
-use http::header::HeaderValue;
-use http::request::Parts;
-use http::uri::PathAndQuery;
-use http::{Method, Uri};
+use std::borrow::Cow;
+
+use http::Method;
 
 use super::report::Notes;
 use crate::config::settings::kinds::{EndpointAuth, QueryPolicy};
@@ -11,6 +10,7 @@ use crate::config::settings::path::PathTemplate;
 use crate::config::settings::{Endpoint, Settings};
 use crate::domain::oauth::Refusal;
 use crate::extract::form::{Form, FormCredentials};
+use crate::message::request::Request;
 
 /// The paths we serve.
 pub struct Routes {
@@ -22,8 +22,6 @@ pub struct Routes {
 pub struct Route {
     /// What is configured for it.
     pub endpoint: Endpoint,
-    /// What the upstream sees where that does not depend on the tenant.
-    upstream: Option<Uri>,
     allowed_hosts: Vec<String>,
 }
 
@@ -34,9 +32,6 @@ impl Routes {
     /// The routes of a configuration, whose paths were checked when it was read.
     pub fn of(settings: &Settings) -> Self {
         let route = |endpoint: &Endpoint| Route {
-            upstream: Some(&endpoint.upstream_path)
-                .filter(|path| !path.has_tenant())
-                .and_then(|path| path.as_str().parse().ok()),
             allowed_hosts: settings
                 .all_upstreams()
                 .nth(endpoint.upstream)
@@ -51,24 +46,25 @@ impl Routes {
     }
 
     /// The document of the authorization server that a request asks for, where it does.
-    pub fn metadata<'r>(&'r self, request: &'r Parts, notes: &mut Notes) -> Option<Found<'r>> {
+    pub fn metadata<'r>(&'r self, request: &'r Request, notes: &mut Notes) -> Option<Found<'r>> {
         let asks = matches!(request.method, Method::GET | Method::HEAD | Method::OPTIONS);
-        if !asks || request.uri.query().is_some() {
+        if !asks || request.target.query().is_some() {
             return None;
         }
-        let (at, tenant) = position(&self.metadata, request.uri.path())?;
+        let (at, tenant) = position(&self.metadata, request.target.path())?;
         notes.endpoint = Some(self.routes.len() + at);
         Some((self.metadata.get(at)?, tenant))
     }
 
     /// The route of a path, compared byte for byte: nothing is decoded, folded or trimmed.
-    pub fn find<'r>(&'r self, method: &Method, uri: &'r Uri, notes: &mut Notes) -> Result<Found<'r>, Refusal> {
-        let at = position(&self.routes, uri.path());
+    pub fn find<'r>(&'r self, request: &'r Request, notes: &mut Notes) -> Result<Found<'r>, Refusal> {
+        let path = request.target.path();
+        let at = position(&self.routes, path);
         notes.endpoint = at.map(|(at, _)| at);
         match at.and_then(|(at, tenant)| Some((self.routes.get(at)?, tenant))) {
             Some(found) => Ok(found),
             // `OPTIONS *` and CONNECT ask for no path.
-            None if method != Method::POST && matches!(uri.path(), "*" | "") => Err(Refusal::MethodNotAllowed),
+            None if request.method != Method::POST && matches!(path, "*" | "") => Err(Refusal::MethodNotAllowed),
             None => Err(Refusal::NotFound),
         }
     }
@@ -92,11 +88,11 @@ fn position<'p>(routes: &[Route], path: &'p str) -> Option<(usize, &'p str)> {
 
 impl Route {
     /// Refuses a Host that we do not answer for. A port in the header is overlooked where the list has none.
-    pub fn check_host(&self, host: Option<&HeaderValue>) -> Result<(), Refusal> {
+    pub fn check_host(&self, host: Option<&str>) -> Result<(), Refusal> {
         if self.allowed_hosts.is_empty() {
             return Ok(());
         }
-        let host = host.and_then(|host| host.to_str().ok()).unwrap_or_default();
+        let host = host.unwrap_or_default();
         let name = host
             .rsplit_once(':')
             .filter(|(_, port)| port.bytes().all(|b| b.is_ascii_digit()))
@@ -106,15 +102,15 @@ impl Route {
     }
 
     /// Refuses a Host that does not stand in the list as it is: it goes into an answer, and there the port counts.
-    pub fn check_exact_host(&self, host: Option<&HeaderValue>) -> Result<(), Refusal> {
-        let allowed = |known: &String| host.is_some_and(|host| known.as_bytes().eq_ignore_ascii_case(host.as_bytes()));
+    pub fn check_exact_host(&self, host: Option<&str>) -> Result<(), Refusal> {
+        let allowed = |known: &String| host.is_some_and(|host| known.eq_ignore_ascii_case(host));
         if self.allowed_hosts.iter().any(allowed) { Ok(()) } else { Err(Refusal::Misdirected) }
     }
 
     /// Refuses a query where none is expected, and any method but POST; endpoints that browsers call take a preflight.
     /// Gives the query, where there is one that may pass.
-    pub fn check<'p>(&self, parts: &'p Parts) -> Result<Option<Form<'p>>, Refusal> {
-        let query = match (parts.uri.query(), self.endpoint.query) {
+    pub fn check<'p>(&self, request: &'p Request) -> Result<Option<Form<'p>>, Refusal> {
+        let query = match (request.target.query(), self.endpoint.query) {
             (None, _) => None,
             (Some(_), QueryPolicy::Refuse) => return Err(Refusal::NotFound),
             // Credentials must not stand in the URI (RFC 6749 section 2.3.1), nor anything that a server might take for them.
@@ -123,23 +119,18 @@ impl Route {
                 _ => return Err(Refusal::InvalidRequest),
             },
         };
-        let preflight = parts.method == Method::OPTIONS && self.endpoint.auth == EndpointAuth::Optional;
-        if parts.method == Method::POST || preflight { Ok(query) } else { Err(Refusal::MethodNotAllowed) }
+        let preflight = request.method == Method::OPTIONS && self.endpoint.auth == EndpointAuth::Optional;
+        if request.method == Method::POST || preflight { Ok(query) } else { Err(Refusal::MethodNotAllowed) }
     }
 
     /// The target that the upstream sees, of the tenant that the caller's path names, its query written anew.
-    pub fn upstream_uri(&self, tenant: &str, query: Option<&Form<'_>>) -> Result<Uri, Refusal> {
-        if let (Some(same), None) = (&self.upstream, query) {
-            return Ok(same.clone());
-        }
-        let mut target = self.endpoint.upstream_path.of(tenant).into_owned().into_bytes();
-        if let Some(query) = query {
-            let mut written = Vec::new();
-            query.write(FormCredentials::None, &mut written);
-            target.push(b'?');
-            target.append(&mut written);
-        }
-        PathAndQuery::try_from(target).map(Uri::from).map_err(|_| Refusal::InvalidRequest)
+    pub fn upstream_target<'r>(&'r self, tenant: &str, query: Option<&Form<'_>>) -> Cow<'r, str> {
+        let path = self.endpoint.upstream_path.of(tenant);
+        let Some(query) = query else { return path };
+        let mut written = Vec::new();
+        query.write(FormCredentials::None, &mut written);
+        // It is written in ASCII.
+        [&*path, "?", std::str::from_utf8(&written).unwrap_or_default()].concat().into()
     }
 }
 
@@ -163,21 +154,18 @@ mod tests {
             ("/realms//token", None),
             ("/realms/../token", None),
         ] {
-            let found = position(&routes.routes, path).map(|(at, tenant)| {
-                let uri = routes.routes[at].upstream_uri(tenant, None).ok().unwrap();
-                (at, tenant, uri.to_string())
-            });
+            let found = position(&routes.routes, path)
+                .map(|(at, tenant)| (at, tenant, routes.routes[at].upstream_target(tenant, None).into_owned()));
             assert_eq!(found, expected.map(|(at, tenant, uri)| (at, tenant, uri.to_owned())), "{path}");
         }
         let query = Form::parse(b"a=b+c").unwrap();
-        assert_eq!(routes.routes[2].upstream_uri("z", Some(&query)).ok().unwrap(), "/x/z?a=b+c");
+        assert_eq!(routes.routes[2].upstream_target("z", Some(&query)), "/x/z?a=b+c");
     }
 
     #[test]
     fn a_host_is_allowed_with_or_without_its_port() {
         let route = |hosts: &[&str]| Route {
             endpoint: Endpoint::at(PathTemplate::default()),
-            upstream: None,
             allowed_hosts: hosts.iter().map(|h| (*h).to_owned()).collect(),
         };
         for (allowed, host, ok) in [
@@ -189,11 +177,7 @@ mod tests {
             (&["as.test"], "as.test.evil", false),
             (&["[::1]"], "[::1]:80", true),
         ] {
-            assert_eq!(
-                route(allowed).check_host(Some(&HeaderValue::from_static(host))).is_ok(),
-                ok,
-                "{allowed:?} {host}"
-            );
+            assert_eq!(route(allowed).check_host(Some(host)).is_ok(), ok, "{allowed:?} {host}");
         }
     }
 }

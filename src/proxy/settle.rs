@@ -5,13 +5,13 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use http::StatusCode;
-use http::header::HeaderValue;
 
 use super::Shared;
 pub use super::sample::Used;
 use crate::domain::clock::Timestamp;
 use crate::domain::ids::{ClientKey, SecretId};
 use crate::domain::oauth::AuthResult;
+use crate::domain::request_id::RequestId;
 use crate::domain::secret::Digest;
 use crate::domain::source::Source;
 use crate::event::webhook::{Event, What};
@@ -50,7 +50,7 @@ pub struct Denial {
     /// What the caller says it is, fit to be shown; empty for a client that is not on the list.
     pub user_agent: Box<str>,
     /// The request's id.
-    pub request_id: Option<HeaderValue>,
+    pub request_id: Option<RequestId>,
     /// Index of the endpoint.
     pub endpoint: Option<usize>,
     /// How long it took.
@@ -105,7 +105,7 @@ impl Settler {
                 status: denial.status.as_u16(),
                 took: denial.took,
                 peer: denial.peer,
-                request_id: denial.request_id.as_ref().and_then(|id| id.to_str().ok()).unwrap_or_default(),
+                request_id: denial.request_id.as_ref().map_or("", RequestId::as_str),
                 method: "POST",
                 endpoint: shared.routes.name(denial.endpoint),
                 error: None,

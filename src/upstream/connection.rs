@@ -8,8 +8,9 @@ use bytes::BytesMut;
 use http::StatusCode;
 use tokio::io::{AsyncReadExt, AsyncWrite};
 
-use super::UpstreamError;
-use super::answer::{End, Head, Piece, parse};
+use crate::message::Malformed;
+use crate::message::answer::{self, Head};
+use crate::message::body::{End, Piece};
 use crate::net::stream::Stream;
 
 /// Bytes that are read at once: most answers whole.
@@ -38,8 +39,8 @@ pub(super) enum Broken {
     Failed(io::Error),
 }
 
-impl From<UpstreamError> for Broken {
-    fn from(_: UpstreamError) -> Self {
+impl From<Malformed> for Broken {
+    fn from(_: Malformed) -> Self {
         Self::Protocol
     }
 }
@@ -51,17 +52,16 @@ impl Live {
     }
 
     /// Takes a request to send; it goes out as its answer is asked for.
-    pub(super) fn ask(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
-        self.out.clear();
+    pub(super) fn ask(&mut self, text: Vec<u8>) {
+        self.out = text;
         self.sent = 0;
-        write(&mut self.out);
     }
 
     /// Sends what is still to be sent, and looks for the head of the answer, which may come before all is sent.
     pub(super) fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<Head, Broken>> {
         let sent = self.poll_send(cx);
         loop {
-            match parse(&mut self.came, &mut self.seen)? {
+            match answer::read(&mut self.came, &mut self.seen)? {
                 Some(head) if head.status.is_informational() && head.status != StatusCode::SWITCHING_PROTOCOLS => {}
                 Some(head) => return Poll::Ready(Ok(head)),
                 None => match self.poll_fill(cx) {

@@ -10,17 +10,18 @@ use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
 use bytes::Bytes;
-use http::header::{self, HeaderMap};
-use http::{HeaderName, StatusCode};
+use http::StatusCode;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
-use super::answer::{End, Piece};
 use super::connection::{Broken, Live};
 use super::multiplex::{Lease, multiplex};
 use super::pool::Pool;
 use super::{Unreached, UpstreamError};
 use crate::domain::clock::instant;
+use crate::message::body::{End, Piece};
+use crate::message::fields::{Fields, Value};
+use crate::message::name::Name;
 use crate::net::conn::Conn;
 use crate::rewrite::Outbound;
 use crate::tls::fault;
@@ -30,7 +31,7 @@ pub struct Answer {
     /// The status.
     pub status: StatusCode,
     /// The fields, without those that belong to the connection.
-    pub headers: HeaderMap,
+    pub fields: Fields,
     /// The body.
     pub body: AnswerBody,
 }
@@ -62,7 +63,7 @@ pub(super) enum Rest {
 /// The head of an answer, and what brings the rest.
 pub(super) struct Begun {
     pub(super) status: StatusCode,
-    pub(super) headers: HeaderMap,
+    pub(super) fields: Fields,
     pub(super) rest: Rest,
 }
 
@@ -70,9 +71,9 @@ pub(super) struct Begun {
 pub async fn exchange(pool: &Rc<Pool>, conn: &Rc<Conn>, outbound: Outbound) -> Result<Answer, UpstreamError> {
     let active = Active::on(pool);
     let begun = if pool.rules().http2 {
-        Box::pin(multiplex(pool, conn, &outbound)).await?
+        Box::pin(multiplex(pool, conn, outbound)).await?
     } else {
-        send(pool, conn, &outbound, None).await?
+        send(pool, conn, outbound, None).await?
     };
     // Nobody asked for another protocol, and what follows such an answer is no body.
     if begun.status.is_informational() {
@@ -86,18 +87,18 @@ pub async fn exchange(pool: &Rc<Pool>, conn: &Rc<Conn>, outbound: Outbound) -> R
 pub(super) async fn send(
     pool: &Rc<Pool>,
     conn: &Rc<Conn>,
-    outbound: &Outbound,
+    outbound: Outbound,
     opened: Option<Box<Live>>,
 ) -> Result<Begun, UpstreamError> {
     let mut live = match opened.or_else(|| pool.take()) {
         Some(live) => live,
         None => unless_late(conn, pool.connect()).await?,
     };
-    live.ask(|out| outbound.write(out));
+    live.ask(outbound.into_text());
     let head = poll_fn(|cx| live.poll_head(cx).map_err(|broken| kind_of(broken, pool)));
     let head = unless_late(conn, head).await?;
     let rest = Rest::Own { live: Some(live), end: head.end, lives_on: head.lives_on };
-    Ok(Begun { status: head.status, headers: head.headers, rest })
+    Ok(Begun { status: head.status, fields: head.fields, rest })
 }
 
 /// Waits until the deadline of the connection's phase at the longest.
@@ -116,8 +117,8 @@ fn asleep() -> Context<'static> {
 
 /// Takes what of the body came with the head; mostly that is all of it, and the connection is free again at once.
 fn begin(begun: Begun, pool: &Rc<Pool>, conn: &Rc<Conn>) -> Result<Answer, UpstreamError> {
-    let Begun { status, mut headers, rest } = begun;
-    drop_hop_by_hop(&mut headers, pool);
+    let Begun { status, mut fields, rest } = begun;
+    drop_hop_by_hop(&mut fields, pool);
     let mut coming = Coming { first: None, rest, pool: pool.clone(), conn: conn.clone() };
     let body = match coming.poll_data(&mut asleep()) {
         Poll::Ready(None) => AnswerBody::Whole(Bytes::new()),
@@ -130,41 +131,23 @@ fn begin(begun: Begun, pool: &Rc<Pool>, conn: &Rc<Conn>) -> Result<Answer, Upstr
         Poll::Ready(Some(Err(error))) => return Err(error),
         Poll::Pending => AnswerBody::Coming(Box::new(coming)),
     };
-    Ok(Answer { status, headers, body })
+    Ok(Answer { status, fields, body })
 }
 
 /// Removes what belongs to the connection and not to the answer (RFC 9110 section 7.6.1). Mostly there is nothing.
-fn drop_hop_by_hop(headers: &mut HeaderMap, pool: &Pool) {
-    if !headers.keys().any(|name| HOP_BY_HOP.contains(name)) {
+fn drop_hop_by_hop(fields: &mut Fields, pool: &Pool) {
+    if !fields.iter().any(|field| field.name.is_hop_by_hop()) {
         return;
     }
-    if let Some(announced) = headers.get(&KEEP_ALIVE) {
+    if let Some(announced) = fields.get(Name::KeepAlive) {
         pool.heard(announced);
     }
-    let listed: Vec<HeaderName> = of_connection(headers).filter_map(|name| HeaderName::try_from(name).ok()).collect();
-    for name in listed.iter().chain(&HOP_BY_HOP) {
-        headers.remove(name);
-    }
+    let options = fields.all(Name::Connection).flat_map(Value::words);
+    let named: Vec<Vec<u8>> = options.filter(|word| Name::of(word) != Name::KeepAlive).map(<[u8]>::to_vec).collect();
+    fields.retain(|field| {
+        !field.name.is_hop_by_hop() && !named.iter().any(|name| name.eq_ignore_ascii_case(field.written))
+    });
 }
-
-/// The words of the Connection field.
-pub(super) fn of_connection(headers: &HeaderMap) -> impl Iterator<Item = &str> {
-    let values = headers.get_all(header::CONNECTION).iter();
-    values.flat_map(|value| value.to_str().unwrap_or_default().split(',').map(str::trim))
-}
-
-const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
-const HOP_BY_HOP: [HeaderName; 9] = [
-    header::CONNECTION,
-    header::TRANSFER_ENCODING,
-    header::TE,
-    header::TRAILER,
-    header::UPGRADE,
-    KEEP_ALIVE,
-    HeaderName::from_static("proxy-connection"),
-    header::PROXY_AUTHENTICATE,
-    HeaderName::from_static("proxy-authentication-info"),
-];
 
 /// What became of a connection, as an error of the upstream.
 fn kind_of(broken: Broken, pool: &Pool) -> UpstreamError {

@@ -3,7 +3,6 @@
 //! The pool is local to its data-plane thread and an exchange is driven by the task of the request itself, so that a
 //! request costs no lock, no other task and no wake-up of another thread.
 
-mod answer;
 mod connection;
 pub mod exchange;
 pub mod link;
@@ -13,6 +12,7 @@ pub mod remote;
 
 use hyper::StatusCode;
 
+use crate::message::Malformed;
 use crate::metrics::UpstreamErrors;
 use crate::tls::fault;
 
@@ -75,6 +75,12 @@ impl UpstreamError {
             Self::CredentialsRejected(_) | Self::CredentialsResting(_) => &counters.credentials_rejected,
         }
         .inc();
+    }
+}
+
+impl From<Malformed> for UpstreamError {
+    fn from(_: Malformed) -> Self {
+        Self::Protocol
     }
 }
 

@@ -21,10 +21,11 @@ use prometheus::IntGauge;
 use tokio::sync::Semaphore;
 
 use super::UpstreamError;
-use super::answer::MOST_HEAD;
 use super::connection::Live;
 use super::exchange::{Begun, Rest, kind, send, unless_late};
 use super::pool::Pool;
+use crate::message::answer::MOST_HEAD;
+use crate::message::fields::Fields;
 use crate::net::conn::Conn;
 use crate::net::deadline::Deadlines;
 use crate::net::stream::Stream;
@@ -81,22 +82,23 @@ impl Default for Connecting {
 }
 
 /// Sends a request over HTTP/2, or over HTTP/1.1 where the upstream chooses that.
-pub(super) async fn multiplex(pool: &Rc<Pool>, conn: &Rc<Conn>, outbound: &Outbound) -> Result<Begun, UpstreamError> {
+pub(super) async fn multiplex(pool: &Rc<Pool>, conn: &Rc<Conn>, outbound: Outbound) -> Result<Begun, UpstreamError> {
     let mut is_first = true;
     loop {
         let lease = match unless_late(conn, pool.trunks.carrier(pool)).await? {
             Carrier::Shared(lease) => lease,
             Carrier::Own(live) => return send(pool, conn, outbound, Some(live)).await,
         };
-        let anew =
-            anew(outbound.to_request(Full::new), pool.rules().target.is_https()).ok_or(UpstreamError::Protocol)?;
+        let request = outbound.to_request(Full::new);
+        let anew = request.and_then(|request| anew(request, pool.rules().target.is_https()));
+        let anew = anew.ok_or(UpstreamError::Protocol)?;
         let mut answer = pin!(lease.0.sender.clone().try_send_request(anew));
         match unless_late(conn, poll_fn(|cx| answer.as_mut().poll(cx).map(Ok))).await? {
             Ok(response) => {
                 lease.0.ask();
                 let (parts, incoming) = response.into_parts();
                 let rest = Rest::Shared { incoming, lease: Some(lease) };
-                return Ok(Begun { status: parts.status, headers: parts.headers, rest });
+                return Ok(Begun { status: parts.status, fields: Fields::of_map(&parts.headers), rest });
             }
             Err(mut error) => {
                 let untouched = error.take_message().is_some() || is_unprocessed(error.error());

@@ -17,6 +17,7 @@ use super::remote::{Remote, Remotes};
 use super::{Unreached, UpstreamError};
 use crate::config::settings::upstream::{IdleTimeout, SILENT_IDLE, Upstream};
 use crate::log::Log;
+use crate::message::fields::Value;
 use crate::metrics::Metrics;
 use crate::net::conn::{Conn, Phase};
 use crate::net::deadline::{Deadlines, TICK};
@@ -120,11 +121,11 @@ impl Pool {
     }
 
     /// Takes note of the upstream's `Keep-Alive: timeout=N`: we close a second before it does.
-    pub(super) fn heard(&self, keep_alive: &http::HeaderValue) {
+    pub(super) fn heard(&self, keep_alive: Value<'_>) {
         if self.remote.settings.idle_timeout != IdleTimeout::Auto {
             return;
         }
-        let text = keep_alive.to_str().unwrap_or_default();
+        let text = keep_alive.text().unwrap_or_default();
         let pairs = text.split(',').filter_map(|pair| pair.trim().split_once('='));
         let seconds = pairs.filter(|(name, _)| name.eq_ignore_ascii_case("timeout")).find_map(|(_, n)| n.parse().ok());
         if let Some(seconds) = seconds {

@@ -16,6 +16,7 @@ const FLOORS: [&[&str]; 5] = [
         "hash",
         "head",
         "lifecycle",
+        "message",
         "metadata",
         "preamble",
         "provider",
@@ -44,14 +45,16 @@ const FLOORS: [&[&str]; 5] = [
 ];
 
 /// What lib.rs's map says.
-const SIDEWAYS: [(&str, &[&str]); 20] = [
+const SIDEWAYS: [(&str, &[&str]); 22] = [
     ("config", &["hash"]),
     ("extract", &["config"]),
     ("registry", &["attempt", "config", "extract", "hash"]),
     ("verify", &["config", "extract", "hash", "registry"]),
     ("admission", &["throttle"]),
     ("lifecycle", &["config", "registry"]),
-    ("rewrite", &["config", "extract", "forwarded", "head", "registry", "verify"]),
+    ("rewrite", &["config", "extract", "forwarded", "head", "message", "registry", "verify"]),
+    ("head", &["message"]),
+    ("forwarded", &["message"]),
     ("provider", &["attempt", "hash"]),
     ("metadata", &["config"]),
     ("event", &["config", "registry"]),

@@ -1,103 +1,60 @@
-//! The head of an answer (RFC 9112 section 4), read strictly: whatever could be read in two ways is no answer.
+//! The head of an answer (RFC 9112 section 4).
 
 use bytes::BytesMut;
-use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{StatusCode, Version};
 
 use super::body::End;
-use crate::upstream::UpstreamError;
-use crate::upstream::exchange::of_connection;
+use super::fields::Fields;
+use super::{MOST_FIELDS, Malformed, end_of_head, framing, lives_on};
 
 /// The largest head of an answer.
-pub(in crate::upstream) const MOST_HEAD: usize = 64 << 10;
-/// Fields of a head.
-const MOST_FIELDS: usize = 100;
+pub const MOST_HEAD: usize = 64 << 10;
 
 /// How every answer begins. Whoever says something else at first speaks another protocol, and is not waited for.
 const VERSION: &[u8] = b"HTTP/1.";
 
 /// A head.
-#[derive(Debug)]
-pub(in crate::upstream) struct Head {
+pub struct Head {
     /// The status.
-    pub(in crate::upstream) status: StatusCode,
+    pub status: StatusCode,
     /// The fields as they came.
-    pub(in crate::upstream) headers: HeaderMap,
+    pub fields: Fields,
     /// Where the body ends.
-    pub(in crate::upstream) end: End,
+    pub end: End,
     /// Whether the connection may carry another exchange after this one.
-    pub(in crate::upstream) lives_on: bool,
+    pub lives_on: bool,
 }
 
 /// Takes the head off the front of what came; nothing while it is not all here. `seen` bytes of it were looked through
 /// before, and are not again.
-pub(in crate::upstream) fn parse(came: &mut BytesMut, seen: &mut usize) -> Result<Option<Head>, UpstreamError> {
+pub fn read(came: &mut BytesMut, seen: &mut usize) -> Result<Option<Head>, Malformed> {
     let Some(length) = end_of_head(came, *seen) else {
         *seen = came.len();
         let may_become_one = came.len() <= MOST_HEAD && came.iter().zip(VERSION).all(|(byte, other)| byte == other);
-        return if may_become_one { Ok(None) } else { Err(UpstreamError::Protocol) };
+        return if may_become_one { Ok(None) } else { Err(Malformed) };
     };
     *seen = 0;
     let bytes = came.split_to(length).freeze();
-    let mut fields = [httparse::EMPTY_HEADER; MOST_FIELDS];
-    let mut answer = httparse::Response::new(&mut fields);
-    let parsed = answer.parse(&bytes).map_err(|_| UpstreamError::Protocol)?;
+    let mut lines = [httparse::EMPTY_HEADER; MOST_FIELDS];
+    let mut answer = httparse::Response::new(&mut lines);
+    let parsed = answer.parse(&bytes).map_err(|_| Malformed)?;
     if parsed != httparse::Status::Complete(length) {
-        return Err(UpstreamError::Protocol);
+        return Err(Malformed);
     }
     let version = if answer.version == Some(0) { Version::HTTP_10 } else { Version::HTTP_11 };
-    let status = answer.code.and_then(|code| StatusCode::from_u16(code).ok()).ok_or(UpstreamError::Protocol)?;
-    let mut headers = HeaderMap::with_capacity(answer.headers.len());
-    for field in &*answer.headers {
-        let name = HeaderName::from_bytes(field.name.as_bytes()).map_err(|_| UpstreamError::Protocol)?;
-        let value = HeaderValue::from_maybe_shared(bytes.slice_ref(field.value));
-        headers.append(name, value.map_err(|_| UpstreamError::Protocol)?);
-    }
-    let end = end(status, &headers)?;
-    let lives_on = lives_on(version, &headers) && !matches!(end, End::Close);
-    Ok(Some(Head { status, headers, end, lives_on }))
+    let status = answer.code.and_then(|code| StatusCode::from_u16(code).ok()).ok_or(Malformed)?;
+    let fields = Fields::read(bytes.clone(), answer.headers).ok_or(Malformed)?;
+    let end = end(status, &fields)?;
+    let lives_on = lives_on(version, &fields) && !matches!(end, End::Close);
+    Ok(Some(Head { status, fields, end, lives_on }))
 }
 
-/// Where the head ends: behind an empty line. The lines may end with a line feed alone (RFC 9112 section 2.2).
-fn end_of_head(came: &[u8], seen: usize) -> Option<usize> {
-    // An end that was cut begins three bytes before at the most.
-    let from = seen.saturating_sub(3);
-    memchr::memchr_iter(b'\n', came.get(from..)?).find_map(|at| match came.get(from + at + 1..)? {
-        [b'\n', ..] => Some(from + at + 2),
-        [b'\r', b'\n', ..] => Some(from + at + 3),
-        _ => None,
-    })
-}
-
-/// Where the body ends (RFC 9112 section 6.3). A length that stands twice, beside a coding or in no digits, and a coding that
-/// is not ours to undo, are refused.
-fn end(status: StatusCode, headers: &HeaderMap) -> Result<End, UpstreamError> {
-    let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
-    let mut lengths = headers.get_all(header::CONTENT_LENGTH).iter();
-    let found = match (codings.next(), lengths.next()) {
-        (None, None) => End::Close,
-        (None, Some(length)) => End::after(digits(length).ok_or(UpstreamError::Protocol)?),
-        (Some(coding), None) if coding.as_bytes().eq_ignore_ascii_case(b"chunked") => End::chunked(),
-        _ => return Err(UpstreamError::Protocol),
-    };
-    if codings.next().is_some() || lengths.next().is_some() {
-        return Err(UpstreamError::Protocol);
-    }
+/// Where the body ends. Some answers have none, whatever they say of it.
+fn end(status: StatusCode, fields: &Fields) -> Result<End, Malformed> {
+    let found = framing(fields)?.unwrap_or(End::Close);
     let has_none = status.is_informational() || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
     Ok(if has_none { End::after(0) } else { found })
 }
-
-fn digits(value: &HeaderValue) -> Option<u64> {
-    let text = value.to_str().ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()))?;
-    text.parse().ok()
-}
-
-/// Whether either side keeps the connection (RFC 9112 section 9.3).
-fn lives_on(version: Version, headers: &HeaderMap) -> bool {
-    let says = |word: &str| of_connection(headers).any(|name| name.eq_ignore_ascii_case(word));
-    if version == Version::HTTP_10 { says("keep-alive") && !says("close") } else { !says("close") }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -105,7 +62,7 @@ mod tests {
     /// What the head says, as text; `None` while it is not all here.
     fn read(text: &str) -> Option<Result<String, ()>> {
         let mut came = BytesMut::from(text);
-        let parsed = parse(&mut came, &mut 0);
+        let parsed = super::read(&mut came, &mut 0);
         let head = match parsed {
             Ok(None) => return None,
             Ok(Some(head)) => head,
@@ -169,10 +126,11 @@ mod tests {
         let (mut came, mut seen) = (BytesMut::new(), 0);
         let mut heads = text.bytes().filter_map(|byte| {
             came.extend_from_slice(&[byte]);
-            parse(&mut came, &mut seen).unwrap()
+            super::read(&mut came, &mut seen).unwrap()
         });
         assert!(
-            heads.next().is_some_and(|head| head.status == 200 && head.headers.len() == 1) && heads.next().is_none()
+            heads.next().is_some_and(|head| head.status == 200 && head.fields.iter().count() == 1)
+                && heads.next().is_none()
         );
     }
 }

@@ -1,8 +1,8 @@
-//! Where the body of an answer ends (RFC 9112 sections 6 and 7).
+//! Where the body of a message ends (RFC 9112 sections 6 and 7).
 
 use bytes::{Buf, Bytes, BytesMut};
 
-use crate::upstream::UpstreamError;
+use super::Malformed;
 
 /// A line of a chunk's size with what may stand behind it, or of a trailer.
 const MOST_LINE: usize = 1 << 10;
@@ -11,7 +11,7 @@ const MOST_TRAILERS: u8 = 100;
 
 /// What tells where a body ends, as far as it has come.
 #[derive(Debug)]
-pub(in crate::upstream) enum End {
+pub enum End {
     /// Its length: so many bytes are to come.
     Length(u64),
     /// Each chunk tells its own.
@@ -22,7 +22,7 @@ pub(in crate::upstream) enum End {
 
 /// What is expected next of a body in chunks.
 #[derive(Debug)]
-pub(in crate::upstream) enum Chunk {
+pub enum Chunk {
     /// A line with a size; so many of its bytes were looked through.
     Size(usize),
     /// So many bytes of a chunk.
@@ -37,7 +37,7 @@ pub(in crate::upstream) enum Chunk {
 
 /// What is there.
 #[derive(Debug, PartialEq, Eq)]
-pub(in crate::upstream) enum Piece {
+pub enum Piece {
     /// Some of the body.
     Data(Bytes),
     /// More must come.
@@ -48,22 +48,22 @@ pub(in crate::upstream) enum Piece {
 
 impl End {
     /// After so many bytes.
-    pub(super) const fn after(length: u64) -> Self {
+    pub const fn after(length: u64) -> Self {
         Self::Length(length)
     }
 
     /// In chunks.
-    pub(super) const fn chunked() -> Self {
+    pub const fn chunked() -> Self {
         Self::Chunked(Chunk::Size(0))
     }
 
     /// Whether all of it was taken.
-    pub(in crate::upstream) const fn is_over(&self) -> bool {
+    pub const fn is_over(&self) -> bool {
         matches!(self, Self::Length(0) | Self::Chunked(Chunk::Over))
     }
 
     /// How much is to come, where that is known.
-    pub(in crate::upstream) const fn left(&self) -> Option<u64> {
+    pub const fn left(&self) -> Option<u64> {
         match self {
             Self::Length(left) => Some(*left),
             Self::Chunked(Chunk::Over) => Some(0),
@@ -72,7 +72,7 @@ impl End {
     }
 
     /// Takes what it can of what came.
-    pub(in crate::upstream) fn take(&mut self, came: &mut BytesMut) -> Result<Piece, UpstreamError> {
+    pub fn take(&mut self, came: &mut BytesMut) -> Result<Piece, Malformed> {
         match self {
             Self::Length(left) => Ok(up_to(left, came)),
             Self::Close if came.is_empty() => Ok(Piece::More),
@@ -96,12 +96,12 @@ fn up_to(left: &mut u64, came: &mut BytesMut) -> Piece {
 }
 
 impl Chunk {
-    fn take(&mut self, came: &mut BytesMut) -> Result<Piece, UpstreamError> {
+    fn take(&mut self, came: &mut BytesMut) -> Result<Piece, Malformed> {
         loop {
             match self {
                 Self::Size(seen) => {
                     let Some(line) = line(came, seen)? else { return Ok(Piece::More) };
-                    *self = match size(&line).ok_or(UpstreamError::Protocol)? {
+                    *self = match size(&line).ok_or(Malformed)? {
                         0 => Self::Trailers(0),
                         size => Self::Data(size),
                     };
@@ -114,7 +114,7 @@ impl Chunk {
                         *self = Self::Size(0);
                     }
                     [] | [b'\r'] => return Ok(Piece::More),
-                    _ => return Err(UpstreamError::Protocol),
+                    _ => return Err(Malformed),
                 },
                 Self::Trailers(lines) => {
                     let Some(line) = line(came, &mut 0)? else { return Ok(Piece::More) };
@@ -122,7 +122,7 @@ impl Chunk {
                     if line.is_empty() {
                         *self = Self::Over;
                     } else if *lines > MOST_TRAILERS {
-                        return Err(UpstreamError::Protocol);
+                        return Err(Malformed);
                     }
                 }
                 Self::Over => return Ok(Piece::Over),
@@ -132,18 +132,18 @@ impl Chunk {
 }
 
 /// Takes a line that ends with CRLF, without that; nothing while it is not all here.
-fn line(came: &mut BytesMut, seen: &mut usize) -> Result<Option<BytesMut>, UpstreamError> {
+fn line(came: &mut BytesMut, seen: &mut usize) -> Result<Option<BytesMut>, Malformed> {
     let Some(at) = memchr::memchr(b'\n', came.get(*seen..).unwrap_or_default()).map(|at| *seen + at) else {
         *seen = came.len();
-        return if came.len() > MOST_LINE { Err(UpstreamError::Protocol) } else { Ok(None) };
+        return if came.len() > MOST_LINE { Err(Malformed) } else { Ok(None) };
     };
     let mut line = came.split_to(at + 1);
     let text = line.strip_suffix(b"\r\n").map(<[u8]>::len).filter(|length| *length <= MOST_LINE);
-    line.truncate(text.ok_or(UpstreamError::Protocol)?);
+    line.truncate(text.ok_or(Malformed)?);
     Ok(Some(line))
 }
 
-/// The size of a chunk: hexadecimal digits, and what may stand behind them. No server has reason for more than that.
+/// The size of a chunk: hexadecimal digits, and what may stand behind them. Nobody has reason for more than that.
 fn size(line: &[u8]) -> Option<u64> {
     let (digits, rest) = line.split_at(line.iter().take_while(|byte| byte.is_ascii_hexdigit()).count());
     let is_extension = matches!(rest.trim_ascii_start(), [] | [b';', ..]) && !rest.contains(&b'\r');

@@ -1,0 +1,57 @@
+//! The id that ties a request to its lines in logs, here and at the upstream.
+
+/// An id that can be passed and logged: visible ASCII, and not much of it.
+#[derive(Clone)]
+pub struct RequestId(Text);
+
+#[derive(Clone)]
+enum Text {
+    /// By us.
+    Made([u8; 32]),
+    /// By the caller.
+    Said(Box<[u8]>),
+}
+
+/// The longest one that is taken over.
+const LONGEST: usize = 128;
+
+impl RequestId {
+    /// What a caller says, if it is short and plain enough.
+    pub fn said(text: &[u8]) -> Option<Self> {
+        let is_one = (1..=LONGEST).contains(&text.len()) && text.iter().all(u8::is_ascii_graphic);
+        is_one.then(|| Self(Text::Said(text.into())))
+    }
+
+    /// One of our own, in hex digits.
+    pub const fn made(digits: [u8; 32]) -> Self {
+        Self(Text::Made(digits))
+    }
+
+    /// Its bytes.
+    pub fn bytes(&self) -> &[u8] {
+        match &self.0 {
+            Text::Made(text) => text,
+            Text::Said(text) => text,
+        }
+    }
+
+    /// As text.
+    pub fn as_str(&self) -> &str {
+        std::str::from_utf8(self.bytes()).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_is_plain_and_short() {
+        for (text, is_one) in [("a", true), ("a b", false), ("", false), ("\u{e9}", false), ("a\r\nb", false)] {
+            assert_eq!(RequestId::said(text.as_bytes()).is_some(), is_one, "{text:?}");
+        }
+        assert!(RequestId::said(&[b'x'; LONGEST]).is_some_and(|id| id.as_str().len() == LONGEST));
+        assert!(RequestId::said(&[b'x'; LONGEST + 1]).is_none());
+        assert_eq!(RequestId::made([b'0'; 32]).as_str(), "0".repeat(32));
+    }
+}
