@@ -1,5 +1,7 @@
 //! The head of an answer (RFC 9112 section 4).
 
+use std::mem::MaybeUninit;
+
 use bytes::BytesMut;
 use http::{StatusCode, Version};
 
@@ -35,9 +37,10 @@ pub fn read(came: &mut BytesMut, seen: &mut usize) -> Result<Option<Head>, Malfo
     };
     *seen = 0;
     let bytes = came.split_to(length).freeze();
-    let mut lines = [httparse::EMPTY_HEADER; MOST_FIELDS];
-    let mut answer = httparse::Response::new(&mut lines);
-    let parsed = answer.parse(&bytes).map_err(|_| Malformed)?;
+    let mut lines = [const { MaybeUninit::uninit() }; MOST_FIELDS];
+    let mut answer = httparse::Response::new(&mut []);
+    let reader = httparse::ParserConfig::default();
+    let parsed = reader.parse_response_with_uninit_headers(&mut answer, &bytes, &mut lines).map_err(|_| Malformed)?;
     if parsed != httparse::Status::Complete(length) {
         return Err(Malformed);
     }

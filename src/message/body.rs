@@ -6,6 +6,8 @@ use super::Malformed;
 
 /// A line of a chunk's size with what may stand behind it, or of a trailer.
 const MOST_LINE: usize = 1 << 10;
+/// What may stand behind the sizes of all chunks.
+const MOST_BESIDE: usize = 16 << 10;
 /// Lines behind the last chunk.
 const MOST_TRAILERS: u8 = 100;
 
@@ -15,14 +17,21 @@ pub enum End {
     /// Its length: so many bytes are to come.
     Length(u64),
     /// Each chunk tells its own.
-    Chunked(Chunk),
+    Chunked(Chunks),
     /// The end of the connection.
     Close,
 }
 
-/// What is expected next of a body in chunks.
+/// A body in chunks.
+pub struct Chunks {
+    next: Chunk,
+    /// Bytes that stood behind sizes.
+    beside: usize,
+}
+
+/// What is expected next of it.
 #[derive(Debug)]
-pub enum Chunk {
+enum Chunk {
     /// A line with a size; so many of its bytes were looked through.
     Size(usize),
     /// So many bytes of a chunk.
@@ -54,19 +63,19 @@ impl End {
 
     /// In chunks.
     pub const fn chunked() -> Self {
-        Self::Chunked(Chunk::Size(0))
+        Self::Chunked(Chunks { next: Chunk::Size(0), beside: 0 })
     }
 
     /// Whether all of it was taken.
     pub const fn is_over(&self) -> bool {
-        matches!(self, Self::Length(0) | Self::Chunked(Chunk::Over))
+        matches!(self, Self::Length(0) | Self::Chunked(Chunks { next: Chunk::Over, .. }))
     }
 
     /// How much is to come, where that is known.
     pub const fn left(&self) -> Option<u64> {
         match self {
             Self::Length(left) => Some(*left),
-            Self::Chunked(Chunk::Over) => Some(0),
+            Self::Chunked(Chunks { next: Chunk::Over, .. }) => Some(0),
             Self::Chunked(_) | Self::Close => None,
         }
     }
@@ -77,7 +86,7 @@ impl End {
             Self::Length(left) => Ok(up_to(left, came)),
             Self::Close if came.is_empty() => Ok(Piece::More),
             Self::Close => Ok(Piece::Data(came.split().freeze())),
-            Self::Chunked(chunk) => chunk.take(came),
+            Self::Chunked(chunks) => chunks.take(came),
         }
     }
 }
@@ -95,39 +104,48 @@ fn up_to(left: &mut u64, came: &mut BytesMut) -> Piece {
     Piece::Data(came.split_to(taken).freeze())
 }
 
-impl Chunk {
+impl Chunks {
     fn take(&mut self, came: &mut BytesMut) -> Result<Piece, Malformed> {
         loop {
-            match self {
-                Self::Size(seen) => {
+            match &mut self.next {
+                Chunk::Size(seen) => {
                     let Some(line) = line(came, seen)? else { return Ok(Piece::More) };
-                    *self = match size(&line).ok_or(Malformed)? {
-                        0 => Self::Trailers(0),
-                        size => Self::Data(size),
+                    let (size, beside) = size(&line).ok_or(Malformed)?;
+                    self.beside += beside;
+                    self.next = match size {
+                        _ if self.beside > MOST_BESIDE => return Err(Malformed),
+                        0 => Chunk::Trailers(0),
+                        size => Chunk::Data(size),
                     };
                 }
-                Self::Data(0) => *self = Self::Break,
-                Self::Data(left) => return Ok(up_to(left, came)),
-                Self::Break => match &**came {
+                Chunk::Data(0) => self.next = Chunk::Break,
+                Chunk::Data(left) => return Ok(up_to(left, came)),
+                Chunk::Break => match &**came {
                     [b'\r', b'\n', ..] => {
                         came.advance(2);
-                        *self = Self::Size(0);
+                        self.next = Chunk::Size(0);
                     }
                     [] | [b'\r'] => return Ok(Piece::More),
                     _ => return Err(Malformed),
                 },
-                Self::Trailers(lines) => {
+                Chunk::Trailers(lines) => {
                     let Some(line) = line(came, &mut 0)? else { return Ok(Piece::More) };
                     *lines += 1;
                     if line.is_empty() {
-                        *self = Self::Over;
+                        self.next = Chunk::Over;
                     } else if *lines > MOST_TRAILERS {
                         return Err(Malformed);
                     }
                 }
-                Self::Over => return Ok(Piece::Over),
+                Chunk::Over => return Ok(Piece::Over),
             }
         }
+    }
+}
+
+impl std::fmt::Debug for Chunks {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.next.fmt(f)
     }
 }
 
@@ -143,13 +161,13 @@ fn line(came: &mut BytesMut, seen: &mut usize) -> Result<Option<BytesMut>, Malfo
     Ok(Some(line))
 }
 
-/// The size of a chunk: hexadecimal digits, and what may stand behind them. Nobody has reason for more than that.
-fn size(line: &[u8]) -> Option<u64> {
+/// The size of a chunk, in hexadecimal digits, and how much stands behind them. Nobody has reason for more than that.
+fn size(line: &[u8]) -> Option<(u64, usize)> {
     let (digits, rest) = line.split_at(line.iter().take_while(|byte| byte.is_ascii_hexdigit()).count());
     let is_extension = matches!(rest.trim_ascii_start(), [] | [b';', ..]) && !rest.contains(&b'\r');
     // Sixteen digits are all that a length can have.
     let digits = std::str::from_utf8(digits).ok().filter(|digits| (1..=16).contains(&digits.len()) && is_extension)?;
-    u64::from_str_radix(digits, 16).ok()
+    Some((u64::from_str_radix(digits, 16).ok()?, rest.len()))
 }
 
 #[cfg(test)]
@@ -208,6 +226,8 @@ mod tests {
         }
         let long = format!("1;{}", "x".repeat(MOST_LINE));
         assert_eq!(taken(End::chunked(), &long, long.len()), None);
+        let beside = format!("1;{}\r\n!\r\n", "x".repeat(500)).repeat(MOST_BESIDE / 500 + 1);
+        assert_eq!(taken(End::chunked(), &beside, beside.len()), None);
         let many = format!("0\r\n{}", "X: 1\r\n".repeat(200));
         assert_eq!(taken(End::chunked(), &many, many.len()), None);
     }

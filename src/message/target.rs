@@ -16,10 +16,9 @@ pub struct Target {
 }
 
 impl Target {
-    /// Reads a target. One that is no path, as proxies are sent it or for no path at all, is taken apart by its own rules; a
-    /// fragment is nothing that is sent.
+    /// Reads a target. One that is no path, as proxies are sent it or for no path at all, is taken apart by its own rules.
     pub fn read(text: Bytes) -> Result<Self, Malformed> {
-        if !text.iter().all(u8::is_ascii_graphic) || text.contains(&b'#') {
+        if !text.iter().all(|byte| is_of_target(*byte)) {
             return Err(Malformed);
         }
         if text.first() == Some(&b'/') {
@@ -55,6 +54,11 @@ impl Target {
     }
 }
 
+/// Visible ASCII without what no part of a URI may hold and its readers disagree about; a fragment is never sent.
+const fn is_of_target(byte: u8) -> bool {
+    byte.is_ascii_graphic() && !matches!(byte, b'"' | b'#' | b'<' | b'>')
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -73,6 +77,7 @@ mod tests {
             ("a.test:443", Some(("", None))),
             ("", None),
             ("/token#x", None),
+            ("/token?a=\"b\"", None),
             ("/tok\x01en", None),
             ("/tok en", None),
             ("/token\x7f", None),

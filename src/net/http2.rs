@@ -12,8 +12,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::Version;
-use http::header::{CONNECTION, HOST, HeaderValue};
+use http::header::{HOST, HeaderValue};
 use http::request::Parts;
 use hyper::body::Incoming;
 use hyper::server::conn::http2;
@@ -21,7 +20,7 @@ use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 
-use super::body::Body;
+use super::body::{Body, Way};
 use super::conn::{Conn, PhaseLimits};
 use super::deadline::Deadlines;
 use super::service::Service;
@@ -112,7 +111,7 @@ pub(super) async fn serve<S: Service>(stream: Stream, ahead: Bytes, carrier: Rc<
         }
     });
     let floods = ground.metrics.entry.floods.clone();
-    let io = TokioIo::new(Watched::of_frames(stream, carrier.clone(), ahead, floods));
+    let io = TokioIo::new(Watched::new(stream, carrier.clone(), ahead, floods));
     let mut connection = pin!(http.serve_connection(io, answer));
     poll_fn(|cx| {
         carrier.deadline().wakes(cx.waker());
@@ -131,24 +130,16 @@ pub(super) async fn serve<S: Service>(stream: Stream, ahead: Bytes, carrier: Rc<
 }
 
 /// Answers a request in the terms of the library that carries it.
-pub(super) async fn answer<S: Service>(
-    service: Rc<S>,
-    conn: Rc<Conn>,
-    request: Request<Incoming>,
-) -> Response<S::Body> {
+async fn answer<S: Service>(service: Rc<S>, conn: Rc<Conn>, request: Request<Incoming>) -> Response<S::Body> {
     let (mut parts, body) = request.into_parts();
-    if parts.version == Version::HTTP_2 {
-        one_host(&mut parts);
-    }
+    one_host(&mut parts);
     let (method, version) = (parts.method, parts.version);
     let (target, fields) = (Target::of_uri(&parts.uri), Fields::of_map(&parts.headers));
-    let answer = service.call(conn, message::Request { method, target, version, fields }, Body(body)).await;
+    let answer =
+        service.call(conn, message::Request { method, target, version, fields }, Body(Way::Stream(body))).await;
     let mut response = Response::new(answer.body);
     *response.status_mut() = answer.status;
     *response.headers_mut() = answer.fields.to_map();
-    if answer.closes && version != Version::HTTP_2 {
-        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-    }
     response
 }
 

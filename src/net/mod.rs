@@ -13,4 +13,5 @@ pub mod socket;
 pub mod stream;
 pub mod unix;
 mod watched;
+pub mod wire;
 pub mod worker;

@@ -17,7 +17,12 @@ pub trait Service: 'static {
     type Body: http_body::Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Unpin + 'static;
 
     /// Answers a request.
-    fn call(self: Rc<Self>, conn: Rc<Conn>, request: Request, body: Body) -> impl Future<Output = Answer<Self::Body>>;
+    fn call(
+        self: Rc<Self>,
+        conn: Rc<Conn>,
+        request: Request,
+        body: Body<'_>,
+    ) -> impl Future<Output = Answer<Self::Body>>;
 
     /// Called at each tick, for what may wait a little.
     fn tick(&self);

@@ -14,10 +14,11 @@ use super::accept::Load;
 use super::conn::{Conn, PhaseLimits};
 use super::deadline::{Deadlines, TICK};
 use super::entry::{Entry, Patience};
+use super::http1::Date;
 use super::listener::Arrived;
 use super::service::Service;
 use super::{http1, http2};
-use crate::domain::clock::instant;
+use crate::domain::clock::{instant, wall};
 use crate::metrics::Metrics;
 
 /// What a thread is told.
@@ -72,7 +73,10 @@ pub fn run<S: Service>(start: Start, make: impl FnOnce(&Rc<Deadlines>) -> Rc<S>)
 
 /// What the connections of a thread share.
 pub(super) struct Ground<S> {
-    pub(super) http1: hyper::server::conn::http1::Builder,
+    /// The largest head.
+    pub(super) max_header: usize,
+    /// What every answer is dated.
+    pub(super) date: Date,
     /// Unless it is not spoken here.
     pub(super) http2: Option<hyper::server::conn::http2::Builder<http2::Streams>>,
     pub(super) service: Rc<S>,
@@ -85,7 +89,8 @@ pub(super) struct Ground<S> {
 
 async fn serve<S: Service>(mut start: Start, service: &Rc<S>, deadlines: &Rc<Deadlines>) {
     let ground = Rc::new(Ground {
-        http1: http1::builder(start.max_header),
+        max_header: start.max_header,
+        date: Date::default(),
         http2: start.http2.then(|| http2::builder(start.max_header, start.most, deadlines, start.limits)),
         service: service.clone(),
         deadlines: deadlines.clone(),
@@ -94,6 +99,7 @@ async fn serve<S: Service>(mut start: Start, service: &Rc<S>, deadlines: &Rc<Dea
         metrics: start.metrics.clone(),
         draining: Cell::new(false),
     });
+    ground.date.tick(wall());
     let began = instant();
     let mut tick = tokio::time::interval(TICK);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
@@ -119,6 +125,7 @@ async fn serve<S: Service>(mut start: Start, service: &Rc<S>, deadlines: &Rc<Dea
             _ = tick.tick() => {
                 let since = instant().saturating_duration_since(began);
                 deadlines.tick(u64::try_from(since.as_millis() / TICK.as_millis()).unwrap_or(u64::MAX));
+                ground.date.tick(wall());
                 service.tick();
             }
         }

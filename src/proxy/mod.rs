@@ -106,7 +106,7 @@ impl Proxy {
         &self,
         conn: &Rc<Conn>,
         request: &Request,
-        body: &mut body::Body,
+        body: &mut body::Body<'_>,
         notes: &mut Notes,
     ) -> Result<Answer, Failure> {
         let shared = &*self.shared;
@@ -195,7 +195,12 @@ impl Proxy {
 impl Service for Proxy {
     type Body = Reply;
 
-    async fn call(self: Rc<Self>, conn: Rc<Conn>, request: Request, mut body: body::Body) -> service::Answer<Reply> {
+    async fn call(
+        self: Rc<Self>,
+        conn: Rc<Conn>,
+        request: Request,
+        mut body: body::Body<'_>,
+    ) -> service::Answer<Reply> {
         let _in_flight = InFlight::count(&self);
         conn.enter(Phase::Body);
         let mut report = Report::begin(&self.reporter, &request, &conn);

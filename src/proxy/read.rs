@@ -12,7 +12,7 @@ use crate::net::conn::Conn;
 
 /// Reads a body of at most `most` bytes. One that is announced longer is refused unread; one that came whole with the
 /// head is not copied.
-pub async fn body(incoming: &mut Body, conn: &Rc<Conn>, most: usize) -> Result<Bytes, Refusal> {
+pub async fn body(incoming: &mut Body<'_>, conn: &Rc<Conn>, most: usize) -> Result<Bytes, Refusal> {
     if incoming.announced() > most as u64 {
         return Err(Refusal::TooLarge);
     }
@@ -34,7 +34,7 @@ pub async fn body(incoming: &mut Body, conn: &Rc<Conn>, most: usize) -> Result<B
 }
 
 /// The next piece of data.
-async fn piece(incoming: &mut Body, conn: &Conn) -> Result<Option<Bytes>, Refusal> {
+async fn piece(incoming: &mut Body<'_>, conn: &Conn) -> Result<Option<Bytes>, Refusal> {
     let piece = poll_fn(|cx| match incoming.poll_piece(cx) {
         Poll::Pending if conn.is_late() => Poll::Ready(Some(Err(Refusal::BodyTimeout))),
         polled => polled.map_err(|_| Refusal::BadFraming),

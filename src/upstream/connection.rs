@@ -1,31 +1,20 @@
 //! A connection to the upstream: a request out, an answer in, one after the other, driven by whoever waits on it.
 
 use std::io;
-use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker, ready};
 
-use bytes::BytesMut;
 use http::StatusCode;
-use tokio::io::{AsyncReadExt, AsyncWrite};
 
 use crate::message::Malformed;
 use crate::message::answer::{self, Head};
 use crate::message::body::{End, Piece};
 use crate::net::stream::Stream;
-
-/// Bytes that are read at once: most answers whole.
-const ROOM: usize = 8 << 10;
-/// Room that is worth a read.
-const LEAST_ROOM: usize = 1 << 10;
+use crate::net::wire::Wire;
 
 /// A connection of HTTP/1.1.
 pub(super) struct Live {
-    stream: Stream,
-    /// The request, and how much of it went out.
-    out: Vec<u8>,
-    sent: usize,
-    /// What came and was not taken yet, and how much of it was looked through.
-    came: BytesMut,
+    wire: Wire,
+    /// How much of what came was looked through.
     seen: usize,
 }
 
@@ -48,23 +37,22 @@ impl From<Malformed> for Broken {
 impl Live {
     /// Over a fresh link.
     pub(super) fn over(stream: Stream) -> Box<Self> {
-        Box::new(Self { stream, out: Vec::new(), sent: 0, came: BytesMut::new(), seen: 0 })
+        Box::new(Self { wire: Wire::over(stream), seen: 0 })
     }
 
     /// Takes a request to send; it goes out as its answer is asked for.
     pub(super) fn ask(&mut self, text: Vec<u8>) {
-        self.out = text;
-        self.sent = 0;
+        self.wire.put(text);
     }
 
     /// Sends what is still to be sent, and looks for the head of the answer, which may come before all is sent.
     pub(super) fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<Head, Broken>> {
-        let sent = self.poll_send(cx);
+        let sent = self.wire.poll_send(cx);
         loop {
-            match answer::read(&mut self.came, &mut self.seen)? {
+            match answer::read(&mut self.wire.came, &mut self.seen)? {
                 Some(head) if head.status.is_informational() && head.status != StatusCode::SWITCHING_PROTOCOLS => {}
                 Some(head) => return Poll::Ready(Ok(head)),
-                None => match self.poll_fill(cx) {
+                None => match self.wire.poll_fill(cx) {
                     Poll::Ready(Ok(0)) => return Poll::Ready(Err(Broken::Closed)),
                     Poll::Ready(Ok(_)) => {}
                     Poll::Ready(Err(error)) => return Poll::Ready(Err(Broken::Failed(error))),
@@ -83,11 +71,11 @@ impl Live {
     /// The next piece of the body, up to where it ends.
     pub(super) fn poll_piece(&mut self, end: &mut End, cx: &mut Context<'_>) -> Poll<Result<Piece, Broken>> {
         loop {
-            match end.take(&mut self.came)? {
+            match end.take(&mut self.wire.came)? {
                 Piece::More => {}
                 piece => return Poll::Ready(Ok(piece)),
             }
-            match ready!(self.poll_fill(cx)) {
+            match ready!(self.wire.poll_fill(cx)) {
                 Ok(0) if matches!(end, End::Close) => return Poll::Ready(Ok(Piece::Over)),
                 Ok(0) => return Poll::Ready(Err(Broken::Closed)),
                 Ok(_) => {}
@@ -99,25 +87,6 @@ impl Live {
     /// Whether it can take a request now: done with the last one, and open and silent as far as this side has heard.
     pub(super) fn is_usable(&mut self) -> bool {
         let asleep = &mut Context::from_waker(Waker::noop());
-        self.sent == self.out.len() && self.came.is_empty() && self.poll_fill(asleep).is_pending()
-    }
-
-    fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        while let Some(rest @ [_, ..]) = self.out.get(self.sent..) {
-            let written = ready!(Pin::new(&mut self.stream).poll_write(cx, rest))?;
-            if written == 0 {
-                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
-            }
-            self.sent += written;
-        }
-        // Through TLS, written is not sent.
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        if self.came.capacity() - self.came.len() < LEAST_ROOM {
-            self.came.reserve(ROOM);
-        }
-        pin!(self.stream.read_buf(&mut self.came)).poll(cx)
+        self.wire.is_sent() && self.wire.came.is_empty() && self.wire.poll_fill(asleep).is_pending()
     }
 }
