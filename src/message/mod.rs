@@ -38,7 +38,17 @@ fn end_of_head(came: &[u8], seen: usize) -> Option<usize> {
 /// What the fields say of where the body ends, if anything (RFC 9112 section 6.3). A length that stands twice, beside a
 /// coding or in no digits, and a coding that is not ours to undo, are refused.
 fn framing(fields: &Fields) -> Result<Option<End>, Malformed> {
-    let (coding, length) = (fields.only(Name::TransferEncoding)?, fields.only(Name::ContentLength)?);
+    let (mut coding, mut length) = (None, None);
+    for field in fields.iter() {
+        let place = match field.name {
+            Name::TransferEncoding => &mut coding,
+            Name::ContentLength => &mut length,
+            _ => continue,
+        };
+        if place.replace(field.value).is_some() {
+            return Err(Malformed);
+        }
+    }
     match (coding, length) {
         (None, None) => Ok(None),
         (None, Some(length)) => digits(&length).map(End::after).map(Some).ok_or(Malformed),

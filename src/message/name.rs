@@ -19,7 +19,7 @@ macro_rules! names {
                     $($length => &[$((Self::$name, $text)),+],)+
                     _ => &[],
                 };
-                let found = candidates.iter().find(|(_, known)| name.eq_ignore_ascii_case(known.as_bytes()));
+                let found = candidates.iter().find(|(_, known)| is(name, known.as_bytes()));
                 found.map_or(Self::Other, |(known, _)| *known)
             }
 
@@ -162,6 +162,12 @@ names! {
         /// The Fetch standard.
         AccessControlRequestHeaders = "access-control-request-headers",
     }
+}
+
+/// Whether two names of one length are the same. In a known one there are small letters, digits and hyphens, to which this
+/// bit folds no other character that a name can have (RFC 9110 section 5.6.2).
+fn is(name: &[u8], known: &[u8]) -> bool {
+    name.iter().zip(known).all(|(byte, known)| byte | 0x20 == *known)
 }
 
 impl Name {

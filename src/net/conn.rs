@@ -1,8 +1,8 @@
 //! Where a request stands, and by when that must end: of a connection of HTTP/1.1 for one request after the other, of
 //! HTTP/2 for each stream, beside the connection that carries them.
 //!
-//! hyper's own header timer also runs while a connection lies idle, so that callers would race a close; the phases here
-//! keep the two apart.
+//! A time for a head that also ran while a connection lies idle would have callers race a close: the phases keep the two
+//! apart.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;

@@ -1,5 +1,6 @@
 //! The bytes of a connection of HTTP/1.1, whichever end of it we are: what came and was not taken yet, and what is to go out.
 
+use std::cell::RefCell;
 use std::io;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
@@ -13,6 +14,31 @@ use super::stream::Stream;
 const ROOM: usize = 8 << 10;
 /// Room that is worth a read.
 const LEAST_ROOM: usize = 1 << 10;
+
+/// Room of connections that have nothing to say, for the others of their thread: that of a few goes from one to the other,
+/// and a thousand that lie idle have none.
+#[derive(Default)]
+pub(super) struct Spare(RefCell<Vec<Room>>);
+
+/// To read into, and to write from.
+type Room = (BytesMut, Vec<u8>);
+
+/// As many are kept.
+const MOST_SPARE: usize = 16;
+
+impl Spare {
+    fn keep(&self, room: Room) {
+        let mut rooms = self.0.borrow_mut();
+        // What a large message took is given back for good.
+        if rooms.len() < MOST_SPARE && room.0.capacity() <= ROOM && room.1.capacity() <= ROOM {
+            rooms.push(room);
+        }
+    }
+
+    fn take(&self) -> Option<Room> {
+        self.0.borrow_mut().pop()
+    }
+}
 
 /// A connection's bytes.
 pub struct Wire {
@@ -70,9 +96,19 @@ impl Wire {
     }
 
     /// Gives its room back, for as long as there is nothing to read and to send.
-    pub fn rest(&mut self) {
+    pub(super) fn rest(&mut self, spare: &Spare) {
         if self.came.is_empty() && self.is_sent() {
-            (self.came, self.out) = (BytesMut::new(), Vec::new());
+            spare.keep((std::mem::take(&mut self.came), std::mem::take(&mut self.out)));
+        }
+    }
+
+    /// Takes room again.
+    pub(super) fn rise(&mut self, spare: &Spare) {
+        if self.came.capacity() == 0
+            && self.out.capacity() == 0
+            && let Some(room) = spare.take()
+        {
+            (self.came, self.out) = room;
         }
     }
 

@@ -17,6 +17,7 @@ use super::entry::{Entry, Patience};
 use super::http1::Date;
 use super::listener::Arrived;
 use super::service::Service;
+use super::wire::Spare;
 use super::{http1, http2};
 use crate::domain::clock::{instant, wall};
 use crate::metrics::Metrics;
@@ -77,6 +78,8 @@ pub(super) struct Ground<S> {
     pub(super) max_header: usize,
     /// What every answer is dated.
     pub(super) date: Date,
+    /// Room that no connection needs now.
+    pub(super) spare: Spare,
     /// Unless it is not spoken here.
     pub(super) http2: Option<hyper::server::conn::http2::Builder<http2::Streams>>,
     pub(super) service: Rc<S>,
@@ -91,6 +94,7 @@ async fn serve<S: Service>(mut start: Start, service: &Rc<S>, deadlines: &Rc<Dea
     let ground = Rc::new(Ground {
         max_header: start.max_header,
         date: Date::default(),
+        spare: Spare::default(),
         http2: start.http2.then(|| http2::builder(start.max_header, start.most, deadlines, start.limits)),
         service: service.clone(),
         deadlines: deadlines.clone(),

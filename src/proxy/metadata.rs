@@ -44,8 +44,8 @@ impl Proxy {
         let pool = self.pools.of(route.endpoint.upstream);
         let caller = conn.caller(&settings.proxy.trusted_proxies, &request.fields, head.host);
         notes.peer = caller.address;
-        route.check_host(head.host.and_then(Value::text))?;
-        route.check_host(caller.host())?;
+        route.check_host(head.host.map(Value::bytes))?;
+        route.check_host(caller.host().map(str::as_bytes))?;
         let base = match &settings.metadata.base {
             Some(base) => base.as_str().to_owned(),
             None => {

@@ -111,8 +111,8 @@ impl Proxy {
     ) -> Result<Answer, Failure> {
         let shared = &*self.shared;
         self.room(request.version)?;
-        let head = Head::check(request.version, &request.fields)?;
-        notes.request_id.clone_from(&head.request_id);
+        let mut head = Head::check(request.version, &request.fields)?;
+        notes.request_id = head.request_id.take();
         if let Some(found) = shared.routes.metadata(request, notes) {
             return Box::pin(self.metadata(found, conn, request, &head, notes)).await;
         }
@@ -120,9 +120,9 @@ impl Proxy {
         let pool = self.pools.of(route.endpoint.upstream);
         let caller = conn.caller(&shared.settings.proxy.trusted_proxies, &request.fields, head.host);
         notes.peer = caller.address;
-        route.check_host(head.host.and_then(Value::text))?;
+        route.check_host(head.host.map(Value::bytes))?;
         // A believed proxy may tell of another one, of which the upstream is told.
-        route.check_host(caller.host())?;
+        route.check_host(caller.host().map(str::as_bytes))?;
         let query = route.check(request)?;
         let target = route.upstream_target(tenant, query.as_ref());
         let original = Original {

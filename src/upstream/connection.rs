@@ -84,9 +84,14 @@ impl Live {
         }
     }
 
+    /// Whether nothing of the last exchange is left.
+    pub(super) fn is_done(&self) -> bool {
+        self.wire.is_sent() && self.wire.came.is_empty()
+    }
+
     /// Whether it can take a request now: done with the last one, and open and silent as far as this side has heard.
     pub(super) fn is_usable(&mut self) -> bool {
         let asleep = &mut Context::from_waker(Waker::noop());
-        self.wire.is_sent() && self.wire.came.is_empty() && self.wire.poll_fill(asleep).is_pending()
+        self.is_done() && self.wire.poll_fill(asleep).is_pending()
     }
 }

@@ -242,9 +242,8 @@ impl Coming {
     fn give_back(&mut self) {
         match &mut self.rest {
             Rest::Own { live, lives_on, .. } => {
-                if let Some(mut live) = live.take().filter(|_| *lives_on)
-                    && live.is_usable()
-                {
+                // Whether it is still open is looked at when it is wanted.
+                if let Some(live) = live.take().filter(|live| *lives_on && live.is_done()) {
                     self.pool.give_back(live);
                 }
             }

@@ -154,7 +154,7 @@ const MAX_SHRINK: f64 = 0.5;
 const KEEP_REVOKED: Duration = Duration::from_secs(30 * 86400);
 /// Cookies of a browser can be 8 KiB; a token request has no use for more than twice that.
 const MAX_HEADER: usize = 16 << 10;
-/// hyper's parser wants room for a read; below this it does not start.
+/// A proof (RFC 9449) and a signed token in one head need some; there is no reason for less.
 const LEAST_HEADER: usize = 8 << 10;
 /// One file descriptor each, twice that with the upstream's.
 const MAX_CONNECTIONS: usize = 10_000;

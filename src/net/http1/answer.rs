@@ -13,6 +13,8 @@ use crate::message::name::Name;
 use crate::net::service::Answer;
 use crate::net::wire::Wire;
 
+/// Room for most answers whole.
+const ROOM: usize = 1 << 10;
 /// As much waits to be sent before more of a body is asked for.
 const MUCH: usize = 64 << 10;
 
@@ -63,6 +65,7 @@ impl<B: Body<Data = Bytes> + Unpin> Sending<B> {
             None => Framing::Chunked,
         };
         let stays = asked.stays && !closes && framing != Framing::Close;
+        out.reserve(ROOM);
         // Whoever asked for the head alone learns how long the body would be.
         write_head(status, &fields, asked.head_alone, asked.version, out);
         match framing {

@@ -95,6 +95,7 @@ fn poll_next<S: Service>(
     ground: &Ground<S>,
     cx: &mut Context<'_>,
 ) -> Poll<Next> {
+    wire.rise(&ground.spare);
     loop {
         // Only a connection may begin so: behind a request these bytes may be anybody's.
         let may_be_http2 = ground.http2.is_some() && !conn.was_asked();
@@ -115,7 +116,7 @@ fn poll_next<S: Service>(
             Poll::Ready(Ok(1..)) => {}
             Poll::Ready(_) => return Poll::Ready(Next::End(End::Lost)),
             Poll::Pending => {
-                wire.rest();
+                wire.rest(&ground.spare);
                 return Poll::Pending;
             }
         }
