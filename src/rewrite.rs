@@ -301,3 +301,56 @@ fn identity_value(verified: &Verified) -> Vec<u8> {
     }
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::config::settings::Settings;
+    use crate::config::settings::kinds::EndpointAuth;
+    use crate::forwarded::Link;
+
+    #[test]
+    fn what_passes_is_on_the_list_and_reads_back_the_same_over_http2() {
+        let text = "[upstream]\nurl = \"http://as:1\"\npass_headers = [\"x-pass\"]\n[clients]\npath = \"c\"\n";
+        let rules = Settings::parse("f", text, &[], Path::new("")).0.unwrap().upstream;
+        let lines = "Host: a.test\r\nACCEPT: x\r\nAccept: y\r\nUser-Agent: u\r\nUser-Agent: v\r\nCookie: c\r\nX-Pass: 1\r\n\
+                     X-Request-Id: said\r\nX-PASS: 2\r\nX_Pass: 3\r\nOrigin: o\r\nAuthorization: Bearer t\r\nConnection: x-pass\r\n";
+        let sent = format!("POST /t HTTP/1.1\r\n{lines}\r\n");
+        let asked = request::read(&mut BytesMut::from(&*sent), &mut 0, 1 << 20).unwrap().unwrap().request;
+        let head = Head::check(asked.version, &asked.fields).unwrap();
+        let caller = Caller::of(&Link::plain("192.0.2.1".parse().unwrap()), &[], &asked.fields, head.host);
+        let original = Original {
+            target: "/up?a=b",
+            head: &head,
+            fields: &asked.fields,
+            caller: &caller,
+            request_id: RequestId::made([b'7'; 32]),
+            cors: false,
+        };
+        let form = Form::parse(b"a=b&client_id=c").unwrap();
+        let carried = Carried::without_secret(EndpointAuth::Optional).unwrap();
+        let outbound = rewrite(&original, &form, Passage::Carried(&carried), None, &rules);
+        let over_http2 = outbound.to_request(|body| body).unwrap();
+        let made = format!("host: a.test\r\nx-request-id: {}\r\n", "7".repeat(32));
+        let told = String::from_utf8(caller.lines().to_vec()).unwrap();
+        let passed = "accept: x\r\naccept: y\r\nuser-agent: u\r\nx-pass: 1\r\nx-pass: 2\r\n";
+        let ours =
+            "content-type: application/x-www-form-urlencoded\r\nauthorization: Bearer t\r\ncontent-length: 15\r\n";
+        let expected = format!("POST /up?a=b HTTP/1.1\r\n{made}{told}{passed}{ours}\r\na=b&client_id=c");
+        assert_eq!(String::from_utf8(outbound.into_text()).unwrap(), expected);
+        assert_eq!((over_http2.method(), over_http2.uri().to_string()), (&Method::POST, "/up?a=b".to_owned()));
+        let read_back: String = over_http2
+            .headers()
+            .iter()
+            .map(|(name, value)| format!("{name}: {}\r\n", value.to_str().unwrap()))
+            .collect();
+        assert_eq!(format!("{made}{told}{passed}{ours}"), read_back);
+        assert!(
+            over_http2.headers()["authorization"].is_sensitive(),
+            "it would be kept for later requests to refer to"
+        );
+        assert_eq!(over_http2.body(), "a=b&client_id=c");
+    }
+}
