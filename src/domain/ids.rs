@@ -1,22 +1,24 @@
 //! Names of clients, tenants and secrets: parsed once at the border, never checked again inside.
 //!
 //! A client id is compared byte for byte, case and all (RFC 6749 section 2.2 leaves its form to the server), so it is
-//! kept as it stands in the file. Cloning one costs a reference count.
+//! kept as it stands in the file. One of up to 23 bytes stands where it is used, without a place of its own on the heap; cloning
+//! a longer one costs a reference count.
 
 use std::fmt;
-use std::sync::Arc;
+
+use smol_str::SmolStr;
 
 /// The longest client id that a list may hold, in bytes. Long enough for every URL-shaped id seen in the field.
 pub const MAX_CLIENT_ID: usize = 512;
 
 /// Who calls: an OAuth client identifier, as exact text.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct ClientId(Arc<str>);
+pub struct ClientId(SmolStr);
 
 impl ClientId {
     /// Takes any text of 1 to [`MAX_CLIENT_ID`] bytes; anything else is not an id that can be configured.
     pub fn parse(text: &str) -> Option<Self> {
-        (1..=MAX_CLIENT_ID).contains(&text.len()).then(|| Self(Arc::from(text)))
+        (1..=MAX_CLIENT_ID).contains(&text.len()).then(|| Self(SmolStr::new(text)))
     }
 
     /// The id as text, for people and for labels.
@@ -31,12 +33,12 @@ pub const MAX_TENANT: usize = 128;
 /// One of several namespaces of client ids behind one relatch, such as a realm of Keycloak: the text that stands for
 /// `{tenant}` in a path. The empty one is that of clients that are not any tenant's.
 #[derive(Clone, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Tenant(Arc<str>);
+pub struct Tenant(SmolStr);
 
 impl Tenant {
     /// Takes the empty name, and any that a path can hold.
     pub fn parse(text: &str) -> Option<Self> {
-        (text.is_empty() || Self::is_segment(text)).then(|| Self(Arc::from(text)))
+        (text.is_empty() || Self::is_segment(text)).then(|| Self(SmolStr::new(text)))
     }
 
     /// Whether a whole segment of a path can be the name of a tenant as it stands, with nothing to decode and nothing that
@@ -111,14 +113,14 @@ impl fmt::Debug for ClientKey {
 
 /// The id of one secret of a client: `[a-z0-9_]{1,64}`, unique in the list. Safe to print everywhere.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct SecretId(Arc<str>);
+pub struct SecretId(SmolStr);
 
 impl SecretId {
     /// Takes 1 to 64 characters of `[a-z0-9_]`.
     pub fn parse(text: &str) -> Option<Self> {
         let fits = (1..=64).contains(&text.len());
         let plain = text.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'_'));
-        (fits && plain).then(|| Self(Arc::from(text)))
+        (fits && plain).then(|| Self(SmolStr::new(text)))
     }
 
     /// The id as text.

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use crate::domain::clock::Timestamp;
 use crate::domain::oauth::{AuthMethod, AuthResult, BasicEncoding};
@@ -13,12 +13,19 @@ pub struct UseCell {
     tracking_since: AtomicU64,
     last_used: AtomicU64,
     uses: AtomicU64,
-    from: Mutex<Vec<Sighting>>,
-    refused: Mutex<Refusals>,
+    /// Who presented it. Most secrets of a long list never are: this has no place on the heap until then.
+    callers: OnceLock<Box<Mutex<Callers>>>,
     /// Changes beside uses, so that whoever keeps this cell over restarts sees that there is news.
     sampled: AtomicU64,
     /// [`UseCell::revision`] as it was kept last.
     kept: AtomicU64,
+}
+
+/// Who presented a secret, last.
+#[derive(Default)]
+struct Callers {
+    accepted: Vec<Sighting>,
+    refused: Refusals,
 }
 
 /// A cell of which nothing has been kept, not even its beginning.
@@ -131,8 +138,7 @@ impl UseCell {
             tracking_since: AtomicU64::new(now.millis()),
             last_used: AtomicU64::new(0),
             uses: AtomicU64::new(0),
-            from: Mutex::new(Vec::new()),
-            refused: Mutex::new(Refusals { count: 0, from: Vec::new() }),
+            callers: OnceLock::new(),
             sampled: AtomicU64::new(0),
             kept: AtomicU64::new(NEVER),
         }
@@ -147,18 +153,18 @@ impl UseCell {
 
     /// Notes where the secret was used from: a sample, off the path of requests.
     pub fn sight(&self, sighting: Sighting) {
-        note(&mut locked(&self.from), sighting);
+        note(&mut self.callers().accepted, sighting);
         self.sampled.fetch_add(1, Release);
     }
 
     /// Whether one of the latest callers says of itself what this one says.
     pub fn shows(&self, user_agent: &str) -> bool {
-        locked(&self.from).iter().any(|sighting| *sighting.user_agent == *user_agent)
+        self.known_callers().is_some_and(|known| known.accepted.iter().any(|caller| *caller.user_agent == *user_agent))
     }
 
     /// Notes that the secret was presented while it was not accepted.
     pub fn refuse(&self, sighting: Sighting) {
-        let mut refused = locked(&self.refused);
+        let refused = &mut self.callers().refused;
         refused.count = refused.count.saturating_add(1);
         note(&mut refused.from, sighting);
         self.sampled.fetch_add(1, Release);
@@ -176,7 +182,7 @@ impl UseCell {
 
     /// The last time it was presented and refused; nothing where none was observed.
     pub fn last_refused(&self) -> Option<Timestamp> {
-        locked(&self.refused).from.first().map(|sighting| sighting.at)
+        self.known_callers()?.refused.from.first().map(|sighting| sighting.at)
     }
 
     /// How often it was used since tracking began.
@@ -186,13 +192,10 @@ impl UseCell {
 
     /// Everything that is known.
     pub fn seen(&self) -> Seen {
-        Seen {
-            tracking_since: self.tracking_since(),
-            last_used: self.last_used(),
-            uses: self.uses(),
-            from: locked(&self.from).clone(),
-            refused: locked(&self.refused).clone(),
-        }
+        let callers = self.known_callers().map(|known| (known.accepted.clone(), known.refused.clone()));
+        let (from, refused) = callers.unwrap_or_default();
+        let (tracking_since, last_used, uses) = (self.tracking_since(), self.last_used(), self.uses());
+        Seen { tracking_since, last_used, uses, from, refused }
     }
 
     /// Takes over what was known before this cell was made. Taken over twice it is the same.
@@ -200,9 +203,12 @@ impl UseCell {
         self.tracking_since.fetch_min(before.tracking_since.millis(), Relaxed);
         self.last_used.fetch_max(before.last_used.unwrap_or(Timestamp::MIN).millis(), Relaxed);
         self.uses.fetch_max(before.uses, Release);
-        let mut from = locked(&self.from);
-        before.from.into_iter().rev().for_each(|sighting| note(&mut from, sighting));
-        let mut refused = locked(&self.refused);
+        if before.from.is_empty() && before.refused == Refusals::default() {
+            return;
+        }
+        let mut callers = self.callers();
+        let Callers { accepted, refused } = &mut *callers;
+        before.from.into_iter().rev().for_each(|sighting| note(accepted, sighting));
         refused.count = refused.count.max(before.refused.count);
         before.refused.from.into_iter().rev().for_each(|sighting| note(&mut refused.from, sighting));
     }
@@ -225,6 +231,16 @@ impl UseCell {
     /// What was known at that revision has been kept.
     pub fn kept(&self, revision: u64) {
         self.kept.store(revision, Relaxed);
+    }
+
+    /// Who presented it, to be added to.
+    fn callers(&self) -> MutexGuard<'_, Callers> {
+        locked(self.callers.get_or_init(Box::default))
+    }
+
+    /// The same, where anybody did.
+    fn known_callers(&self) -> Option<MutexGuard<'_, Callers>> {
+        self.callers.get().map(|callers| locked(callers))
     }
 }
 
