@@ -86,7 +86,8 @@ impl Desk<'_> {
         // First, since it is what a retry with a given secret runs into, at the limit as below it.
         self.is_another(wish)?;
         let plan = decide(&wish.client, holder.as_ref(), wish.action.clone(), &wish.policy)?;
-        let file = client.map_or_else(|| file_for_new_clients(self.list(), self.files), |client| client.start.file);
+        let file = client.and_then(|client| Some(self.view.snapshot.start_of(client)?.file));
+        let file = file.unwrap_or_else(|| file_for_new_clients(self.list(), self.files));
         Ok((file, plan.edits))
     }
 
@@ -134,15 +135,15 @@ impl Desk<'_> {
     /// The text of a file with edits made, where they are to be made being known of the list in force.
     fn edited(&self, index: usize, file: &ListFile, edits: &[Edit]) -> Result<String, EditError> {
         let list = &self.view.snapshot;
-        let mine = || list.clients.iter().filter(|client| client.start.file == index);
+        let mine = || list.starts().filter(|(start, _)| start.file == index);
         let of = |key: &ClientKey| {
-            let client = list.client(key).filter(|client| client.start.file == index)?;
-            Some(client.start.offset)
+            let start = list.start_of(list.client(key)?).filter(|start| start.file == index)?;
+            Some(start.offset)
         };
         let known = Known {
-            starts: mine().map(|client| client.start.offset).collect(),
+            starts: mine().map(|(start, _)| start.offset).collect(),
             of: &of,
-            secrets: mine().map(|client| client.records.len()).sum(),
+            secrets: mine().map(|(_, client)| client.records.len()).sum(),
         };
         edit::apply_known(&file.text, file.language, edits, &known)
     }

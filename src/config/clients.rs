@@ -1,6 +1,6 @@
 //! The client list as it stands in one file: entries, each knowing its place, before any rule about the whole list.
 
-mod pieces;
+pub mod pieces;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -243,7 +243,7 @@ impl ClientList {
     }
 
     /// How many clients and secrets there are.
-    fn counts(&self) -> (usize, usize) {
+    pub fn counts(&self) -> (usize, usize) {
         (self.clients.len(), self.clients.iter().map(|client| client.secrets.len()).sum())
     }
 }

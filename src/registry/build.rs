@@ -2,6 +2,11 @@
 //!
 //! Pure. A list that breaks a rule gives every error and no snapshot; the one in force stays. A revoked record never
 //! comes back to life by a reload, even one that left the list in between.
+//!
+//! [`build`] tells everything that is wrong. [`parts`] builds the same of a list in which nothing is, and takes over what
+//! did not change.
+
+pub mod parts;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -9,6 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::cells::{ClientCells, UseCell};
+use super::parts::Part;
 use super::slow::{Held, SlowSlot};
 use super::{ByKey, Client, Grave, Graveyard, Index, Record, Slot, Slots, Snapshot, UpstreamIdentity};
 use crate::attempt::Standing;
@@ -58,10 +64,15 @@ impl Findings {
         }
     }
 
-    fn warn(&mut self, spot: Spot, message: String) {
-        if self.warnings.len() < MOST_FINDINGS {
-            self.warnings.push((spot, message));
+    /// What is told of each of a million clients is not even written down.
+    fn warn(&mut self, spot: Spot, message: impl FnOnce() -> String) {
+        if self.takes_warnings() {
+            self.warnings.push((spot, message()));
         }
+    }
+
+    const fn takes_warnings(&self) -> bool {
+        self.warnings.len() < MOST_FINDINGS
     }
 }
 
@@ -74,30 +85,48 @@ pub fn build(
 ) -> (Option<Snapshot>, Findings) {
     let mut findings = Findings::default();
     let mut names = Names::default();
-    let mut owners: HashMap<Digest, ClientKey> = HashMap::new();
-    let mut clients = Vec::with_capacity(entries.len());
+    let mut owners: Owners = HashMap::new();
+    let (mut clients, mut parts): (_, Vec<Part>) = (Vec::with_capacity(entries.len()), Vec::new());
     for entry in entries {
         names.check(&entry, &mut findings);
-        let client = client(entry, ground, &mut owners, &mut findings);
+        let file = entry.start.file;
+        let client = client(entry, 0, ground, Some(&mut owners), &mut findings);
         clients.push(Arc::new(client));
+        match parts.last_mut().filter(|part| part.file == file) {
+            Some(part) => part.clients.end = clients.len(),
+            None => parts.push(Part::whole(file, clients.len())),
+        }
     }
     reachable(&clients, ground.endpoints, &mut findings);
-    let snapshot = Snapshot {
+    let index = Index::of(&clients);
+    let snapshot = snapshot(clients, parts, index, ground, hash, guarded);
+    (findings.errors.is_empty().then_some(snapshot), findings)
+}
+
+fn snapshot(
+    clients: Vec<Arc<Client>>,
+    parts: Vec<Part>,
+    index: Index,
+    ground: &Ground<'_>,
+    hash: u64,
+    guarded: Vec<String>,
+) -> Snapshot {
+    Snapshot {
         generation: ground.previous.map_or(0, |previous| previous.generation) + 1,
         hash,
         guarded,
         texts: [0; 32],
-        index: Index::of(&clients),
+        parts,
+        index,
         graveyard: graveyard(&clients, ground),
         by_key: ByKey::default(),
         clients,
-    };
-    (findings.errors.is_empty().then_some(snapshot), findings)
+    }
 }
 
 /// Tells of clients that nobody can call as, and of endpoints that nobody can use.
 fn reachable(clients: &[Arc<Client>], endpoints: &[Endpoint], findings: &mut Findings) {
-    let mut warn = |message: String| findings.warn(Spot::default(), message);
+    let mut warn = |message: String| findings.warn(Spot::default(), || message);
     for (endpoint, id) in endpoints.iter().filter_map(|endpoint| Some((endpoint, endpoint.client.as_ref()?))) {
         let sends = |client: &Arc<Client>| endpoint.entrusts(&client.key) && client.upstream.is_some();
         if !clients.iter().any(sends) {
@@ -134,6 +163,9 @@ fn reachable(clients: &[Arc<Client>], endpoints: &[Endpoint], findings: &mut Fin
     }
 }
 
+/// Whose each secret is, of those seen so far.
+type Owners = HashMap<Digest, ClientKey>;
+
 /// Client ids of each tenant seen so far, as written and form-decoded: two that become equal would be one to some readers.
 #[derive(Default)]
 struct Names(HashMap<(Tenant, Vec<u8>), ClientKey>);
@@ -159,10 +191,13 @@ impl Names {
     }
 }
 
+/// Makes a client, `part` being where the part of the text begins that it stands in. Without `owners` nobody looks at who
+/// else has its secrets.
 fn client(
     entry: ClientEntry,
+    part: usize,
     ground: &Ground<'_>,
-    owners: &mut HashMap<Digest, ClientKey>,
+    mut owners: Option<&mut Owners>,
     findings: &mut Findings,
 ) -> Client {
     let before = ground.previous.and_then(|previous| previous.client(&entry.key));
@@ -170,7 +205,7 @@ fn client(
     for secret in entry.secrets {
         let spot = secret.spot;
         if let Material::Unusable { why, .. } = &secret.material {
-            findings.warn(spot, format!("client {:?}: secret {} is refused: its hash {why}", entry.key, secret.id));
+            findings.warn(spot, || format!("client {:?}: secret {} is refused: its hash {why}", entry.key, secret.id));
         }
         let record = record(secret, ground, &entry.key, before.map(|client| &**client));
         let identity = record.identity();
@@ -191,35 +226,15 @@ fn client(
             );
             findings.error(spot, message);
         }
-        match owners.insert(identity, entry.key.clone()) {
+        match owners.as_mut().and_then(|owners| owners.insert(identity, entry.key.clone())) {
             Some(other) if other != entry.key && identity != Digest::UNKNOWN => {
-                findings.warn(spot, format!("clients {other:?} and {:?} have the same secret", entry.key));
+                findings.warn(spot, || format!("clients {other:?} and {:?} have the same secret", entry.key));
             }
             _ => {}
         }
         records.push(record);
     }
-    let (slots, slow, active) = slots(&records, ground.now);
-    if active > MOST_ACTIVE {
-        let message = format!("client {:?} has {active} active secrets, and 8 is the most: revoke some", entry.key);
-        findings.error(entry.spot, message);
-    } else if active > entry.max_active {
-        let message =
-            format!("client {:?} has {active} active secrets, above its limit of {}", entry.key, entry.max_active);
-        findings.warn(entry.spot, message);
-    }
-    let needs_none = entry.upstream.is_some() && ground.endpoints.iter().any(|one| one.entrusts(&entry.key));
-    if entry.enabled && active == 0 && !needs_none {
-        findings.warn(entry.spot, format!("client {:?} has no active secret: it is refused", entry.key));
-    }
-    if active > 1 && entry.upstream.is_none() && ground.forwards {
-        let message = format!(
-            "client {:?} has {active} active secrets and no [client.upstream]: both are sent on, and an upstream that \
-             knows one refuses the other",
-            entry.key
-        );
-        findings.warn(entry.spot, message);
-    }
+    let (slots, slow) = slots(&records, ground.now);
     let upstream = entry.upstream.map(|upstream| {
         let of = |path: &PathBuf| ground.files.get(&(entry.spot.file, path.clone()));
         let secrets: Box<[Secret]> =
@@ -232,18 +247,49 @@ fn client(
             basic_encoding: upstream.basic_encoding,
         })
     });
-    Client {
+    let client = Client {
         cells: before.map_or_else(|| Arc::new(ClientCells::default()), |client| client.cells.clone()),
         key: entry.key,
         name: entry.name.into(),
         enabled: entry.enabled,
         max_active: entry.max_active,
         upstream,
-        start: entry.start,
+        start: entry.start.offset - part,
         records: records.into(),
         slots,
         slow,
+    };
+    client.remark(entry.spot, ground, findings);
+    client
+}
+
+impl Client {
+    /// What there is to say of how many of its secrets are active.
+    fn remark(&self, spot: Spot, ground: &Ground<'_>, findings: &mut Findings) {
+        let (key, most) = (&self.key, self.max_active);
+        let active = self.records.iter().filter(|record| is_alive(record, ground.now)).count();
+        if active > MOST_ACTIVE {
+            let message = format!("client {key:?} has {active} active secrets, and 8 is the most: revoke some");
+            findings.error(spot, message);
+        } else if active > most {
+            findings.warn(spot, || format!("client {key:?} has {active} active secrets, above its limit of {most}"));
+        }
+        let needs_none = || self.upstream.is_some() && ground.endpoints.iter().any(|one| one.entrusts(key));
+        if self.enabled && active == 0 && !needs_none() {
+            findings.warn(spot, || format!("client {key:?} has no active secret: it is refused"));
+        }
+        if active > 1 && self.upstream.is_none() && ground.forwards {
+            let why = "both are sent on, and an upstream that knows one refuses the other";
+            findings
+                .warn(spot, || format!("client {key:?} has {active} active secrets and no [client.upstream]: {why}"));
+        }
     }
+}
+
+/// Whether it can be accepted now or later, as far as its window goes.
+fn is_alive(record: &Record, now: Timestamp) -> bool {
+    let usable = !matches!(record.held, Held::Unusable(_));
+    usable && record.status == SecretStatus::Active && now < record.expires
 }
 
 /// Which upstream secret works stays known while the list of them stays the same.
@@ -301,8 +347,7 @@ fn last_known(client: &ClientKey, secret: &SecretId, previous: Option<&Snapshot>
 }
 
 /// The records that can be accepted now or later.
-fn slots(records: &[Record], now: Timestamp) -> (Slots, Box<[SlowSlot]>, usize) {
-    let alive = |record: &Record| record.status == SecretStatus::Active && now < record.expires;
+fn slots(records: &[Record], now: Timestamp) -> (Slots, Box<[SlowSlot]>) {
     let slot = |(at, record): (usize, &Record)| {
         let Held::Fast(digest) = record.held else { return None };
         Some(Slot {
@@ -312,11 +357,9 @@ fn slots(records: &[Record], now: Timestamp) -> (Slots, Box<[SlowSlot]>, usize) 
             record: u32::try_from(at).unwrap_or(u32::MAX),
         })
     };
-    let living = || records.iter().enumerate().filter(|(_, record)| alive(record));
-    let (slots, fast) = Slots::of(living().filter_map(slot));
-    let slow: Box<[SlowSlot]> = living().filter_map(|(at, record)| SlowSlot::of(at, record)).collect();
-    let active = fast + slow.len();
-    (slots, slow, active)
+    let living = || records.iter().enumerate().filter(|(_, record)| is_alive(record, now));
+    let slow = living().filter_map(|(at, record)| SlowSlot::of(at, record)).collect();
+    (Slots::of(living().filter_map(slot)), slow)
 }
 
 /// The graves of before that are still kept, and one for each revoked record of the new list.

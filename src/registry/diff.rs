@@ -6,6 +6,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::index::Index;
+use super::parts::Part;
 use super::{Client, Record, Slots, Snapshot, UpstreamIdentity};
 use crate::config::clients::SecretStatus;
 use crate::domain::clock::Timestamp;
@@ -96,8 +97,12 @@ impl fmt::Display for Diff {
 /// What `new` changes in `old`.
 pub fn diff(old: &Snapshot, new: &Snapshot) -> Diff {
     let mut diff = Diff::default();
-    for client in &new.clients {
+    let (left, right) = apart(old, new);
+    for client in right {
         let before = old.client(&client.key);
+        if before.is_some_and(|before| Arc::ptr_eq(before, client)) {
+            continue;
+        }
         match before {
             None => diff.clients_added.push(client.key.clone()),
             Some(before) if !before.enabled && client.enabled => diff.clients_enabled.push(client.key.clone()),
@@ -120,8 +125,11 @@ pub fn diff(old: &Snapshot, new: &Snapshot) -> Diff {
             }
         }
     }
-    for client in &old.clients {
+    for client in left {
         let after = new.client(&client.key);
+        if after.is_some_and(|after| Arc::ptr_eq(after, client)) {
+            continue;
+        }
         if after.is_none() {
             diff.clients_removed.push(client.key.clone());
         }
@@ -130,6 +138,17 @@ pub fn diff(old: &Snapshot, new: &Snapshot) -> Diff {
         diff.secrets_removed.extend(client.records.iter().filter(gone).map(named));
     }
     diff
+}
+
+/// What is left of two lists without the clients that were taken over at the beginning and at the end of both.
+fn apart<'s>(old: &'s Snapshot, new: &'s Snapshot) -> (&'s [Arc<Client>], &'s [Arc<Client>]) {
+    let same = |pair: &(&Arc<Client>, &Arc<Client>)| Arc::ptr_eq(pair.0, pair.1);
+    let head = old.clients.iter().zip(&new.clients).take_while(same).count();
+    let rest = |of: &'s Snapshot| of.clients.get(head..).unwrap_or_default();
+    let (left, right) = (rest(old), rest(new));
+    let tail = left.iter().rev().zip(right.iter().rev()).take_while(same).count();
+    let without = |of: &'s [Arc<Client>]| of.get(..of.len() - tail).unwrap_or_default();
+    (without(left), without(right))
 }
 
 /// `client`, or `tenant/client`.
@@ -163,16 +182,20 @@ fn same(a: &Record, b: &Record) -> bool {
 /// Says so when `new` drops more than `share` of the clients or of the living secrets of `old`.
 pub fn shrinks(old: &Snapshot, new: &Snapshot, share: f64, now: Timestamp) -> Option<String> {
     let after = |client: &Client| new.client(&client.key);
-    let clients_gone = old.clients.iter().filter(|client| after(client).is_none()).count();
-    let mut living = 0;
+    let (left, _) = apart(old, new);
+    let clients_gone = left.iter().filter(|client| after(client).is_none()).count();
+    let alive = |record: &&Record| record.status != SecretStatus::Revoked && now < record.expires;
+    let living = old.clients.iter().map(|client| client.records.iter().filter(alive).count()).sum();
     let mut secrets_gone = 0;
-    for client in &old.clients {
-        let alive = client.records.iter().filter(|r| r.status != SecretStatus::Revoked && now < r.expires);
-        for record in alive {
-            living += 1;
+    for client in left {
+        let after = after(client);
+        if after.is_some_and(|after| Arc::ptr_eq(after, client)) {
+            continue;
+        }
+        for record in client.records.iter().filter(alive) {
             let stays =
                 |new: &Arc<Client>| new.records.iter().any(|r| r.id == record.id || r.identity() == record.identity());
-            secrets_gone += usize::from(!after(client).is_some_and(stays));
+            secrets_gone += usize::from(!after.is_some_and(stays));
         }
     }
     let told = |what: &str, gone: usize, of: usize| format!("{gone} of {of} {what} would be gone");
@@ -217,6 +240,8 @@ pub fn with_revocations(current: &Snapshot, held: &Snapshot, now: Timestamp) -> 
         hash,
         guarded,
         texts: [0; 32],
+        // They no longer say what stands in any text.
+        parts: current.parts.iter().map(Part::of_no_text).collect(),
         index: Index::of(&clients),
         clients,
         graveyard,
@@ -241,7 +266,7 @@ impl Client {
         let is_active = |at: u32| records.get(at as usize).is_some_and(|record| record.status == SecretStatus::Active);
         let alive = |slot: &&super::Slot| is_active(slot.record());
         Some(Self {
-            slots: Slots::of(self.slots.iter().filter(alive).cloned()).0,
+            slots: Slots::of(self.slots.iter().filter(alive).cloned()),
             slow: self.slow.iter().filter(|slot| is_active(slot.record())).cloned().collect(),
             records,
             key: self.key.clone(),

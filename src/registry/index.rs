@@ -33,6 +33,11 @@ impl Index {
         Self { clients: hashed.collect(), folded: folded.collect(), keyed }
     }
 
+    /// How many keys there are: fewer than clients, where two of them have one.
+    pub(super) fn len(&self) -> usize {
+        self.clients.len()
+    }
+
     /// The client of that key.
     pub(super) fn get(&self, key: BorrowedKey<'_>) -> Option<&Arc<Client>> {
         // Longer than any id can be: not worth hashing.

@@ -9,6 +9,7 @@ pub mod diff;
 pub mod expiry;
 mod index;
 mod ordered;
+pub mod parts;
 pub mod slow;
 
 use std::collections::HashMap;
@@ -19,9 +20,10 @@ use subtle::Choice;
 use self::cells::{ClientCells, UseCell};
 use self::index::Index;
 use self::ordered::ByKey;
+use self::parts::Part;
 use self::slow::{Held, SlowSlot};
 use crate::attempt::Standing;
-use crate::config::clients::{SecretStatus, Spot, UpstreamMethod};
+use crate::config::clients::{SecretStatus, UpstreamMethod};
 use crate::domain::clock::Timestamp;
 use crate::domain::ids::{BorrowedKey, ClientId, ClientKey, SecretId};
 use crate::domain::oauth::{AuthResult, BasicEncoding};
@@ -39,6 +41,8 @@ pub struct Snapshot {
     pub guarded: Vec<String>,
     /// The SHA-256 of the texts that it says what they say, each with its length; zeros where it stands in none.
     pub texts: [u8; 32],
+    /// Of which parts of its texts the clients were made, in the order of both.
+    parts: Vec<Part>,
     index: Index,
     graveyard: Graveyard,
     by_key: ByKey,
@@ -60,8 +64,8 @@ pub struct Client {
     pub records: Box<[Record]>,
     /// What it counts.
     pub cells: Arc<ClientCells>,
-    /// Where its table begins in the texts of [`Snapshot::texts`].
-    pub start: Spot,
+    /// Where its table begins in the part of a text that it was made of: so it is the same wherever that part stands.
+    start: usize,
     slots: Slots,
     slow: Box<[SlowSlot]>,
 }
@@ -182,13 +186,12 @@ struct Slots {
 }
 
 impl Slots {
-    fn of(slots: impl Iterator<Item = Slot>) -> (Self, usize) {
+    fn of(slots: impl Iterator<Item = Slot>) -> Self {
         let mut slots: Vec<Slot> = slots.collect();
-        let count = slots.len();
-        let far = if count > NEAR { slots.split_off(NEAR) } else { Vec::new() };
+        let far = if slots.len() > NEAR { slots.split_off(NEAR) } else { Vec::new() };
         slots.resize(NEAR, DUMMY.clone());
         let near = slots.try_into().unwrap_or_else(|_| [DUMMY.clone(), DUMMY.clone()]);
-        (Self { near, far: far.into() }, count)
+        Self { near, far: far.into() }
     }
 
     fn iter(&self) -> impl Iterator<Item = &Slot> {

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
+use super::parts::in_parts;
 use crate::config::clients::ClientList;
 use crate::config::problem::{ConfigErrors, Place, Problem, Problems};
 use crate::config::settings::Settings;
 use crate::config::settings::kinds::CredentialMode;
-use crate::domain::clock::Clock;
+use crate::domain::clock::{Clock, Timestamp};
 use crate::registry::Snapshot;
 use crate::registry::build::{Findings, Ground, build};
 use crate::registry::diff::shrinks;
@@ -32,10 +33,10 @@ pub struct Loaded {
 
 /// Reads and builds the list from nothing, as a start and `config check` do.
 pub fn load(settings: &Settings, clock: &Clock) -> Result<Loaded, ConfigErrors> {
-    let (texts, mut problems) = file::read(&settings.clients.path, Patience::Settle);
+    let (texts, problems) = file::read(&settings.clients.path, Patience::Settle);
     let seen = file::fingerprint(&texts, &problems);
-    let content = file::parse(texts, &mut problems);
-    take(content, problems, seen, settings, None, &[], clock).map_err(|not_taken| match not_taken {
+    let list = Taking { texts, problems, seen, settings, previous: None, known: &[], clock };
+    list.take(None).map_err(|not_taken| match not_taken {
         NotTaken::Refused(problems, _) => ConfigErrors(problems.errors),
         NotTaken::Held(why, ..) => ConfigErrors(vec![Problem {
             place: Place::whole(settings.clients.path.display().to_string()),
@@ -61,10 +62,10 @@ pub fn prepare(
     known: &[String],
     clock: &Clock,
 ) -> Result<Prepared, ConfigErrors> {
-    let mut problems = Problems::default();
+    let problems = Problems::default();
     let seen = file::fingerprint(&texts, &problems);
-    let content = file::content(texts, lists, &mut problems);
-    let taken = take(content, problems, seen, settings, Some(follows), known, clock);
+    let list = Taking { texts, problems, seen, settings, previous: Some(follows), known, clock };
+    let taken = list.take(Some(lists));
     taken.map(|loaded| Prepared { loaded, follows: follows.clone() }).map_err(|not_taken| match not_taken {
         NotTaken::Refused(problems, _) => ConfigErrors(problems.errors),
         NotTaken::Held(..) => ConfigErrors(Vec::new()),
@@ -91,36 +92,85 @@ impl Prepared {
     }
 }
 
-/// From what was read to a snapshot that may be published. Everything that is wrong is found in one go.
-pub(super) fn take(
-    mut content: Content,
-    mut problems: Problems,
-    texts_seen: Fingerprint,
-    settings: &Settings,
-    previous: Option<&Snapshot>,
-    known: &[String],
-    clock: &Clock,
-) -> Result<Loaded, NotTaken> {
-    check_ends(&content, previous.map_or(&[], |previous| &previous.guarded), known, &mut problems);
-    let entries = std::mem::take(&mut content.entries);
-    let now = clock.now();
-    let seen = Seen { texts: texts_seen, secrets: content.secrets.clone(), names: content.names().cloned().collect() };
-    let ground = Ground {
-        files: &content.files,
-        previous,
-        forwards: settings.all_upstreams().any(|upstream| upstream.credential == CredentialMode::Forward),
-        endpoints: &settings.endpoints,
-        keep_revoked: settings.clients.keep_revoked,
-        now,
-    };
-    let (snapshot, findings) = build(entries, &ground, short(&seen.fingerprint()), content.guarded.clone());
-    place_findings(&content, findings, &mut problems);
-    let Some(mut snapshot) = snapshot.filter(|_| problems.errors.is_empty()) else {
-        problems.sort();
-        return Err(NotTaken::Refused(problems, seen));
-    };
-    snapshot.texts = texts_seen;
-    Ok(Loaded { snapshot, warnings: problems.warnings, seen })
+/// A list that was read, on the way to a snapshot that may be published.
+pub(super) struct Taking<'a> {
+    pub(super) texts: Vec<Text>,
+    /// What was found when they were read.
+    pub(super) problems: Problems,
+    pub(super) seen: Fingerprint,
+    pub(super) settings: &'a Settings,
+    pub(super) previous: Option<&'a Snapshot>,
+    /// The names of the files in force.
+    pub(super) known: &'a [String],
+    pub(super) clock: &'a Clock,
+}
+
+impl Taking<'_> {
+    /// Builds it part by part; where anything is wrong with it as a whole, so that everything that is wrong is found in one
+    /// go. `lists` are what the texts say, where somebody has read them already.
+    pub(super) fn take(mut self, lists: Option<Vec<ClientList>>) -> Result<Loaded, NotTaken> {
+        let mut texts = std::mem::take(&mut self.texts);
+        if self.problems.errors.is_empty() {
+            match in_parts(&self, texts) {
+                Ok(loaded) => return Ok(loaded),
+                Err(unbuilt) => texts = unbuilt,
+            }
+        }
+        self.take_whole(texts, lists)
+    }
+
+    /// The list as a whole, and everything that is wrong with it.
+    pub(super) fn take_whole(self, texts: Vec<Text>, lists: Option<Vec<ClientList>>) -> Result<Loaded, NotTaken> {
+        let mut problems = self.problems.clone();
+        let mut content = match lists {
+            Some(lists) => file::content(texts, lists, &mut problems),
+            None => file::parse(texts, &mut problems),
+        };
+        self.check_ends(&content, &mut problems);
+        let entries = std::mem::take(&mut content.entries);
+        let seen = self.seen(&content);
+        let hash = short(&seen.fingerprint());
+        let (snapshot, findings) =
+            build(entries, &self.ground(&content, self.clock.now()), hash, content.guarded.clone());
+        place_findings(&content, findings, &mut problems);
+        let Some(mut snapshot) = snapshot.filter(|_| problems.errors.is_empty()) else {
+            problems.sort();
+            return Err(NotTaken::Refused(problems, seen));
+        };
+        snapshot.texts = self.seen;
+        Ok(Loaded { snapshot, warnings: problems.warnings, seen })
+    }
+
+    pub(super) fn seen(&self, content: &Content) -> Seen {
+        Seen { texts: self.seen, secrets: content.secrets.clone(), names: content.names().cloned().collect() }
+    }
+
+    pub(super) fn ground<'g>(&'g self, content: &'g Content, now: Timestamp) -> Ground<'g> {
+        Ground {
+            files: &content.files,
+            previous: self.previous,
+            forwards: self.settings.all_upstreams().any(|upstream| upstream.credential == CredentialMode::Forward),
+            endpoints: &self.settings.endpoints,
+            keep_revoked: self.settings.clients.keep_revoked,
+            now,
+        }
+    }
+
+    /// Refuses a file that lost its `[end]`, under its own name or a new one. Those that stood beside guarded files without
+    /// one may go on so.
+    pub(super) fn check_ends(&self, content: &Content, problems: &mut Problems) {
+        let guarded = self.previous.map_or(&[][..], |previous| &previous.guarded);
+        for name in content.names().filter(|name| !content.guarded.contains(name)) {
+            let message = if guarded.contains(name) {
+                "the file in force has an [end] and this one has none: it may have been cut"
+            } else if !guarded.is_empty() && !self.known.contains(name) {
+                "is new and has no [end], as the files in force have: it may have been cut"
+            } else {
+                continue;
+            };
+            problems.error(Place::whole(name), "end", message);
+        }
+    }
 }
 
 impl Loaded {
@@ -139,22 +189,7 @@ impl Loaded {
     }
 }
 
-/// Refuses a file that lost its `[end]`, under its own name or a new one. Those that stood beside guarded files without
-/// one may go on so.
-fn check_ends(content: &Content, guarded: &[String], known: &[String], problems: &mut Problems) {
-    for name in content.names().filter(|name| !content.guarded.contains(name)) {
-        let message = if guarded.contains(name) {
-            "the file in force has an [end] and this one has none: it may have been cut"
-        } else if !guarded.is_empty() && !known.contains(name) {
-            "is new and has no [end], as the files in force have: it may have been cut"
-        } else {
-            continue;
-        };
-        problems.error(Place::whole(name), "end", message);
-    }
-}
-
-fn place_findings(content: &Content, findings: Findings, problems: &mut Problems) {
+pub(super) fn place_findings(content: &Content, findings: Findings, problems: &mut Problems) {
     for (spot, message) in findings.errors {
         problems.error(content.place(spot), "", message);
     }
@@ -164,6 +199,6 @@ fn place_findings(content: &Content, findings: Findings, problems: &mut Problems
 }
 
 /// The first 48 bits, which a double holds exactly.
-fn short(fingerprint: &Fingerprint) -> u64 {
+pub(super) fn short(fingerprint: &Fingerprint) -> u64 {
     fingerprint.iter().take(6).fold(0, |hash, byte| hash << 8 | u64::from(*byte))
 }

@@ -4,6 +4,7 @@
 //! revokes is revoked at once. Runs on a thread of its own; requests never wait for it.
 
 mod load;
+mod parts;
 pub mod watch;
 
 use std::path::PathBuf;
@@ -13,7 +14,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 
 pub use self::load::{Loaded, Prepared, load, prepare};
-use self::load::{NotTaken, take};
+use self::load::{NotTaken, Taking};
 use crate::config::problem::{ConfigErrors, Problem};
 use crate::config::settings::Settings;
 use crate::domain::clock::Clock;
@@ -230,6 +231,7 @@ impl Reloader {
         let mut seen = file::fingerprint(&texts, &problems);
         let unchanged = self.in_force.is_now(&seen);
         if !unchanged && !trigger.is_written() {
+            drop(texts);
             (texts, problems) = file::read(path, Patience::Settle);
             seen = file::fingerprint(&texts, &problems);
         }
@@ -247,15 +249,15 @@ impl Reloader {
         let taken = match prepared.take().filter(|prepared| prepared.is(&seen, &current)) {
             Some(prepared) => Ok(prepared.read_with(problems)),
             None => {
-                let content = file::parse(texts, &mut problems);
-                take(content, problems, seen, &self.settings, Some(&current), &self.in_force.names, &self.clock)
+                let (settings, known, clock) = (&*self.settings, &*self.in_force.names, &*self.clock);
+                Taking { texts, problems, seen, settings, previous: Some(&current), known, clock }.take(None)
             }
         };
         let taken = taken.and_then(|loaded| loaded.held_against(most, &self.settings, &self.clock));
         if !places.still() && !last {
             return None;
         }
-        Some(match taken {
+        let outcome = match taken {
             Ok(loaded) => {
                 self.publish(loaded, &current, trigger);
                 Outcome::Published
@@ -270,7 +272,9 @@ impl Reloader {
                 self.hold(&current, &held, trigger);
                 Outcome::Held(why)
             }
-        })
+        };
+        let_go(current, &self.current);
+        Some(outcome)
     }
 
     /// Applies what a held list revokes, and nothing else of it.
@@ -319,6 +323,20 @@ impl Reloader {
         let secrets = std::iter::once(&self.in_force).chain(&self.refused).flat_map(|seen| seen.secrets.keys());
         std::iter::once(&self.settings.clients.path).chain(secrets).cloned().collect()
     }
+}
+
+/// Drops a list here that is no longer in force, after everybody else: a million clients take a while to be freed, and a
+/// thread that serves must not be the one that does it. Requests hold a list for a moment; who holds one for longer, for a
+/// page or a scrape, serves no token requests.
+fn let_go(list: Arc<Snapshot>, in_force: &ArcSwap<Snapshot>) {
+    let is_out = !Arc::ptr_eq(&list, &in_force.load());
+    for _ in 0..LOOKS {
+        if !is_out || Arc::strong_count(&list) == 1 {
+            break;
+        }
+        std::thread::sleep(BETWEEN_LOOKS);
+    }
+    drop(list);
 }
 
 /// Logs what the operator should know about a list.

@@ -189,9 +189,9 @@ pub fn content(texts: Vec<Text>, lists: Vec<ClientList>, problems: &mut Problems
         }
         entries.extend(list.clients);
     }
-    let mut content = Content { entries, guarded, files: SecretFiles::new(), secrets: BTreeMap::new(), texts };
-    content.read_secrets(problems);
-    content
+    let mut content = Content { guarded, ..Content::of(texts) };
+    content.read_secrets(&entries, problems);
+    Content { entries, ..content }
 }
 
 impl Text {
@@ -203,6 +203,27 @@ impl Text {
 }
 
 impl Content {
+    /// Of texts that nobody has read yet.
+    pub fn of(texts: Vec<Text>) -> Self {
+        let (files, secrets) = (SecretFiles::new(), BTreeMap::new());
+        Self { entries: Vec::new(), guarded: Vec::new(), files, secrets, texts }
+    }
+
+    /// The texts, and nothing that was read of them.
+    pub fn into_texts(self) -> Vec<Text> {
+        self.texts
+    }
+
+    /// A text, and its language.
+    pub fn text(&self, file: usize) -> Option<(&str, Language)> {
+        self.texts.get(file).map(|text| (text.text.as_str(), text.language))
+    }
+
+    /// Notes that a file has its `[end]`.
+    pub fn guard(&mut self, file: usize) {
+        self.guarded.extend(self.texts.get(file).map(|text| text.name.clone()));
+    }
+
     /// The names of the files.
     pub fn names(&self) -> impl Iterator<Item = &String> {
         self.texts.iter().map(|text| &text.name)
@@ -214,9 +235,10 @@ impl Content {
         place(&docs, spot)
     }
 
-    fn read_secrets(&mut self, problems: &mut Problems) {
+    /// Reads the secret files that entries of its texts name.
+    pub fn read_secrets(&mut self, entries: &[ClientEntry], problems: &mut Problems) {
         let mut wanted: Vec<(Spot, String, PathBuf, bool)> = Vec::new();
-        for client in &self.entries {
+        for client in entries {
             let own = client.upstream.iter().flat_map(|upstream| &upstream.secret_files);
             wanted.extend(
                 own.map(|path| (client.spot, format!("client {:?}: upstream secret", client.key), path.clone(), false)),

@@ -4,8 +4,13 @@
 //! A piece begins at a line that says `[[client]]`. Where that is no header but part of a longer string or list, the
 //! piece before it has no end and is no TOML. Whatever is not in order in any piece has the text read as a whole: only
 //! then is every problem told, in its place.
+//!
+//! Where a text is cut depends on what stands around the cut and on nothing far away: most pieces of a list that was edited
+//! are, byte for byte, pieces of what it was before, and need not be read again.
 
 use std::ops::Range;
+
+use memchr::memmem;
 
 use super::{ClientEntry, ClientList};
 use crate::config::reader::{Reading, Section};
@@ -22,6 +27,14 @@ pub(super) fn read(text: &str, file: usize) -> Option<ClientList> {
     if pieces.len() < 2 { None } else { read_pieces(text, &pieces, file) }
 }
 
+/// The pieces of a text, and nothing else of it.
+pub fn of(text: &str, language: Language) -> Vec<Range<usize>> {
+    match language {
+        Language::Toml => cut(text, PIECE),
+        Language::Json => std::iter::once(0..text.len()).collect(),
+    }
+}
+
 fn read_pieces(text: &str, pieces: &[Range<usize>], file: usize) -> Option<ClientList> {
     let mut whole = ClientList::default();
     for piece in pieces {
@@ -29,27 +42,35 @@ fn read_pieces(text: &str, pieces: &[Range<usize>], file: usize) -> Option<Clien
         if whole.end.is_some() {
             return None;
         }
-        let reading = Reading::of(Doc { name: "", text: text.get(piece.clone())? });
-        let node = reading.doc.parse(Language::Toml, &mut reading.problems.borrow_mut())?;
-        let Value::Table(entries) = &node.value else { return None };
-        // In brackets it stands once: headers in another piece would be a second list.
-        if entries.iter().any(|(key, span, _)| key == "client" && !under_headers(&reading, span)) {
-            return None;
-        }
-        let mut root = Section::root(&reading, &node);
-        let list = ClientList::take(&mut root, file);
-        root.finish();
-        let end = root.offset("end");
-        let problems = reading.problems.into_inner();
-        let behind = |client: &ClientEntry| list.end.is_some() && client.spot.offset > end;
-        if !problems.errors.is_empty() || !problems.warnings.is_empty() || list.clients.iter().any(behind) {
-            return None;
-        }
+        let list = read_piece(text, piece, Language::Toml, file)?;
         whole.end = list.end;
-        whole.clients.extend(list.clients.into_iter().map(|client| client.shifted(piece.start)));
+        whole.clients.extend(list.clients);
     }
     let counts = whole.counts();
     Some(whole).filter(|whole| whole.end.is_none_or(|said| said == counts))
+}
+
+/// What one piece says, `[end]` being what it says of the whole file; nothing where anything in it is not in order.
+pub fn read_piece(text: &str, piece: &Range<usize>, language: Language, file: usize) -> Option<ClientList> {
+    let reading = Reading::of(Doc { name: "", text: text.get(piece.clone())? });
+    let node = reading.doc.parse(language, &mut reading.problems.borrow_mut())?;
+    let Value::Table(entries) = &node.value else { return None };
+    // In brackets it stands once: headers in another piece would be a second list.
+    let in_brackets = |(key, span, _): &(String, Range<usize>, _)| key == "client" && !under_headers(&reading, span);
+    if language == Language::Toml && entries.iter().any(in_brackets) {
+        return None;
+    }
+    let mut root = Section::root(&reading, &node);
+    let list = ClientList::take(&mut root, file);
+    root.finish();
+    let end = root.offset("end");
+    let problems = reading.problems.into_inner();
+    let behind = |client: &ClientEntry| list.end.is_some() && client.spot.offset > end;
+    if !problems.errors.is_empty() || !problems.warnings.is_empty() || list.clients.iter().any(behind) {
+        return None;
+    }
+    let clients = list.clients.into_iter().map(|client| client.shifted(piece.start)).collect();
+    Some(ClientList { clients, ..list })
 }
 
 /// Whether a list stands under headers of its own, rather than in brackets.
@@ -57,24 +78,35 @@ fn under_headers(reading: &Reading<'_>, key: &Range<usize>) -> bool {
     reading.doc.text.get(..key.start).is_some_and(|before| before.trim_end_matches([' ', '\t']).ends_with("[["))
 }
 
-/// Pieces of about this length, each but the first from a header on.
+/// Pieces of at least this length and seldom more than twice of it, each but the first from a header on: of those
+/// headers that it may end at, the one that the text behind it makes first in an order that has nothing to do with places.
 fn cut(text: &str, length: usize) -> Vec<Range<usize>> {
+    let header = memmem::Finder::new(HEADER);
+    let headers = |from: usize| {
+        let rest = text.as_bytes().get(from..).unwrap_or_default();
+        header.find_iter(rest).map(move |at| from + at + 1)
+    };
     let mut pieces = Vec::new();
     let mut start = 0;
-    while let Some(at) = following(text, start + length) {
-        pieces.push(start..at);
-        start = at;
+    while let Some(first) = headers(start + length).next() {
+        let near = headers(first).take_while(|at| *at < start + 2 * length);
+        let at = near.fold((first, order(text, first)), |best, at| {
+            let order = order(text, at);
+            if order < best.1 { (at, order) } else { best }
+        });
+        pieces.push(start..at.0);
+        start = at.0;
     }
     pieces.push(start..text.len());
     pieces
 }
 
-/// Where the first header behind a byte begins.
-fn following(text: &str, mut from: usize) -> Option<usize> {
-    while from < text.len() && !text.is_char_boundary(from) {
-        from += 1;
-    }
-    text.get(from..)?.find(HEADER).map(|at| from + at + 1)
+/// How many bytes behind a header decide whether the text is cut there: enough for the id of a client.
+const TELLING: usize = 96;
+
+fn order(text: &str, at: usize) -> u32 {
+    let rest = text.as_bytes().get(at..).unwrap_or_default();
+    crc32fast::hash(rest.get(..TELLING).unwrap_or(rest))
 }
 
 impl ClientEntry {
@@ -130,6 +162,22 @@ mod tests {
             for client in &read.clients {
                 assert!(text[client.start.offset..].starts_with("[[client]]"), "{}", client.start.offset);
             }
+        }
+    }
+
+    #[test]
+    fn an_edit_moves_the_cuts_around_it_and_no_others() {
+        let clients: Vec<String> = (0..2000).map(|number| client(&format!("c{number}"))).collect();
+        let of =
+            |text: &str| -> Vec<String> { cut(text, 4096).into_iter().map(|piece| text[piece].to_owned()).collect() };
+        let before = of(&clients.concat());
+        assert!(before.len() > 50, "{}", before.len());
+        for at in [0, 700, 1999] {
+            let mut edited = clients.clone();
+            edited.insert(at, client("new"));
+            let after = of(&edited.concat());
+            let new = after.iter().filter(|piece| !before.contains(piece)).count();
+            assert!(new <= 12, "{at}: {new} of {}", after.len());
         }
     }
 
