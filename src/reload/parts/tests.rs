@@ -118,7 +118,7 @@ fn text(entries: &[Entry], end: bool) -> String {
             let _ = write!(text, "[[client.secret]]\nid = \"s{which}\"\n");
             match (kind, which) {
                 (8, _) => text.push_str("secret_file = \"one\"\n"),
-                _ => drop(write!(text, "hash = \"$sha256${digest}\"\n")),
+                _ => drop(writeln!(text, "hash = \"$sha256${digest}\"")),
             }
             match kind {
                 // Of its two secrets the first one ends.
