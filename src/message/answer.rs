@@ -1,19 +1,15 @@
 //! The head of an answer (RFC 9112 section 4).
 
-use std::mem::MaybeUninit;
-
 use bytes::BytesMut;
 use http::{StatusCode, Version};
 
 use super::body::End;
-use super::fields::Fields;
-use super::{MOST_FIELDS, Malformed, end_of_head, framing, lives_on};
+use super::fields::{Fields, Lines};
+use super::lines::{Reader, Stop};
+use super::{Malformed, end_of_head, framing, lives_on};
 
 /// The largest head of an answer.
 pub const MOST_HEAD: usize = 64 << 10;
-
-/// How every answer begins. Whoever says something else at first speaks another protocol, and is not waited for.
-const VERSION: &[u8] = b"HTTP/1.";
 
 /// A head.
 pub struct Head {
@@ -30,26 +26,37 @@ pub struct Head {
 /// Takes the head off the front of what came; nothing while it is not all here. `seen` bytes of it were looked through
 /// before, and are not again.
 pub fn read(came: &mut BytesMut, seen: &mut usize) -> Result<Option<Head>, Malformed> {
-    let Some(length) = end_of_head(came, *seen) else {
-        *seen = came.len();
-        let may_become_one = came.len() <= MOST_HEAD && came.iter().zip(VERSION).all(|(byte, other)| byte == other);
-        return if may_become_one { Ok(None) } else { Err(Malformed) };
-    };
-    *seen = 0;
-    let bytes = came.split_to(length).freeze();
-    let mut lines = [const { MaybeUninit::uninit() }; MOST_FIELDS];
-    let mut answer = httparse::Response::new(&mut []);
-    let reader = httparse::ParserConfig::default();
-    let parsed = reader.parse_response_with_uninit_headers(&mut answer, &bytes, &mut lines).map_err(|_| Malformed)?;
-    if parsed != httparse::Status::Complete(length) {
+    if came.len() > MOST_HEAD && end_of_head(came, *seen).is_none() {
         return Err(Malformed);
     }
-    let version = if answer.version == Some(0) { Version::HTTP_10 } else { Version::HTTP_11 };
-    let status = answer.code.and_then(|code| StatusCode::from_u16(code).ok()).ok_or(Malformed)?;
-    let fields = Fields::read(bytes.clone(), answer.headers).ok_or(Malformed)?;
+    // At the first look it is read at once: nearly always it is all here, and whoever speaks another protocol is not waited for.
+    let first = *seen == 0;
+    let whole = first || end_of_head(came, *seen).is_some();
+    *seen = came.len();
+    if !whole {
+        return Ok(None);
+    }
+    let mut reader = Reader::of(came);
+    let (version, status, lines) = match parts(&mut reader) {
+        Ok(parts) => parts,
+        Err(Stop::More) if first => return Ok(None),
+        Err(_) => return Err(Malformed),
+    };
+    let length = reader.at();
+    *seen = 0;
+    let fields = Fields::over(came.split_to(length).freeze(), lines);
     let end = end(status, &fields)?;
     let lives_on = lives_on(version, &fields) && !matches!(end, End::Close);
     Ok(Some(Head { status, fields, end, lives_on }))
+}
+
+fn parts(reader: &mut Reader<'_>) -> Result<(Version, StatusCode, Lines), Stop> {
+    let version = reader.version()?;
+    reader.exactly(b" ")?;
+    let digits = [reader.byte()?, reader.byte()?, reader.byte()?];
+    let status = StatusCode::from_bytes(&digits).map_err(|_| Stop::Malformed)?;
+    reader.reason()?;
+    Ok((version, status, Lines::read(reader)?))
 }
 
 /// Where the body ends. Some answers have none, whatever they say of it.
@@ -58,9 +65,13 @@ fn end(status: StatusCode, fields: &Fields) -> Result<End, Malformed> {
     let has_none = status.is_informational() || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
     Ok(if has_none { End::after(0) } else { found })
 }
+
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::message::MOST_FIELDS;
 
     /// What the head says, as text; `None` while it is not all here.
     fn read(text: &str) -> Option<Result<String, ()>> {
@@ -135,5 +146,47 @@ mod tests {
             heads.next().is_some_and(|head| head.status == 200 && head.fields.iter().count() == 1)
                 && heads.next().is_none()
         );
+    }
+
+    /// Status, fields and where the head ends.
+    type Parsed = (u16, Vec<Vec<u8>>, usize);
+
+    fn ours(text: &[u8]) -> Option<Parsed> {
+        let mut reader = Reader::of(text);
+        let (_, status, lines) = parts(&mut reader).ok()?;
+        let fields = Fields::over(text.to_vec().into(), lines);
+        let fields = fields.iter().flat_map(|field| [field.written.to_vec(), field.value.to_vec()]);
+        Some((status.as_u16(), fields.collect(), reader.at()))
+    }
+
+    fn theirs(text: &[u8]) -> Option<Parsed> {
+        let mut lines = [httparse::EMPTY_HEADER; MOST_FIELDS];
+        let mut answer = httparse::Response::new(&mut lines);
+        let httparse::Status::Complete(length) = answer.parse(text).ok()? else { return None };
+        let status = answer.code.filter(|code| *code >= 100)?;
+        let fields = answer.headers.iter().flat_map(|field| [field.name.as_bytes().to_vec(), field.value.to_vec()]);
+        Some((status, fields.collect(), length))
+    }
+
+    proptest! {
+        #[test]
+        fn the_common_library_reads_the_same(
+            line in "HTTP/1\\.[012] {1,2}([0-9]{2,4})( [ -~\t]{0,8})?",
+            fields in proptest::collection::vec("[a-zA-Z-]{0,20}[!-~]?[ \t]?:[ \t]{0,2}[ -~\t]{0,40}[ \t]{0,2}", 0..6),
+            ending in prop_oneof![4 => Just("\r\n"), 1 => Just("\n")],
+            spoilt: bool,
+            at: prop::sample::Index,
+            byte: u8,
+            behind in ".{0,8}",
+        ) {
+            let lines: String = fields.iter().map(|field| format!("{field}{ending}")).collect();
+            let mut text = format!("{line}{ending}{lines}{ending}{behind}").into_bytes();
+            if spoilt {
+                let at = at.index(text.len());
+                text[at] = byte;
+            }
+            prop_assume!(!text.starts_with(b"\r") && !text.starts_with(b"\n"));
+            prop_assert_eq!(ours(&text), theirs(&text), "{}", text.escape_ascii());
+        }
     }
 }

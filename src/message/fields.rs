@@ -5,8 +5,12 @@ use std::ops::Deref;
 use bytes::Bytes;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 
-use super::Malformed;
+use super::lines::{Reader, Stop};
 use super::name::Name;
+use super::{MOST_FIELDS, Malformed};
+
+/// As many as most heads have.
+const USUAL_FIELDS: usize = 16;
 
 /// The fields of a head. None of their names and values can hold the end of a line.
 #[derive(Clone, Default)]
@@ -23,6 +27,30 @@ struct Line {
     name_length: u32,
     value_at: u32,
     value_length: u32,
+}
+
+/// The fields of a head that is not cut off what came yet.
+pub(super) struct Lines(Vec<Line>);
+
+impl Lines {
+    /// Reads them to the end of the head.
+    pub(super) fn read(reader: &mut Reader<'_>) -> Result<Self, Stop> {
+        let place = |at: usize| u32::try_from(at).map_err(|_| Stop::Malformed);
+        let mut lines = Vec::with_capacity(USUAL_FIELDS);
+        while let Some((name, value)) = reader.field()? {
+            if lines.len() == MOST_FIELDS {
+                return Err(Stop::TooMany);
+            }
+            lines.push(Line {
+                name: Name::of(reader.part(&name)),
+                name_at: place(name.start)?,
+                name_length: place(name.len())?,
+                value_at: place(value.start)?,
+                value_length: place(value.len())?,
+            });
+        }
+        Ok(Self(lines))
+    }
 }
 
 /// A field.
@@ -78,21 +106,9 @@ impl<'f> From<&'f HeaderValue> for Value<'f> {
 }
 
 impl Fields {
-    /// Those that were read from a head.
-    pub(super) fn read(bytes: Bytes, read: &[httparse::Header<'_>]) -> Option<Self> {
-        let start = bytes.as_ptr().addr();
-        let place = |part: &[u8]| {
-            let at = part.as_ptr().addr().checked_sub(start).filter(|at| at + part.len() <= bytes.len())?;
-            Some((u32::try_from(at).ok()?, u32::try_from(part.len()).ok()?))
-        };
-        let mut lines = Vec::with_capacity(read.len());
-        for field in read {
-            let (name_at, name_length) = place(field.name.as_bytes())?;
-            // An empty value may stand anywhere.
-            let (value_at, value_length) = if field.value.is_empty() { (0, 0) } else { place(field.value)? };
-            lines.push(Line { name: Name::of(field.name.as_bytes()), name_at, name_length, value_at, value_length });
-        }
-        Some(Self { bytes, lines })
+    /// Of lines that were read, over the head that they stand in.
+    pub(super) fn over(bytes: Bytes, lines: Lines) -> Self {
+        Self { bytes, lines: lines.0 }
     }
 
     /// Those of a head of HTTP/2.

@@ -6,6 +6,7 @@
 pub mod answer;
 pub mod body;
 pub mod fields;
+mod lines;
 pub mod name;
 pub mod request;
 pub mod target;

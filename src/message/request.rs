@@ -1,15 +1,16 @@
 //! The head of a request (RFC 9112 section 3).
 
-use std::mem::MaybeUninit;
+use std::ops::Range;
 
 use bytes::{Buf, BytesMut};
 use http::{Method, StatusCode, Version};
 
 use super::body::End;
-use super::fields::Fields;
+use super::fields::{Fields, Lines};
+use super::lines::{Reader, Stop};
 use super::name::Name;
 use super::target::Target;
-use super::{MOST_FIELDS, Malformed, end_of_head, framing, lives_on};
+use super::{Malformed, end_of_head, framing, lives_on};
 
 /// The longest target, where heads may be larger.
 const MOST_TARGET: usize = 65_534;
@@ -66,12 +67,6 @@ impl From<Malformed> for Fault {
     }
 }
 
-impl From<httparse::Error> for Fault {
-    fn from(error: httparse::Error) -> Self {
-        if error == httparse::Error::TooManyHeaders { Self::TooLarge } else { Self::Malformed }
-    }
-}
-
 /// Takes the head off the front of what came, `most` bytes at most; nothing while it is not all here. `seen` bytes of it were
 /// looked through before, and are not again.
 pub fn read(came: &mut BytesMut, seen: &mut usize, most: usize) -> Result<Option<Head>, Fault> {
@@ -81,42 +76,54 @@ pub fn read(came: &mut BytesMut, seen: &mut usize, most: usize) -> Result<Option
             return Ok(None);
         }
     }
-    let length = end_of_head(came, *seen);
-    if length.unwrap_or(came.len()) > most {
+    if came.len() > most && end_of_head(came, *seen).is_none_or(|length| length > most) {
         return Err(Fault::TooLarge);
     }
-    let Some(length) = length else {
-        // Whoever does not begin a request is not waited for.
-        if *seen == 0 {
-            let mut lines = [const { MaybeUninit::uninit() }; MOST_FIELDS];
-            httparse::Request::new(&mut []).parse_with_uninit_headers(came, &mut lines)?;
-        }
-        *seen = came.len();
+    // At the first look it is read at once: nearly always it is all here, and whoever does not begin a request is not waited for.
+    let first = *seen == 0;
+    let whole = first || end_of_head(came, *seen).is_some();
+    *seen = came.len();
+    if !whole {
         return Ok(None);
+    }
+    let mut reader = Reader::of(came);
+    let Parts { method, target, version, lines } = match parts(&mut reader) {
+        Ok(parts) => parts,
+        Err(Stop::More) if first => return Ok(None),
+        Err(Stop::TooMany) => return Err(Fault::TooLarge),
+        Err(Stop::More | Stop::Malformed) => return Err(Fault::Malformed),
     };
+    let length = reader.at();
     *seen = 0;
     let bytes = came.split_to(length).freeze();
-    let mut lines = [const { MaybeUninit::uninit() }; MOST_FIELDS];
-    let mut read = httparse::Request::new(&mut []);
-    if read.parse_with_uninit_headers(&bytes, &mut lines)? != httparse::Status::Complete(length) {
-        return Err(Fault::Malformed);
-    }
-    let (Some(method), Some(target), Some(version)) = (read.method, read.path, read.version) else {
-        return Err(Fault::Malformed);
-    };
     if target.len() > MOST_TARGET {
         return Err(Fault::TargetTooLong);
     }
-    let version = if version == 0 { Version::HTTP_10 } else { Version::HTTP_11 };
-    let method = Method::from_bytes(method.as_bytes()).map_err(|_| Fault::Malformed)?;
-    let target = Target::read(bytes.slice_ref(target.as_bytes()))?;
-    let fields = Fields::read(bytes.clone(), read.headers).ok_or(Fault::Malformed)?;
+    let method = Method::from_bytes(bytes.get(method).unwrap_or_default()).map_err(|_| Fault::Malformed)?;
+    let target = Target::read(bytes.slice(target))?;
+    let fields = Fields::over(bytes, lines);
     let end = end(version, &fields)?;
     let lives_on = lives_on(version, &fields);
     let waits = version == Version::HTTP_11
         && !end.is_over()
         && fields.get(Name::Expect).is_some_and(|expected| expected.eq_ignore_ascii_case(b"100-continue"));
     Ok(Some(Head { request: Request { method, target, version, fields }, end, lives_on, waits }))
+}
+
+/// Where the parts of a head stand.
+struct Parts {
+    method: Range<usize>,
+    target: Range<usize>,
+    version: Version,
+    lines: Lines,
+}
+
+fn parts(reader: &mut Reader<'_>) -> Result<Parts, Stop> {
+    let method = reader.token(b' ')?;
+    let target = reader.visible(b' ')?;
+    let version = reader.version()?;
+    reader.line_end()?;
+    Ok(Parts { method, target, version, lines: Lines::read(reader)? })
 }
 
 /// Some clients send an empty line behind a body (RFC 9112 section 2.2).
@@ -144,6 +151,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::message::MOST_FIELDS;
 
     const MOST: usize = 16 << 10;
 
@@ -304,6 +312,32 @@ mod tests {
         assert_eq!(read(&mut BytesMut::from(&*long), &mut 0, 1 << 20).err(), Some(Fault::TargetTooLong));
     }
 
+    /// Method, target and fields as they stand, and where the head ends.
+    type Parsed = (Vec<Vec<u8>>, usize);
+
+    fn ours(text: &[u8]) -> Option<Parsed> {
+        let mut reader = Reader::of(text);
+        let parts = parts(&mut reader).ok()?;
+        let fields = Fields::over(text.to_vec().into(), parts.lines);
+        let start = [text[parts.method].to_vec(), text[parts.target].to_vec(), format!("{:?}", parts.version).into()];
+        let fields = fields.iter().flat_map(|field| [field.written.to_vec(), field.value.to_vec()]);
+        Some((start.into_iter().chain(fields).collect(), reader.at()))
+    }
+
+    fn theirs(text: &[u8]) -> Option<Parsed> {
+        let mut lines = [httparse::EMPTY_HEADER; MOST_FIELDS];
+        let mut request = httparse::Request::new(&mut lines);
+        let httparse::Status::Complete(length) = request.parse(text).ok()? else { return None };
+        let target = request.path?.as_bytes();
+        if !target.iter().all(u8::is_ascii_graphic) {
+            return None;
+        }
+        let version = format!("HTTP/1.{}", request.version?);
+        let start = [request.method?.as_bytes().to_vec(), target.to_vec(), version.into()];
+        let fields = request.headers.iter().flat_map(|field| [field.name.as_bytes().to_vec(), field.value.to_vec()]);
+        Some((start.into_iter().chain(fields).collect(), length))
+    }
+
     proptest! {
         #[test]
         fn where_a_read_ends_changes_nothing(
@@ -321,6 +355,27 @@ mod tests {
                 (Err(Fault::Malformed), Ok(None)) => prop_assert_eq!(end_of_head(text.trim_start_matches(['\r', '\n']).as_bytes(), 0), None),
                 (whole, torn) => prop_assert_eq!(whole, torn),
             }
+        }
+
+        #[test]
+        fn the_common_library_reads_the_same(
+            line in "(POST|GET|[!-~]{1,4}|\\PC{0,3}) {1,2}(/t|\\PC{0,6})(\\?[!-~]{0,3})? HTTP/1\\.[012]",
+            fields in proptest::collection::vec("[a-zA-Z-]{0,20}[!-~]?[ \t]?:[ \t]{0,2}[ -~\t]{0,40}[ \t]{0,2}", 0..6),
+            ending in prop_oneof![4 => Just("\r\n"), 1 => Just("\n")],
+            spoilt: bool,
+            at: prop::sample::Index,
+            byte: u8,
+            behind in ".{0,8}",
+        ) {
+            let lines: String = fields.iter().map(|field| format!("{field}{ending}")).collect();
+            let mut text = format!("{line}{ending}{lines}{ending}{behind}").into_bytes();
+            if spoilt {
+                let at = at.index(text.len());
+                text[at] = byte;
+            }
+            // An empty line before it is nothing to this reader.
+            prop_assume!(!text.starts_with(b"\r") && !text.starts_with(b"\n"));
+            prop_assert_eq!(ours(&text), theirs(&text), "{}", text.escape_ascii());
         }
 
         #[test]

@@ -1,0 +1,209 @@
+//! The parts of a head, read off its front, each byte looked at once and every line by the letter (RFC 9112 sections 2 to 5).
+//! There is one reading: no line is folded, no space stands where none belongs, and no control character is let through.
+
+use std::ops::Range;
+
+/// Reads a head from its front.
+pub(super) struct Reader<'t> {
+    text: &'t [u8],
+    at: usize,
+}
+
+/// Why there is nothing more to read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stop {
+    /// The rest is not here yet.
+    More,
+    /// It is no head.
+    Malformed,
+    /// There are more fields than any program sends.
+    TooMany,
+}
+
+type Read<T> = Result<T, Stop>;
+
+impl<'t> Reader<'t> {
+    /// From the front of what came.
+    pub(super) const fn of(text: &'t [u8]) -> Self {
+        Self { text, at: 0 }
+    }
+
+    /// How much was read.
+    pub(super) const fn at(&self) -> usize {
+        self.at
+    }
+
+    /// The bytes at a place.
+    pub(super) fn part(&self, range: &Range<usize>) -> &'t [u8] {
+        self.text.get(range.clone()).unwrap_or_default()
+    }
+
+    fn next(&self) -> Read<u8> {
+        self.text.get(self.at).copied().ok_or(Stop::More)
+    }
+
+    /// A byte, whatever it is.
+    pub(super) fn byte(&mut self) -> Read<u8> {
+        let byte = self.next()?;
+        self.at += 1;
+        Ok(byte)
+    }
+
+    /// These bytes and no others.
+    pub(super) fn exactly(&mut self, word: &[u8]) -> Read<()> {
+        let rest = self.text.get(self.at..).unwrap_or_default();
+        if let Some(begun) = rest.get(..word.len()) {
+            self.at += word.len();
+            return if begun == word { Ok(()) } else { Err(Stop::Malformed) };
+        }
+        Err(if word.starts_with(rest) { Stop::More } else { Stop::Malformed })
+    }
+
+    /// At least one byte of these, and behind them the one that ends them, which is passed over.
+    fn until(&mut self, end: u8, belongs: impl Fn(u8) -> bool) -> Read<Range<usize>> {
+        let from = self.at;
+        let length = self.text.get(from..).unwrap_or_default().iter().position(|byte| !belongs(*byte));
+        let to = from + length.ok_or(Stop::More)?;
+        self.at = to;
+        if to == from || self.byte()? != end {
+            return Err(Stop::Malformed);
+        }
+        Ok(from..to)
+    }
+
+    /// A token (RFC 9110 section 5.6.2), and the byte behind it.
+    pub(super) fn token(&mut self, end: u8) -> Read<Range<usize>> {
+        self.until(end, is_of_token)
+    }
+
+    /// Visible characters, and the byte behind them.
+    pub(super) fn visible(&mut self, end: u8) -> Read<Range<usize>> {
+        self.until(end, |byte| byte.is_ascii_graphic())
+    }
+
+    /// `HTTP/1.0` or `HTTP/1.1`.
+    pub(super) fn version(&mut self) -> Read<http::Version> {
+        self.exactly(b"HTTP/1.")?;
+        match self.byte()? {
+            b'0' => Ok(http::Version::HTTP_10),
+            b'1' => Ok(http::Version::HTTP_11),
+            _ => Err(Stop::Malformed),
+        }
+    }
+
+    /// The end of a line: a line feed alone is one too (RFC 9112 section 2.2).
+    pub(super) fn line_end(&mut self) -> Read<()> {
+        match self.byte()? {
+            b'\n' => Ok(()),
+            b'\r' if self.byte()? == b'\n' => Ok(()),
+            _ => Err(Stop::Malformed),
+        }
+    }
+
+    /// What a server says about its status, if it says anything, up to the end of the line.
+    pub(super) fn reason(&mut self) -> Read<()> {
+        if self.next()? == b' ' {
+            self.at = first_control(self.text, self.at);
+        }
+        self.line_end()
+    }
+
+    /// Everything up to the end of the line, without the space around it, and that end.
+    pub(super) fn value(&mut self) -> Read<Range<usize>> {
+        while is_space(self.next()?) {
+            self.at += 1;
+        }
+        let from = self.at;
+        let mut to = first_control(self.text, from);
+        self.at = to;
+        self.line_end()?;
+        while to > from && self.text.get(to - 1).copied().is_some_and(is_space) {
+            to -= 1;
+        }
+        Ok(from..to)
+    }
+
+    /// The next field, its name and its value; nothing at the end of the head.
+    pub(super) fn field(&mut self) -> Read<Option<(Range<usize>, Range<usize>)>> {
+        if matches!(self.next()?, b'\r' | b'\n') {
+            return self.line_end().map(|()| None);
+        }
+        let name = self.token(b':')?;
+        Ok(Some((name, self.value()?)))
+    }
+}
+
+const fn is_space(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t')
+}
+
+/// Where the first control character but a tab stands, or the end.
+fn first_control(text: &[u8], mut at: usize) -> usize {
+    while let Some(eight) = text.get(at..).and_then(<[u8]>::first_chunk) {
+        let found = controls(u64::from_le_bytes(*eight));
+        if found == 0 {
+            at += 8;
+            continue;
+        }
+        at += found.trailing_zeros() as usize / 8;
+        if text.get(at) != Some(&b'\t') {
+            return at;
+        }
+        at += 1;
+    }
+    let rest = text.get(at..).unwrap_or_default();
+    rest.iter().position(|byte| byte.is_ascii_control() && *byte != b'\t').map_or(text.len(), |found| at + found)
+}
+
+/// Of eight bytes, the high bit of the first control character, counted from the lowest byte; bits above it mean nothing.
+const fn controls(eight: u64) -> u64 {
+    const ONES: u64 = u64::from_ne_bytes([1; 8]);
+    let low = eight.wrapping_sub(ONES * 0x20) & !eight;
+    let delete = eight ^ (ONES * 0x7f);
+    (low | delete.wrapping_sub(ONES) & !delete) & (ONES * 0x80)
+}
+
+/// Looked up rather than compared: this runs over every name of every field.
+fn is_of_token(byte: u8) -> bool {
+    TOKEN.get(usize::from(byte)).copied().unwrap_or(false)
+}
+
+static TOKEN: [bool; 256] = {
+    let mut token = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        #[expect(
+            clippy::indexing_slicing,
+            clippy::cast_possible_truncation,
+            reason = "evaluated when it is compiled; there are 256 bytes"
+        )]
+        {
+            token[byte] = (byte as u8).is_ascii_alphanumeric()
+                || matches!(
+                    byte as u8,
+                    b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+' | b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~'
+                );
+        }
+        byte += 1;
+    }
+    token
+};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_ends_at_a_control_character_wherever_it_stands() {
+        for byte in 0..=255u8 {
+            let ends = byte != b'\t' && (byte < 0x20 || byte == 0x7f);
+            for (length, at) in [(1, 0), (7, 6), (8, 0), (8, 7), (9, 8), (40, 17), (40, 39)] {
+                for filling in [b'a', b' ', b'\t', 0x80, 0xff, 0x1f ^ 0x80] {
+                    let mut text = vec![filling; length];
+                    text[at] = byte;
+                    assert_eq!(first_control(&text, 0), if ends { at } else { length }, "{byte} {at} {filling}");
+                }
+            }
+        }
+    }
+}
