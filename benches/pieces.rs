@@ -8,20 +8,20 @@
 )]
 #![allow(missing_docs, reason = "criterion's macros make functions without any")]
 
+mod list;
+
 use std::hint::black_box;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{IpAddr, TcpStream};
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
 
 use base64::Engine;
+use bytes::{Bytes, BytesMut};
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use http::Version;
-use relatch::config::clients::{ClientEntry, Material, SecretEntry, SecretStatus, Spot};
+use relatch::config::clients::Material;
 use relatch::config::settings::Settings;
 use relatch::config::settings::kinds::BasicDecoding;
-use relatch::domain::clock::Timestamp;
-use relatch::domain::ids::{ClientId, SecretId};
 use relatch::domain::request_id::RequestId;
 use relatch::domain::source::Source;
 use relatch::extract::form::Form;
@@ -29,64 +29,18 @@ use relatch::extract::{Presented, Scratch, extract};
 use relatch::forwarded::{Caller, Link};
 use relatch::hash::{self, Kept};
 use relatch::head::Head;
+use relatch::message::answer;
 use relatch::message::fields::{Fields, Value};
 use relatch::message::name::Name;
+use relatch::net::http1::{Asked, Date, Sending};
+use relatch::net::service::Answer;
+use relatch::proxy::respond::Reply;
 use relatch::registry::Snapshot;
-use relatch::registry::build::{Ground, SecretFiles, build};
 use relatch::rewrite::{Original, Passage, rewrite};
 use relatch::verify::slow::conclude;
 use relatch::verify::{Verdict, verify};
 
-const NOW: Timestamp = Timestamp::from_millis(1_795_000_000_000);
-
-fn secret(client: usize, number: usize) -> String {
-    format!("rls_{number}{client:042}abcdef")
-}
-
-fn snapshot(clients: usize) -> Snapshot {
-    build_list(entries(clients))
-}
-
-fn entries(clients: usize) -> Vec<ClientEntry> {
-    let secret_entry = |client: usize, number: usize| SecretEntry {
-        id: SecretId::parse(&format!("sec_{number}")).unwrap(),
-        name: String::new(),
-        status: SecretStatus::Active,
-        material: Material::Digest(hash::sha256(secret(client, number).as_bytes())),
-        hint: None,
-        created: None,
-        not_before: None,
-        expires: None,
-        refused_until: None,
-        revoked_at: None,
-        revoked_reason: None,
-        spot: Spot::default(),
-    };
-    let entry = |client| ClientEntry {
-        key: ClientId::parse(&format!("client-{client:07}")).unwrap().into(),
-        name: String::new(),
-        enabled: true,
-        max_active: 2,
-        upstream: None,
-        secrets: (0..2).map(|number| secret_entry(client, number)).collect(),
-        spot: Spot::default(),
-        start: Spot::default(),
-    };
-    (0..clients).map(entry).collect()
-}
-
-fn build_list(entries: Vec<ClientEntry>) -> Snapshot {
-    let files = SecretFiles::new();
-    let ground = Ground {
-        files: &files,
-        previous: None,
-        forwards: false,
-        endpoints: &[],
-        keep_revoked: Duration::ZERO,
-        now: NOW,
-    };
-    build(entries, &ground, 0, Vec::new()).0.unwrap()
-}
+use self::list::{NOW, build_list, entries, secret, snapshot};
 
 /// Bodies of random clients, one in ten with a wrong secret.
 fn bodies(clients: usize, count: usize) -> Vec<String> {
@@ -222,23 +176,22 @@ fn rewriting(c: &mut Criterion) {
     });
 }
 
-fn scrape(c: &mut Criterion) {
-    let snapshot = snapshot(50_000);
-    let metrics = relatch::metrics::Metrics::new(&["/oauth/token".to_owned()]).unwrap();
-    let mut group = c.benchmark_group("scrape");
-    group.sample_size(10);
-    group.bench_function("100000 secrets", |b| {
+/// From the bytes of the upstream's answer to those that the caller is sent, but for the body.
+fn respond(c: &mut Criterion) {
+    let text = b"HTTP/1.1 200 OK\r\nServer: as\r\nContent-Type: application/json\r\nCache-Control: no-store\r\n\
+        Content-Length: 64\r\nDate: Sat, 21 Nov 2026 10:00:00 GMT\r\n\r\n";
+    let asked = Asked { version: Version::HTTP_11, head_alone: false, stays: true };
+    let date = Date::default();
+    let mut out = Vec::with_capacity(4096);
+    c.bench_function("respond", |b| {
         b.iter(|| {
-            let mut bytes = 0;
-            let mut taker = |part: String| {
-                bytes += part.len();
-                true
-            };
-            metrics.expose(&snapshot, NOW, &mut taker).unwrap();
-            bytes
+            out.clear();
+            let head = answer::read(&mut BytesMut::from(black_box(&text[..])), &mut 0).ok().flatten().unwrap();
+            let body = Reply::Whole(Some(Bytes::from_static(&[b'x'; 64])));
+            let answer = Answer { status: head.status, fields: head.fields, body, closes: false };
+            Sending::begin(answer, asked, &date, &mut out).stays
         });
     });
-    group.finish();
 }
 
 /// The demo as a whole process: proxy and token server, over loopback.
@@ -304,5 +257,5 @@ fn whole(c: &mut Criterion) {
     c.bench_function("a token through the demo, one connection", |b| b.iter(|| demo.token()));
 }
 
-criterion_group!(benches, pieces, decisions, proven, rewriting, scrape, whole);
+criterion_group!(benches, pieces, decisions, proven, rewriting, respond, whole);
 criterion_main!(benches);

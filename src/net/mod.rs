@@ -5,7 +5,7 @@ pub mod body;
 pub mod conn;
 pub mod deadline;
 pub mod entry;
-mod http1;
+pub mod http1;
 mod http2;
 pub mod listener;
 pub mod service;

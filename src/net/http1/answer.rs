@@ -20,13 +20,13 @@ const MUCH: usize = 64 << 10;
 
 /// What an answer must know of its request.
 #[derive(Clone, Copy)]
-pub(super) struct Asked {
+pub struct Asked {
     /// The version that the caller speaks.
-    pub(super) version: Version,
+    pub version: Version,
     /// Whether it wants the head alone.
-    pub(super) head_alone: bool,
+    pub head_alone: bool,
     /// Whether the connection may stay.
-    pub(super) stays: bool,
+    pub stays: bool,
 }
 
 /// How the caller is told where a body ends (RFC 9112 section 6.3).
@@ -43,12 +43,12 @@ enum Framing {
 }
 
 /// An answer that is being sent.
-pub(super) struct Sending<B> {
+pub struct Sending<B> {
     body: B,
     framing: Framing,
     is_over: bool,
     /// Whether the connection stays when it is.
-    pub(super) stays: bool,
+    pub stays: bool,
 }
 
 /// The answer was not sent whole, and must not end as if it were.
@@ -56,7 +56,7 @@ pub(super) struct Broken;
 
 impl<B: Body<Data = Bytes> + Unpin> Sending<B> {
     /// Writes the head of an answer.
-    pub(super) fn begin(answer: Answer<B>, asked: Asked, date: &Date, out: &mut Vec<u8>) -> Self {
+    pub fn begin(answer: Answer<B>, asked: Asked, date: &Date, out: &mut Vec<u8>) -> Self {
         let Answer { status, fields, body, closes } = answer;
         let framing = match body.size_hint().exact() {
             _ if asked.head_alone || has_no_body(status) => Framing::None,

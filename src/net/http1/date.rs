@@ -8,7 +8,7 @@ use crate::domain::clock::Timestamp;
 
 /// The line that every answer of a thread has, and the second that it is of.
 #[derive(Default)]
-pub(in crate::net) struct Date(RefCell<(u64, String)>);
+pub struct Date(RefCell<(u64, String)>);
 
 impl Date {
     /// It is this late.

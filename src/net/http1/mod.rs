@@ -15,9 +15,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
+pub use self::answer::{Asked, Sending};
 pub(super) use self::body::Own;
 use self::conversation::{End, converse};
-pub(super) use self::date::Date;
+pub use self::date::Date;
 use super::conn::Conn;
 use super::service::Service;
 use super::stream::Stream;
