@@ -25,7 +25,7 @@
 //! `verify -> config, extract, hash, registry`, `admission -> throttle`, `lifecycle -> config, registry`,
 //! `rewrite -> config, extract, forwarded, head, message, registry, verify`, `head -> message`, `forwarded -> message`, `provider -> attempt, hash`, `metadata -> config`,
 //! `event -> config, registry`.
-//! On floor 2: `net -> metrics, tls`, `upstream -> log, metrics, net, tls`, `reload -> source, log, metrics, work`,
+//! On floor 2: `net -> metrics, tls`, `upstream -> log, metrics, net, tls`, `reload -> source, log, metrics`,
 //! `usage -> log`, `fleet -> metrics, tls`, `management -> tls`, `audit -> log, metrics`, `hooks -> log, management, metrics, source`.
 //! On floor 3: `telemetry -> proxy`, `cli -> admin, demo`.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing))]

@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::ops::Range;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
@@ -11,8 +12,13 @@ use super::{Client, Snapshot};
 use crate::config::clients::Spot;
 use crate::domain::clock::Timestamp;
 
-/// The SHA-256 of a part of a text.
+/// The SHA-256 of a part of a text, or of a secret file.
 pub(super) type PartDigest = [u8; 32];
+
+/// What tells a text, or what a file holds, from any other.
+pub(super) fn digest_of(bytes: &[u8]) -> PartDigest {
+    Sha256::digest(bytes).into()
+}
 
 /// A part of a text, and the clients that it says.
 #[derive(Clone)]
@@ -23,6 +29,8 @@ pub(super) struct Part {
     pub(super) offset: usize,
     /// What it says; nothing where that depends on more than the part, or nobody knows.
     pub(super) digest: Option<PartDigest>,
+    /// The secret files that it names, and what each of them held.
+    pub(super) files: Arc<[(PathBuf, PartDigest)]>,
     /// What it says of the whole file in `[end]`.
     pub(super) end: Option<(usize, usize)>,
     /// Its clients, by their places in the list.
@@ -31,13 +39,8 @@ pub(super) struct Part {
 
 impl Part {
     /// A whole text that is not to be taken over, of which one client was made so far.
-    pub(super) const fn whole(file: usize, clients: usize) -> Self {
-        Self { file, offset: 0, digest: None, end: None, clients: clients - 1..clients }
-    }
-
-    /// What tells a part from any other.
-    pub(super) fn digest_of(text: &str) -> PartDigest {
-        Sha256::digest(text).into()
+    pub(super) fn whole(file: usize, clients: usize) -> Self {
+        Self { file, offset: 0, digest: None, files: Arc::default(), end: None, clients: clients - 1..clients }
     }
 
     /// Where it begins.

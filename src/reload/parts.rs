@@ -29,7 +29,9 @@ fn build(taking: &Taking<'_>, content: &mut Content) -> Option<Loaded> {
             if end.is_some() {
                 return None;
             }
-            let told = match parts.take_over(place(content, file, &piece)?, &taking.ground(content, now)) {
+            let known = parts.look_up(place(content, file, &piece)?, now);
+            content.read_files(file, known.files(), &mut problems);
+            let told = match parts.take_over(place(content, file, &piece)?, known, &taking.ground(content, now)) {
                 Ok(told) => told,
                 Err(unread) => {
                     let list = pieces::read_piece(content.text(file)?.0, &piece, language, file)?;

@@ -19,15 +19,12 @@ use tokio::sync::oneshot;
 use super::{Outcome, Prepared, Reloader, Trigger};
 use crate::domain::clock::instant;
 use crate::log::Log;
-use crate::work::step_back;
 
 /// A write, a rename and a chmod of one edit come within this time.
 const DEBOUNCE: Duration = Duration::from_millis(100);
 
 /// A few reloads may follow each other at once; of many, one in this time, and what is asked meanwhile is one.
 const SPACING: Duration = Duration::from_millis(20);
-/// Behind the threads that serve, and before those that nobody waits for.
-const NICENESS: i32 = 5;
 /// How many are a few.
 const A_FEW: u32 = 4;
 
@@ -72,8 +69,6 @@ pub fn start(mut reloader: Reloader, poll: Duration, log: Log) -> std::io::Resul
     let mut folders = Folders::new(sender.clone(), log);
     folders.watch(&reloader.paths());
     std::thread::Builder::new().name("relatch-reload".to_owned()).spawn(move || {
-        // Whoever serves a request goes first.
-        step_back(NICENESS);
         let mut pace = Pace { credit: A_FEW, since: instant() };
         while let Some(Next { trigger, prepared, listeners }) = next(&triggers, poll) {
             let outcome = Arc::new(reloader.reload_once(trigger, prepared.map(|prepared| *prepared)));

@@ -3,7 +3,7 @@
 //! Reading is bounded and patient: a file that is just being written is read again, one that vanished under a symlink
 //! swap is looked for again, and what is not a regular file is refused before it can block.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs::{File, Metadata};
 use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
@@ -49,6 +49,8 @@ pub struct Content {
     /// Every secret file that is named, with its digest (zeros for one that cannot be read): for the next look and for
     /// watching.
     pub secrets: BTreeMap<PathBuf, Fingerprint>,
+    /// Why secret files cannot be read. They were looked for long enough, however many clients name them.
+    unreadable: HashMap<PathBuf, String>,
     texts: Vec<Text>,
 }
 
@@ -205,8 +207,8 @@ impl Text {
 impl Content {
     /// Of texts that nobody has read yet.
     pub fn of(texts: Vec<Text>) -> Self {
-        let (files, secrets) = (SecretFiles::new(), BTreeMap::new());
-        Self { entries: Vec::new(), guarded: Vec::new(), files, secrets, texts }
+        let (files, secrets, unreadable) = (SecretFiles::new(), BTreeMap::new(), HashMap::new());
+        Self { entries: Vec::new(), guarded: Vec::new(), files, secrets, unreadable, texts }
     }
 
     /// The texts, and nothing that was read of them.
@@ -235,6 +237,27 @@ impl Content {
         place(&docs, spot)
     }
 
+    /// Reads secret files that a text names; one that cannot be read is left to [`Self::read_secrets`] to tell of.
+    pub fn read_files<'p>(&mut self, file: usize, paths: impl Iterator<Item = &'p Path>, problems: &mut Problems) {
+        let Some(folder) = self.texts.get(file).and_then(|text| text.path.parent()).map(Path::to_owned) else { return };
+        for path in paths {
+            let full = folder.join(path);
+            if self.files.contains_key(&(file, path.to_owned())) {
+                continue;
+            }
+            match read_secret(&full) {
+                Ok(secret) => self.keep(file, path.to_owned(), full, secret, problems),
+                Err(why) => drop(self.unreadable.insert(full, why)),
+            }
+        }
+    }
+
+    fn keep(&mut self, file: usize, path: PathBuf, full: PathBuf, secret: Secret, problems: &mut Problems) {
+        check_mode(&full, true, problems);
+        self.secrets.insert(full, Sha256::digest(secret.expose()).into());
+        self.files.insert((file, path), secret);
+    }
+
     /// Reads the secret files that entries of its texts name.
     pub fn read_secrets(&mut self, entries: &[ClientEntry], problems: &mut Problems) {
         let mut wanted: Vec<(Spot, String, PathBuf, bool)> = Vec::new();
@@ -257,12 +280,12 @@ impl Content {
             if known {
                 continue;
             }
-            match read_secret(&full) {
-                Ok(secret) => {
-                    check_mode(&full, true, problems);
-                    self.secrets.insert(full, Sha256::digest(secret.expose()).into());
-                    self.files.insert((spot.file, path), secret);
-                }
+            let read = match self.unreadable.get(&full) {
+                Some(why) => Err(why.clone()),
+                None => read_secret(&full),
+            };
+            match read {
+                Ok(secret) => self.keep(spot.file, path, full, secret, problems),
                 Err(why) => {
                     // Somebody may have put the secret itself where the name of its file belongs.
                     let pasted = path.file_name().is_some_and(|name| mint::is_ours(name.as_encoded_bytes()));
@@ -278,7 +301,8 @@ impl Content {
                     } else {
                         problems.error(place, "", message);
                     }
-                    self.secrets.insert(full, [0; 32]);
+                    self.secrets.insert(full.clone(), [0; 32]);
+                    self.unreadable.insert(full, why);
                 }
             }
         }

@@ -60,7 +60,7 @@ const SIDEWAYS: [(&str, &[&str]); 22] = [
     ("event", &["config", "registry"]),
     ("net", &["metrics", "tls"]),
     ("upstream", &["log", "metrics", "net", "tls"]),
-    ("reload", &["source", "log", "metrics", "work"]),
+    ("reload", &["source", "log", "metrics"]),
     ("usage", &["log"]),
     ("fleet", &["metrics", "tls"]),
     ("management", &["tls"]),

@@ -4,16 +4,18 @@
 //! Only for a list in which nothing is wrong. What two clients must not have in common is looked for by hashes, which tell
 //! that there is something and not what; then, and for every other error, the list is to be built as a whole.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::{Findings, Ground, client, reachable, snapshot};
-use crate::config::clients::{ClientList, Material};
+use crate::config::clients::{ClientEntry, ClientList, Material, SecretEntry};
+use crate::domain::clock::Timestamp;
 use crate::domain::ids::{BorrowedKey, Tenant};
 use crate::domain::secret::Digest;
 use crate::extract::percent;
 use crate::registry::index::Index;
-use crate::registry::parts::{Known, Part, PartDigest};
+use crate::registry::parts::{Known, Part, PartDigest, digest_of};
 use crate::registry::{Client, Snapshot};
 
 /// A list that is being built.
@@ -47,6 +49,19 @@ pub struct Told {
     pub counts: (usize, usize),
 }
 
+/// A part, and what the list in force makes of its text, if that is in it.
+pub struct Candidate<'s> {
+    digest: PartDigest,
+    known: Option<(&'s Part, &'s [Arc<Client>])>,
+}
+
+impl Candidate<'_> {
+    /// The secret files that the text names, where it is known. They are to be read before it is taken over.
+    pub fn files(&self) -> impl Iterator<Item = &Path> {
+        self.known.iter().flat_map(|(part, _)| part.files.iter().map(|(path, _)| &**path))
+    }
+}
+
 /// A part that is to be read: nobody knows what it says.
 pub struct Unread(PartDigest);
 
@@ -58,10 +73,25 @@ impl<'s> Parts<'s> {
         Self { known: previous.map(Known::of), clients, parts, findings: Findings::default(), read, taken }
     }
 
-    /// Takes a part over from the list in force, where that has it and nothing is to be told of it.
-    pub fn take_over(&mut self, place: Place<'_>, ground: &Ground<'_>) -> Result<Told, Unread> {
-        let digest = Part::digest_of(place.text);
-        let known = self.known.as_ref().and_then(|known| known.get(place.file, digest, ground.now));
+    /// Looks for a part in the list in force.
+    pub fn look_up(&self, place: Place<'_>, now: Timestamp) -> Candidate<'s> {
+        let digest = digest_of(place.text.as_bytes());
+        Candidate { digest, known: self.known.as_ref().and_then(|known| known.get(place.file, digest, now)) }
+    }
+
+    /// Takes a part over from the list in force, where that has it, its files hold what they held, and nothing is to be told
+    /// of it.
+    pub fn take_over(
+        &mut self,
+        place: Place<'_>,
+        candidate: Candidate<'s>,
+        ground: &Ground<'_>,
+    ) -> Result<Told, Unread> {
+        let digest = candidate.digest;
+        let holds = |(path, held): &(PathBuf, PartDigest)| {
+            ground.files.get(&(place.file, path.clone())).is_some_and(|now| digest_of(now.expose()) == *held)
+        };
+        let known = candidate.known.filter(|(part, _)| part.files.iter().all(holds));
         let (part, clients) = known.ok_or(Unread(digest))?;
         if self.findings.takes_warnings() {
             let mut remarks = Findings::default();
@@ -81,10 +111,14 @@ impl<'s> Parts<'s> {
 
     /// Builds a part that was read.
     pub fn add(&mut self, place: Place<'_>, unread: &Unread, list: ClientList, ground: &Ground<'_>) -> Told {
-        let names_files = list.clients.iter().any(|entry| {
-            let file = |material: &Material| matches!(material, Material::File(_) | Material::Unusable { .. });
-            entry.upstream.is_some() || entry.secrets.iter().any(|secret| file(&secret.material))
+        let files = list.clients.iter().flat_map(named_files).map(|path| {
+            let held = ground.files.get(&(place.file, path.clone()))?;
+            Some((path.clone(), digest_of(held.expose())))
         });
+        // Unless one is missing, or a hash is told of whenever it is read.
+        let files: Option<BTreeMap<PathBuf, PartDigest>> = files.collect();
+        let usable = |secret: &SecretEntry| !matches!(secret.material, Material::Unusable { .. });
+        let files = files.filter(|_| list.clients.iter().flat_map(|entry| &entry.secrets).all(usable));
         let told = Told { end: list.end, counts: list.counts() };
         let first = self.clients.len();
         for entry in list.clients {
@@ -93,10 +127,10 @@ impl<'s> Parts<'s> {
             self.read.extend(beginnings(&client).map(|beginning| (beginning, number)));
             self.clients.push(Arc::new(client));
         }
-        // What depends on files, or is told of whenever it is read, is read each time.
-        let digest = (!names_files).then_some(unread.0);
+        let digest = files.is_some().then_some(unread.0);
+        let files = files.unwrap_or_default().into_iter().collect();
         let (clients, end) = (first..self.clients.len(), list.end);
-        self.push(Part { file: place.file, offset: place.offset, digest, end, clients });
+        self.push(Part { file: place.file, offset: place.offset, digest, files, end, clients });
         told
     }
 
@@ -129,6 +163,15 @@ impl<'s> Parts<'s> {
         self.read.windows(2).any(twice)
             || (!self.read.is_empty() && taken.flat_map(|client| beginnings(client)).any(|beginning| read(&beginning)))
     }
+}
+
+/// The secret files that an entry names: its own, and those for the upstream.
+fn named_files(entry: &ClientEntry) -> impl Iterator<Item = &PathBuf> {
+    let own = entry.secrets.iter().filter_map(|secret| match &secret.material {
+        Material::File(path) => Some(path),
+        _ => None,
+    });
+    entry.upstream.iter().flat_map(|upstream| &upstream.secret_files).chain(own)
 }
 
 /// The first eight bytes of what tells each secret of a client from others.

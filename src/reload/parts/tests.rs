@@ -1,8 +1,10 @@
 //! What is taken over is what reading it again would have made.
 
 use std::fmt::Write as _;
-use std::fs;
+use std::fs::{self, File};
+use std::io::Write as _;
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use proptest::prelude::*;
 use tempfile::TempDir;
@@ -11,7 +13,7 @@ use super::super::load::{Loaded, NotTaken, Taking};
 use super::in_parts;
 use crate::config::settings::Settings;
 use crate::domain::clock::{Clock, Timestamp};
-use crate::registry::Snapshot;
+use crate::registry::{Snapshot, UpstreamIdentity};
 use crate::source::file::{self, Patience};
 
 /// A folder with a list.
@@ -32,6 +34,13 @@ impl Ground {
 
     fn write(&self, text: &str) {
         fs::write(self.folder.path().join("clients.toml"), text).unwrap();
+    }
+
+    /// Has a secret file say something; long ago, so that nobody waits for it to be written.
+    fn hold(&self, name: &str, value: &str) {
+        let mut file = File::create(self.folder.path().join(name)).unwrap();
+        file.write_all(value.as_bytes()).unwrap();
+        file.set_modified(SystemTime::now() - Duration::from_secs(60)).unwrap();
     }
 
     fn taking<'a>(&'a self, previous: Option<&'a Snapshot>) -> (Taking<'a>, Vec<file::Text>) {
@@ -67,7 +76,7 @@ fn told(loaded: &Loaded, now: Timestamp) -> String {
         let upstream = client
             .upstream
             .as_ref()
-            .map(|upstream| (&upstream.id, upstream.secrets.len(), Arc::as_ptr(&upstream.standing)));
+            .map(|upstream| (&upstream.id, secrets_of(upstream), Arc::as_ptr(&upstream.standing)));
         let _ = writeln!(text, "{start:?} {:?} {found} {name} {enabled} {most} {cells:?} {upstream:?}", client.key);
         for (at, record) in client.records.iter().enumerate() {
             let slot = client.slot(at);
@@ -86,6 +95,10 @@ fn told(loaded: &Loaded, now: Timestamp) -> String {
     let warnings: Vec<_> = loaded.warnings.iter().map(ToString::to_string).collect();
     let names = (&loaded.seen.secrets, &loaded.seen.names);
     format!("{text}{warnings:#?}{names:?}")
+}
+
+fn secrets_of(upstream: &UpstreamIdentity) -> Vec<&str> {
+    upstream.secrets.iter().map(|secret| std::str::from_utf8(secret.expose()).unwrap()).collect()
 }
 
 /// One client of a list that is being edited.
@@ -173,15 +186,16 @@ proptest! {
 
     #[test]
     fn a_list_that_takes_over_what_did_not_change_is_the_list_built_from_nothing(
-        list in entries(), first in edits(), second in edits(), end: bool,
+        list in entries(), first in edits(), second in edits(), end: bool, up in 1usize..4, one in 1usize..4,
     ) {
         let ground = Ground::new();
-        fs::write(ground.folder.path().join("up"), "upstream-secret").unwrap();
-        fs::write(ground.folder.path().join("one"), "secret-of-a-file").unwrap();
         let mut list = list;
         let mut previous: Option<Snapshot> = None;
-        for edits in [&[][..], &first, &second] {
+        for (turn, edits) in [&[][..], &first, &second].into_iter().enumerate() {
             edit(&mut list, edits);
+            // Files that say something else from some turn on.
+            ground.hold("up", &format!("upstream-secret-{}", turn >= up));
+            ground.hold("one", &format!("secret-of-a-file-{}", turn >= one));
             ground.write(&text(&list, end));
             let now = ground.clock.now();
             let whole = ground.whole(previous.as_ref());
@@ -236,6 +250,32 @@ fn most_of_a_list_that_was_edited_is_taken_over() {
 }
 
 #[test]
+fn what_names_a_file_is_taken_over_for_as_long_as_the_file_holds_what_it_held() {
+    let ground = Ground::new();
+    let mut list = plain(1000);
+    list.iter_mut().for_each(|entry| entry.kind = 5);
+    ground.hold("up", "upstream-secret");
+    ground.write(&text(&list, true));
+    let before = ground.parts(None).unwrap().snapshot;
+    list[500].version = 1;
+    ground.write(&text(&list, true));
+    let taken = |after: &Snapshot| {
+        let same = |(old, new): &(&Arc<crate::registry::Client>, &Arc<crate::registry::Client>)| Arc::ptr_eq(old, new);
+        before.clients.iter().zip(&after.clients).filter(same).count()
+    };
+    let after = ground.parts(Some(&before)).unwrap();
+    assert!((500..1000).contains(&taken(&after.snapshot)), "{}", taken(&after.snapshot));
+    assert_eq!(after.seen.secrets.len(), 1, "what was not read again is watched all the same");
+    ground.hold("up", "another");
+    let after = ground.parts(Some(&before)).unwrap().snapshot;
+    assert_eq!(taken(&after), 0);
+    assert!(after.clients.iter().all(|client| secrets_of(client.upstream.as_ref().unwrap()) == ["another"]));
+    fs::remove_file(ground.folder.path().join("up")).unwrap();
+    assert!(ground.parts(Some(&before)).is_none());
+    assert!(ground.whole(Some(&before)).err().unwrap()[0].contains("up"));
+}
+
+#[test]
 fn what_two_clients_must_not_share_is_found_though_one_of_them_was_taken_over() {
     let ground = Ground::new();
     let list = plain(1000);
@@ -268,7 +308,7 @@ fn an_end_that_has_come_is_seen_though_the_text_is_the_same() {
     list[500].kind = 7;
     ground.write(&text(&list, false));
     let before = ground.parts(None).unwrap().snapshot;
-    ground.clock.pass(std::time::Duration::from_secs(200 * 366 * 86400));
+    ground.clock.pass(Duration::from_secs(200 * 366 * 86400));
     let (parts, whole) = (ground.parts(Some(&before)).unwrap(), ground.whole(Some(&before)).ok().unwrap());
     let taken = |at: usize| Arc::ptr_eq(&parts.snapshot.clients[at], &before.clients[at]);
     assert!(taken(300) && !taken(500));
