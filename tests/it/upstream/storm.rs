@@ -135,9 +135,10 @@ fn blow(protocol: Protocol, count: usize, seed: u64) -> String {
         all.wrong[..all.wrong.len().min(10)].join("\n")
     );
     hold_deliveries(&upstream, protocol);
-    // A storm in which nothing was at stake proves nothing.
+    // A storm in which nothing was at stake proves nothing. Few are broken off where the answer and its end came together:
+    // then nothing of it has gone out, and the caller is told 502.
     assert!(
-        all.well > count / 4 && all.refused > count / 20 && all.broken > count / 100,
+        all.well > count / 4 && all.refused > count / 20 && all.broken > count / 400,
         "{protocol:?}: {} {} {}",
         all.well,
         all.refused,
