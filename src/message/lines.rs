@@ -181,7 +181,7 @@ static TOKEN: [bool; 256] = {
             token[byte] = (byte as u8).is_ascii_alphanumeric()
                 || matches!(
                     byte as u8,
-                    b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+' | b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~'
+                    b'!' | b'#'..=b'\'' | b'*' | b'+' | b'-' | b'.' | b'^'..=b'`' | b'|' | b'~'
                 );
         }
         byte += 1;

@@ -171,7 +171,8 @@ fn is(name: &[u8], known: &[u8]) -> bool {
     let far = match (name.first_chunk(), name.last_chunk(), known.first_chunk(), known.last_chunk()) {
         (Some(front), Some(back), Some(known_front), Some(known_back)) => {
             let folded = |eight: &[u8; 8]| u64::from_ne_bytes(*eight) | u64::from_ne_bytes([0x20; 8]);
-            let same = folded(front) == u64::from_ne_bytes(*known_front) && folded(back) == u64::from_ne_bytes(*known_back);
+            let same =
+                folded(front) == u64::from_ne_bytes(*known_front) && folded(back) == u64::from_ne_bytes(*known_back);
             if !same || name.len() <= 16 {
                 return same;
             }
