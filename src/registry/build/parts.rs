@@ -50,6 +50,7 @@ pub struct Told {
 }
 
 /// A part, and what the list in force makes of its text, if that is in it.
+#[derive(Clone, Copy)]
 pub struct Candidate<'s> {
     digest: PartDigest,
     known: Option<(&'s Part, &'s [Arc<Client>])>,
