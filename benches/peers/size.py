@@ -5,6 +5,7 @@ reload    A list of 500,000 clients with two secrets each is changed in one line
           while token requests come at 1,000 a second (`paced.c`, an open loop). Told are the seconds until the log
           tells of it, the longest a request took meanwhile and in the same seconds without, resident memory
           before, at its peak and after, and the CPU time of it.
+replaced  The same with a secret for the upstream in each client's entry.
 scrape    100,000 secrets: how long GET /metrics takes, and the p99 of the same requests with a scrape a second over the
           p99 without, pair by pair.
 memory    Resident memory idle, for each of 5,000 connections that were asked once and lie idle, for each of 2,000 requests
@@ -36,13 +37,18 @@ TOKENS = [by_body(client, secret_from(f"{client} 0")) for client in CALLING]
 RATE = 1000
 
 
-def reload(lab: Lab, binary: Path, backend: int, rounds: int) -> dict:
-    listed = write_list(lab, "clients.toml", [f"svc-{n:07d}" for n in range(500_000)], 2, set(CALLING))
+def replaced(lab: Lab, binary: Path, backend: int, rounds: int) -> dict:
+    secret_file = lab.write("upstream-secret", "what-the-upstream-knows\n")
+    return reload(lab, binary, backend, rounds, f'[client.upstream]\nsecret_file = "{secret_file}"\n')
+
+
+def reload(lab: Lab, binary: Path, backend: int, rounds: int, upstream: str = "") -> dict:
+    listed = write_list(lab, "clients.toml", [f"svc-{n:07d}" for n in range(500_000)], 2, set(CALLING), upstream)
     both = {lab.cpu_proxy, lab.cpu_load}
     began = time.monotonic()
     sidecar, paced = Sidecar(lab, binary, backend, listed, cpus=both), Paced(lab)
     start = time.monotonic() - began
-    told = {"what": "reload of 1,000,000 secrets", "start_s": round(start, 2), "rss_before": round(sidecar.memory())}
+    told = {"what": f"reload of 1,000,000 secrets{', each client with its upstream secret' * bool(upstream)}", "start_s": round(start, 2), "rss_before": round(sidecar.memory())}
     took, stalls, calm, cpu = [], [], [], []
     for number in range(rounds):
         calm.append(paced.run(sidecar.port, RATE, 4, TOKENS)["most"] / 1e3)
@@ -152,13 +158,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--binary", type=Path, default=Path("target/release/relatch"))
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--only", default="reload,scrape,memory")
+    parser.add_argument("--only", default="reload,replaced,scrape,memory")
     options = parser.parse_args()
     require({"gcc": "gcc"})
     end_on_sigterm()
     with Lab(0, 1) as lab:
         backend = lab.start_backend()
-        for name, measure in {"reload": reload, "scrape": scrape, "memory": memory}.items():
+        for name, measure in {"reload": reload, "replaced": replaced, "scrape": scrape, "memory": memory}.items():
             if name in options.only.split(","):
                 print(json.dumps(measure(lab, options.binary, backend, options.rounds)), flush=True)
 

@@ -1,5 +1,7 @@
 //! What an answer of the upstream says about the secret it was sent. Servers say it in different ways.
 
+use std::sync::LazyLock;
+
 use http::StatusCode;
 use memchr::memmem;
 
@@ -67,7 +69,9 @@ pub fn said(status: StatusCode, body: Option<&[u8]>) -> Said {
 
 /// Spares a token the parser.
 fn mentions_an_error(body: &[u8]) -> bool {
-    body.len() <= MOST_SUCCESS && memmem::find(body, b"error").is_some()
+    // Made once: to make it is more work than to search an answer with it.
+    static ERROR: LazyLock<memmem::Finder<'_>> = LazyLock::new(|| memmem::Finder::new("error"));
+    body.len() <= MOST_SUCCESS && ERROR.find(body).is_some()
 }
 
 /// The `error` of an OAuth error answer (RFC 6749 section 5.2), in JSON or, as GitHub has it, in a form.
