@@ -77,6 +77,8 @@ pub(super) fn start(
             max_header: settings.limits.max_header,
             most: settings.limits.max_connections,
             http2: proxy.http2,
+            // The library's pings over HTTP/2.
+            timers: remotes.may_speak_http2(),
             metrics: shared.metrics.clone(),
         };
         planes.lanes.push(Lane { connections, load: load.clone() });
@@ -103,6 +105,7 @@ pub(super) fn start(
         };
         threads.push(std::thread::Builder::new().name(format!("relatch-{number}")).spawn(run)?);
     }
+    worker::tell_time(planes.orders.clone())?;
     Ok((planes, threads))
 }
 

@@ -3,8 +3,10 @@
 //! Setting one is a store into a cell; there is no clock read, no heap of timers and no wake-up for what ends in time.
 
 use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
+use std::pin::pin;
 use std::rc::Rc;
-use std::task::Waker;
+use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use slab::Slab;
@@ -81,6 +83,21 @@ impl Deadline {
         self.shared.passed.set(false);
     }
 
+    /// What comes of something, unless this much time passes first.
+    pub async fn within<F: Future>(&self, time: Duration, something: F) -> Option<F::Output> {
+        self.set(time);
+        let mut something = pin!(something);
+        poll_fn(|cx| {
+            self.wakes(cx.waker());
+            match something.as_mut().poll(cx) {
+                Poll::Ready(output) => Poll::Ready(Some(output)),
+                Poll::Pending if self.passed() => Poll::Ready(None),
+                Poll::Pending => Poll::Pending,
+            }
+        })
+        .await
+    }
+
     /// Whether it has passed.
     pub fn passed(&self) -> bool {
         self.shared.passed.get()
@@ -134,5 +151,20 @@ mod tests {
         assert!(deadline.passed(), "ticks that were missed count");
         drop(deadline);
         assert!(table.cells.borrow().is_empty());
+    }
+
+    #[tokio::test]
+    async fn what_comes_in_time_is_taken_and_nothing_else_waited_for() {
+        let table = Rc::new(Deadlines::default());
+        let deadline = table.deadline();
+        assert_eq!(deadline.within(Duration::from_secs(1), std::future::ready(5)).await, Some(5));
+        let ticks = async {
+            for now in 1..=3 {
+                tokio::task::yield_now().await;
+                table.tick(now);
+            }
+        };
+        let never = deadline.within(Duration::from_millis(200), std::future::pending::<()>());
+        assert_eq!(tokio::join!(never, ticks).0, None);
     }
 }

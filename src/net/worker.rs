@@ -28,6 +28,8 @@ pub enum Order {
     Flush(oneshot::Sender<()>),
     /// Finish: idle connections soon, the others after their answer.
     Drain,
+    /// A [`TICK`] has passed.
+    Tick,
 }
 
 /// What a thread is started with.
@@ -48,6 +50,8 @@ pub struct Start {
     pub most: usize,
     /// Whether HTTP/2 is spoken too.
     pub http2: bool,
+    /// Whether anything on the thread sleeps by the runtime, which then reads a clock each time there is nothing to do.
+    pub timers: bool,
     /// Where open connections are counted.
     pub metrics: Arc<Metrics>,
 }
@@ -57,12 +61,23 @@ pub const RESOLVERS: usize = 4;
 /// A caller that was just served may have its next request on the way while we drain.
 pub(super) const DRAIN_GRACE: Duration = Duration::from_secs(1);
 
+/// Tells threads the time until all of them have ended.
+pub fn tell_time(threads: Vec<mpsc::UnboundedSender<Order>>) -> std::io::Result<()> {
+    let tell = move || {
+        while threads.iter().filter(|orders| orders.send(Order::Tick).is_ok()).count() > 0 {
+            std::thread::sleep(TICK);
+        }
+    };
+    std::thread::Builder::new().name("relatch-ticks".to_owned()).spawn(tell).map(drop)
+}
+
 /// Runs a thread until every connection has ended after [`Order::Drain`].
 pub fn run<S: Service>(start: Start, make: impl FnOnce(&Rc<Deadlines>) -> Rc<S>) -> std::io::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .max_blocking_threads(RESOLVERS)
-        .build_local(LocalOptions::default())?;
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    if start.timers {
+        runtime.enable_time();
+    }
+    let runtime = runtime.enable_io().max_blocking_threads(RESOLVERS).build_local(LocalOptions::default())?;
     runtime.block_on(async move {
         let deadlines = Rc::new(Deadlines::default());
         let service = make(&deadlines);
@@ -105,8 +120,6 @@ async fn serve<S: Service>(mut start: Start, service: &Rc<S>, deadlines: &Rc<Dea
     });
     ground.date.tick(wall());
     let began = instant();
-    let mut tick = tokio::time::interval(TICK);
-    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
     loop {
         tokio::select! {
             taken = start.connections.recv(), if !start.connections.is_closed() || !start.connections.is_empty() => {
@@ -125,13 +138,13 @@ async fn serve<S: Service>(mut start: Start, service: &Rc<S>, deadlines: &Rc<Dea
                     service.drain();
                     deadlines.wake_all();
                 }
+                Order::Tick => {
+                    let since = instant().saturating_duration_since(began);
+                    deadlines.tick(u64::try_from(since.as_millis() / TICK.as_millis()).unwrap_or(u64::MAX));
+                    ground.date.tick(wall());
+                    service.tick();
+                }
             },
-            _ = tick.tick() => {
-                let since = instant().saturating_duration_since(began);
-                deadlines.tick(u64::try_from(since.as_millis() / TICK.as_millis()).unwrap_or(u64::MAX));
-                ground.date.tick(wall());
-                service.tick();
-            }
         }
         if ground.draining.get() && start.load.connections.load(Relaxed) == 0 {
             return;

@@ -100,7 +100,8 @@ impl Pool {
         // On the heap: every request would carry the room that a handshake takes.
         let connecting = Box::pin(link::open(&self.remote, &self.lookups));
         let limit = self.remote.settings.connect_timeout;
-        let connected = tokio::time::timeout(limit, connecting).await.unwrap_or_else(|_| {
+        let deadline = self.deadlines.deadline();
+        let connected = deadline.within(limit, connecting).await.unwrap_or_else(|| {
             let why = format!("nothing came of it within connect_timeout ({} ms)", limit.as_millis());
             Err(Unreached { error: UpstreamError::ConnectTimeout, why })
         });

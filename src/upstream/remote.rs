@@ -53,6 +53,12 @@ impl Remotes {
         }
     }
 
+    /// Whether HTTP/2 may be spoken to any of them.
+    pub fn may_speak_http2(&self) -> bool {
+        let mut all = std::iter::once(&self.default).chain(&self.named);
+        all.any(|remote| remote.settings.http2)
+    }
+
     /// What is to be read again when files change, with the name of its link.
     pub fn renewable(&self) -> impl Iterator<Item = (String, Arc<dyn Renewable>)> {
         let all = std::iter::once(&self.default).chain(&self.named);

@@ -20,6 +20,7 @@ pub(super) use self::body::Own;
 use self::conversation::{End, converse};
 pub use self::date::Date;
 use super::conn::Conn;
+use super::deadline::Deadline;
 use super::service::Service;
 use super::stream::Stream;
 use super::wire::Wire;
@@ -56,7 +57,7 @@ pub(super) async fn serve<S: Service>(stream: Stream, conn: Rc<Conn>, ground: &G
     let (stream, came) = wire.into_inner().into_parts();
     match end {
         End::Http2 => return Some((stream, came.freeze())),
-        End::Over if conn.lingers() || !came.is_empty() => linger(stream).await,
+        End::Over if conn.lingers() || !came.is_empty() => linger(stream, &ground.deadlines.deadline()).await,
         End::Over | End::Lost => {}
     }
     None
@@ -64,7 +65,7 @@ pub(super) async fn serve<S: Service>(stream: Stream, conn: Rc<Conn>, ground: &G
 
 /// Reads on for a moment after the answer: a close with unread bytes would reset the connection, and the caller would
 /// never see why it was refused.
-async fn linger(mut stream: Stream) {
+async fn linger(mut stream: Stream, deadline: &Deadline) {
     let mut unread = Vec::with_capacity(4096);
     let mut left = LINGER_BYTES;
     let reading = async {
@@ -78,5 +79,5 @@ async fn linger(mut stream: Stream) {
             unread.clear();
         }
     };
-    let _given_up = tokio::time::timeout(LINGER_TIME, reading).await;
+    let _given_up = deadline.within(LINGER_TIME, reading).await;
 }

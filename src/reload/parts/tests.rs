@@ -66,17 +66,19 @@ impl Ground {
 }
 
 /// Everything that a list says and holds, cells by who they are.
-fn told(loaded: &Loaded, now: Timestamp) -> String {
+fn told(loaded: &Loaded, before: &Snapshot, now: Timestamp) -> String {
     let list = &loaded.snapshot;
     let mut text = format!("{} {:x} {:?} {:?}\n", list.generation, list.hash, list.guarded, list.texts);
     for (start, client) in list.starts() {
         let found = list.client(&client.key).is_some_and(|found| Arc::ptr_eq(found, client));
         let (name, enabled, most, cells) =
             (&client.name, client.enabled, client.max_active, Arc::as_ptr(&client.cells));
-        let upstream = client
-            .upstream
-            .as_ref()
-            .map(|upstream| (&upstream.id, secrets_of(upstream), Arc::as_ptr(&upstream.standing)));
+        // Where its secrets changed, which of them works is to be found out anew.
+        let old = before.client(&client.key).and_then(|old| old.upstream.as_ref());
+        let is_known =
+            |upstream: &UpstreamIdentity| old.is_some_and(|old| Arc::ptr_eq(&old.standing, &upstream.standing));
+        let upstream =
+            client.upstream.as_ref().map(|upstream| (&upstream.id, secrets_of(upstream), is_known(upstream)));
         let _ = writeln!(text, "{start:?} {:?} {found} {name} {enabled} {most} {cells:?} {upstream:?}", client.key);
         for (at, record) in client.records.iter().enumerate() {
             let slot = client.slot(at);
@@ -202,8 +204,8 @@ proptest! {
             let parts = ground.parts(previous.as_ref());
             match (whole, parts) {
                 (Ok(whole), Some(parts)) => {
-                    if previous.is_some() {
-                        prop_assert_eq!(told(&parts, now), told(&whole, now));
+                    if let Some(previous) = &previous {
+                        prop_assert_eq!(told(&parts, previous, now), told(&whole, previous, now));
                     }
                     parts.snapshot.clients.iter().flat_map(|client| &client.records).for_each(|record| record.uses.note(now));
                     previous = Some(parts.snapshot);
@@ -312,5 +314,5 @@ fn an_end_that_has_come_is_seen_though_the_text_is_the_same() {
     let (parts, whole) = (ground.parts(Some(&before)).unwrap(), ground.whole(Some(&before)).ok().unwrap());
     let taken = |at: usize| Arc::ptr_eq(&parts.snapshot.clients[at], &before.clients[at]);
     assert!(taken(300) && !taken(500));
-    assert_eq!(told(&parts, ground.clock.now()), told(&whole, ground.clock.now()));
+    assert_eq!(told(&parts, &before, ground.clock.now()), told(&whole, &before, ground.clock.now()));
 }
