@@ -120,6 +120,12 @@ async fn serve<S: Service>(mut start: Start, service: &Rc<S>, deadlines: &Rc<Dea
     });
     ground.date.tick(wall());
     let began = instant();
+    let tick = || {
+        let since = instant().saturating_duration_since(began);
+        deadlines.tick(u64::try_from(since.as_millis() / TICK.as_millis()).unwrap_or(u64::MAX));
+        ground.date.tick(wall());
+        service.tick();
+    };
     loop {
         tokio::select! {
             taken = start.connections.recv(), if !start.connections.is_closed() || !start.connections.is_empty() => {
@@ -129,6 +135,8 @@ async fn serve<S: Service>(mut start: Start, service: &Rc<S>, deadlines: &Rc<Dea
             }
             Some(order) = start.orders.recv() => match order {
                 Order::Flush(done) => {
+                    // After a pause of the whole process, whoever asks first must not be held to the time before it.
+                    tick();
                     service.flush();
                     let _nobody_waits = done.send(());
                 }
@@ -138,12 +146,7 @@ async fn serve<S: Service>(mut start: Start, service: &Rc<S>, deadlines: &Rc<Dea
                     service.drain();
                     deadlines.wake_all();
                 }
-                Order::Tick => {
-                    let since = instant().saturating_duration_since(began);
-                    deadlines.tick(u64::try_from(since.as_millis() / TICK.as_millis()).unwrap_or(u64::MAX));
-                    ground.date.tick(wall());
-                    service.tick();
-                }
+                Order::Tick => tick(),
             },
         }
         if ground.draining.get() && start.load.connections.load(Relaxed) == 0 {
