@@ -57,7 +57,7 @@ def reload(lab: Lab, binary: Path, backend: int, rounds: int, upstream: str = ""
         known, before = sidecar.reloads(), sidecar.cpu_seconds()
         sidecar.forget_peak()
         measured: dict = {}
-        load = threading.Thread(target=lambda: measured.update(paced.run(sidecar.port, RATE, 12, TOKENS)))
+        load = threading.Thread(target=lambda: measured.update(paced.run(sidecar.port, RATE, 8, TOKENS)))
         load.start()
         time.sleep(1)
         began = time.monotonic()
