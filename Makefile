@@ -8,7 +8,7 @@ CARGO ?= cargo
 # allocator. Counted, not timed, so that a machine's noise fails nothing; a little above what it takes now.
 BUDGET ?= --budget 23500 --allocations 6
 # Where tests put their files: thousands of syncs wait for a disk, and a slow one says nothing about the code.
-SCRATCH ?= $(firstword $(wildcard /dev/shm) /tmp)
+SCRATCH ?= $(shell test "$$(df --output=avail /dev/shm 2>/dev/null | tail -1)" -gt 2000000 2>/dev/null && echo /dev/shm || echo /tmp)
 
 .PHONY: test check bench soak peers
 
