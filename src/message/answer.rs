@@ -5,8 +5,8 @@ use http::{StatusCode, Version};
 
 use super::body::End;
 use super::fields::{Fields, Lines};
-use super::lines::{Reader, Stop};
-use super::{Malformed, end_of_head, framing, lives_on};
+use super::lines::{Reader, Stop, end_of_head, head};
+use super::{Malformed, framing, lives_on};
 
 /// The largest head of an answer.
 pub const MOST_HEAD: usize = 64 << 10;
@@ -29,21 +29,8 @@ pub fn read(came: &mut BytesMut, seen: &mut usize) -> Result<Option<Head>, Malfo
     if came.len() > MOST_HEAD && end_of_head(came, *seen).is_none() {
         return Err(Malformed);
     }
-    // At the first look it is read at once: nearly always it is all here, and whoever speaks another protocol is not waited for.
-    let first = *seen == 0;
-    let whole = first || end_of_head(came, *seen).is_some();
-    *seen = came.len();
-    if !whole {
-        return Ok(None);
-    }
-    let mut reader = Reader::of(came);
-    let (version, status, lines) = match parts(&mut reader) {
-        Ok(parts) => parts,
-        Err(Stop::More) if first => return Ok(None),
-        Err(_) => return Err(Malformed),
-    };
-    let length = reader.at();
-    *seen = 0;
+    let read = head(came, seen, parts).map_err(|_| Malformed)?;
+    let Some(((version, status, lines), length)) = read else { return Ok(None) };
     let fields = Fields::over(came.split_to(length).freeze(), lines);
     let end = end(status, &fields)?;
     let lives_on = lives_on(version, &fields) && !matches!(end, End::Close);
@@ -72,6 +59,7 @@ mod tests {
 
     use super::*;
     use crate::message::MOST_FIELDS;
+    use crate::message::lines::tests::{as_they_stand, heads};
 
     /// What the head says, as text; `None` while it is not all here.
     fn read(text: &str) -> Option<Result<String, ()>> {
@@ -155,8 +143,8 @@ mod tests {
         let mut reader = Reader::of(text);
         let (_, status, lines) = parts(&mut reader).ok()?;
         let fields = Fields::over(text.to_vec().into(), lines);
-        let fields = fields.iter().flat_map(|field| [field.written.to_vec(), field.value.to_vec()]);
-        Some((status.as_u16(), fields.collect(), reader.at()))
+        let fields = as_they_stand(fields.iter().map(|field| (field.written, field.value.bytes())));
+        Some((status.as_u16(), fields, reader.at()))
     }
 
     fn theirs(text: &[u8]) -> Option<Parsed> {
@@ -164,28 +152,13 @@ mod tests {
         let mut answer = httparse::Response::new(&mut lines);
         let httparse::Status::Complete(length) = answer.parse(text).ok()? else { return None };
         let status = answer.code.filter(|code| *code >= 100)?;
-        let fields = answer.headers.iter().flat_map(|field| [field.name.as_bytes().to_vec(), field.value.to_vec()]);
-        Some((status, fields.collect(), length))
+        let fields = as_they_stand(answer.headers.iter().map(|field| (field.name.as_bytes(), field.value)));
+        Some((status, fields, length))
     }
 
     proptest! {
         #[test]
-        fn the_common_library_reads_the_same(
-            line in "HTTP/1\\.[012] {1,2}([0-9]{2,4})( [ -~\t]{0,8})?",
-            fields in proptest::collection::vec("[a-zA-Z-]{0,20}[!-~]?[ \t]?:[ \t]{0,2}[ -~\t]{0,40}[ \t]{0,2}", 0..6),
-            ending in prop_oneof![4 => Just("\r\n"), 1 => Just("\n")],
-            spoilt: bool,
-            at: prop::sample::Index,
-            byte: u8,
-            behind in ".{0,8}",
-        ) {
-            let lines: String = fields.iter().map(|field| format!("{field}{ending}")).collect();
-            let mut text = format!("{line}{ending}{lines}{ending}{behind}").into_bytes();
-            if spoilt {
-                let at = at.index(text.len());
-                text[at] = byte;
-            }
-            prop_assume!(!text.starts_with(b"\r") && !text.starts_with(b"\n"));
+        fn the_common_library_reads_the_same(text in heads("HTTP/1\\.[012] {1,2}([0-9]{2,4})( [ -~\\t]{0,8})?")) {
             prop_assert_eq!(ours(&text), theirs(&text), "{}", text.escape_ascii());
         }
     }

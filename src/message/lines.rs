@@ -22,6 +22,44 @@ pub(super) enum Stop {
 
 type Read<T> = Result<T, Stop>;
 
+/// Reads a head off the front of what came, and tells how long it is; nothing while it is not all here. `seen` bytes were
+/// looked through before, and are not again. At the first look it is read at once: nearly always it is all here, and whoever
+/// does not begin a head is not waited for.
+pub(super) fn head<T>(
+    came: &[u8],
+    seen: &mut usize,
+    parts: impl FnOnce(&mut Reader<'_>) -> Read<T>,
+) -> Read<Option<(T, usize)>> {
+    let first = *seen == 0;
+    let whole = first || end_of_head(came, *seen).is_some();
+    *seen = came.len();
+    if !whole {
+        return Ok(None);
+    }
+    let mut reader = Reader::of(came);
+    match parts(&mut reader) {
+        Ok(parts) => {
+            *seen = 0;
+            Ok(Some((parts, reader.at())))
+        }
+        Err(Stop::More) if first => Ok(None),
+        Err(Stop::More) => Err(Stop::Malformed),
+        Err(stop) => Err(stop),
+    }
+}
+
+/// Where a head ends: behind an empty line. The lines may end with a line feed alone (RFC 9112 section 2.2). `seen` bytes
+/// were looked through before, and are not again.
+pub(super) fn end_of_head(came: &[u8], seen: usize) -> Option<usize> {
+    // An end that was cut begins three bytes before at the most.
+    let from = seen.saturating_sub(3);
+    memchr::memchr_iter(b'\n', came.get(from..)?).find_map(|at| match came.get(from + at + 1..)? {
+        [b'\n', ..] => Some(from + at + 2),
+        [b'\r', b'\n', ..] => Some(from + at + 3),
+        _ => None,
+    })
+}
+
 impl<'t> Reader<'t> {
     /// From the front of what came.
     pub(super) const fn of(text: &'t [u8]) -> Self {
@@ -190,8 +228,34 @@ static TOKEN: [bool; 256] = {
 };
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    /// Heads that begin with such a line, some of them with a byte that is any, and something behind them.
+    pub(in crate::message) fn heads(line: &'static str) -> impl Strategy<Value = Vec<u8>> {
+        let field = "[a-zA-Z-]{0,20}[!-~]?[ \\t]?:[ \\t]{0,2}[ -~\\t]{0,40}[ \\t]{0,2}";
+        let ending = prop_oneof![4 => Just("\r\n"), 1 => Just("\n")];
+        let spoilt = proptest::option::of((any::<prop::sample::Index>(), any::<u8>()));
+        let parts = (line, proptest::collection::vec(field, 0..6), ending, spoilt, ".{0,8}");
+        let heads = parts.prop_map(|(line, fields, ending, spoilt, behind)| {
+            let lines: String = fields.iter().map(|field| format!("{field}{ending}")).collect();
+            let mut text = format!("{line}{ending}{lines}{ending}{behind}").into_bytes();
+            if let Some((at, byte)) = spoilt {
+                let at = at.index(text.len());
+                text[at] = byte;
+            }
+            text
+        });
+        // An empty line before it is nothing to this reader, and passed over by the other.
+        heads.prop_filter("begins with a line", |text| !text.starts_with(b"\r") && !text.starts_with(b"\n"))
+    }
+
+    /// The fields as they stand.
+    pub(in crate::message) fn as_they_stand<'f>(fields: impl Iterator<Item = (&'f [u8], &'f [u8])>) -> Vec<Vec<u8>> {
+        fields.flat_map(|(name, value)| [name.to_vec(), value.to_vec()]).collect()
+    }
 
     #[test]
     fn a_value_ends_at_a_control_character_wherever_it_stands() {

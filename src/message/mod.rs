@@ -24,18 +24,6 @@ const MOST_FIELDS: usize = 100;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Malformed;
 
-/// Where a head ends: behind an empty line. The lines may end with a line feed alone (RFC 9112 section 2.2). `seen` bytes
-/// were looked through before, and are not again.
-fn end_of_head(came: &[u8], seen: usize) -> Option<usize> {
-    // An end that was cut begins three bytes before at the most.
-    let from = seen.saturating_sub(3);
-    memchr::memchr_iter(b'\n', came.get(from..)?).find_map(|at| match came.get(from + at + 1..)? {
-        [b'\n', ..] => Some(from + at + 2),
-        [b'\r', b'\n', ..] => Some(from + at + 3),
-        _ => None,
-    })
-}
-
 /// What the fields say of where the body ends, if anything (RFC 9112 section 6.3). A length that stands twice, beside a
 /// coding or in no digits, and a coding that is not ours to undo, are refused.
 fn framing(fields: &Fields) -> Result<Option<End>, Malformed> {
