@@ -9,6 +9,7 @@ pub mod link;
 mod multiplex;
 pub mod pool;
 pub mod remote;
+mod turns;
 
 use hyper::StatusCode;
 

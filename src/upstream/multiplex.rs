@@ -24,6 +24,7 @@ use super::UpstreamError;
 use super::connection::Live;
 use super::exchange::{Begun, Rest, kind, send, unless_late};
 use super::pool::Pool;
+use super::turns::InTurns;
 use crate::message::answer::MOST_HEAD;
 use crate::message::fields::Fields;
 use crate::net::conn::Conn;
@@ -197,7 +198,7 @@ impl Trunk {
             .keep_alive_interval(PING_EVERY)
             .keep_alive_timeout(PING_ANSWERED)
             .keep_alive_while_idle(true)
-            .handshake(TokioIo::new(link))
+            .handshake(TokioIo::new(InTurns::over(link)))
             .await
             .map_err(|error| kind(&error, pool))?;
         let most = Rc::new(Cell::new(connection.current_max_send_streams()));
