@@ -1,5 +1,6 @@
 //! What requests write: atomics on the record they used and on its client. Carried over from snapshot to snapshot.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
@@ -26,6 +27,24 @@ pub struct UseCell {
 struct Callers {
     accepted: Vec<Sighting>,
     refused: Refusals,
+    /// Which of them have been kept.
+    kept: Mark,
+}
+
+/// Tells sets of callers apart, and how late the latest of them is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mark {
+    /// A sum over who they are.
+    pub callers: u64,
+    /// When the latest of them came.
+    pub latest: Timestamp,
+}
+
+/// Of nobody.
+impl Default for Mark {
+    fn default() -> Self {
+        Self { callers: 0, latest: Timestamp::MIN }
+    }
 }
 
 /// A cell of which nothing has been kept, not even its beginning.
@@ -83,6 +102,21 @@ impl Seen {
     /// The last time it was presented and refused; nothing where none was observed.
     pub fn last_refused(&self) -> Option<Timestamp> {
         self.refused.from.first().map(|sighting| sighting.at)
+    }
+
+    /// What tells its callers from others.
+    pub fn mark(&self) -> Mark {
+        let hash = |sighting: &Sighting| {
+            let mut hasher = DefaultHasher::new();
+            (sighting.address, &sighting.user_agent, sighting.method).hash(&mut hasher);
+            hasher.finish()
+        };
+        let all = self.from.iter().chain(&self.refused.from);
+        // A sum, as their order changes with every use.
+        all.fold(Mark::default(), |mark, sighting| Mark {
+            callers: mark.callers.wrapping_add(hash(sighting)),
+            latest: mark.latest.max(sighting.at),
+        })
     }
 
     /// What this and `other` tell together of one secret: nothing moves back in time or count.
@@ -207,7 +241,7 @@ impl UseCell {
             return;
         }
         let mut callers = self.callers();
-        let Callers { accepted, refused } = &mut *callers;
+        let Callers { accepted, refused, .. } = &mut *callers;
         before.from.into_iter().rev().for_each(|sighting| note(accepted, sighting));
         refused.count = refused.count.max(before.refused.count);
         before.refused.from.into_iter().rev().for_each(|sighting| note(&mut refused.from, sighting));
@@ -221,6 +255,18 @@ impl UseCell {
     /// Whether there is something that was not kept.
     pub fn has_news(&self) -> bool {
         self.revision() != self.kept.load(Relaxed)
+    }
+
+    /// The callers that were kept last.
+    pub fn kept_callers(&self) -> Mark {
+        self.known_callers().map(|known| known.kept).unwrap_or_default()
+    }
+
+    /// These callers have been kept.
+    pub fn callers_kept(&self, mark: Mark) {
+        if let Some(mut known) = self.known_callers() {
+            known.kept = mark;
+        }
     }
 
     /// Whether nothing of it was ever kept: its record has just entered the list.

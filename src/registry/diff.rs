@@ -140,6 +140,16 @@ pub fn diff(old: &Snapshot, new: &Snapshot) -> Diff {
     diff
 }
 
+/// The records of a list whose use the other does not count: those that it left behind, or that it does not have yet.
+pub fn only_in<'s>(list: &'s Snapshot, other: &'s Snapshot) -> impl Iterator<Item = (&'s Client, &'s Record)> {
+    let (own, _) = apart(list, other);
+    own.iter().flat_map(move |client| {
+        let there = other.client(&client.key).map_or(&[][..], |there| &there.records);
+        let is_there = move |record: &Record| there.iter().any(|other| Arc::ptr_eq(&other.uses, &record.uses));
+        client.records.iter().filter(move |record| !is_there(record)).map(move |record| (&**client, record))
+    })
+}
+
 /// What is left of two lists without the clients that were taken over at the beginning and at the end of both.
 fn apart<'s>(old: &'s Snapshot, new: &'s Snapshot) -> (&'s [Arc<Client>], &'s [Arc<Client>]) {
     let same = |pair: &(&Arc<Client>, &Arc<Client>)| Arc::ptr_eq(pair.0, pair.1);

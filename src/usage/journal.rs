@@ -78,6 +78,29 @@ pub(super) struct Entry {
     pub(super) gone: Option<Timestamp>,
 }
 
+/// What is known of one, as it is written.
+#[derive(Clone, Copy)]
+pub(super) struct Row<'r> {
+    /// See [`Entry`].
+    pub(super) client: &'r str,
+    /// See [`Entry`].
+    pub(super) tenant: &'r str,
+    /// See [`Entry`].
+    pub(super) secret: &'r str,
+    /// What is known.
+    pub(super) seen: &'r Seen,
+    /// Since when it is not in the list.
+    pub(super) gone: Option<Timestamp>,
+}
+
+impl Entry {
+    /// As it is written.
+    pub(super) fn row(&self) -> Row<'_> {
+        let Self { client, tenant, secret, seen, gone } = self;
+        Row { client, tenant, secret, seen, gone: *gone }
+    }
+}
+
 impl State {
     /// What is known of a secret of a client; nothing where it was never observed, or its digest was another one.
     /// Times may lie ahead where a clock was set back: see [`Seen::clamped`].
@@ -93,14 +116,8 @@ impl State {
         self
     }
 
-    /// Takes over what `other` knows.
-    pub(super) fn merge(&mut self, other: Self) {
-        for (key, entry) in other.entries {
-            self.take(key, entry);
-        }
-    }
-
-    fn take(&mut self, key: Key, new: Entry) {
+    /// Takes over what is known of one.
+    pub(super) fn take(&mut self, key: Key, new: Entry) {
         match self.entries.get_mut(&key) {
             Some(known) => {
                 known.seen.merge(new.seen);
@@ -209,24 +226,24 @@ pub(super) enum Extent {
     Full,
 }
 
-/// Writes the line of an entry.
-pub(super) fn write(key: &Key, entry: &Entry, extent: Extent, out: &mut impl Write) -> io::Result<()> {
+/// Writes the line of a record.
+pub(super) fn write(key: &Key, row: Row<'_>, extent: Extent, out: &mut impl Write) -> io::Result<()> {
     let full = extent == Extent::Full;
     let callers = |from: &[Sighting]| if full { from.iter().map(Caller::of).collect() } else { Vec::new() };
     let name = |name: &str| if full { name.into() } else { Box::default() };
-    let seen = &entry.seen;
+    let seen = row.seen;
     let line = Line {
         key: key.to_string(),
-        client: name(&entry.client),
-        tenant: name(&entry.tenant),
-        secret: name(&entry.secret),
+        client: name(row.client),
+        tenant: name(row.tenant),
+        secret: name(row.secret),
         since: seen.tracking_since.millis(),
         used: seen.last_used.map_or(0, Timestamp::millis),
         uses: seen.uses,
         from: callers(&seen.from),
         refused: seen.refused.count,
         refused_from: callers(&seen.refused.from),
-        gone: entry.gone.map_or(0, Timestamp::millis),
+        gone: row.gone.map_or(0, Timestamp::millis),
     };
     let json = serde_json::to_string(&line)?;
     writeln!(out, "{:08x} {json}", crc32fast::hash(json.as_bytes()))

@@ -1,13 +1,13 @@
-//! What the keeping thread knows: every record's use as it was seen last, in the list or gone from it.
+//! What the keeping thread knows beside the cells of the list: the use of records that have left it, and what is on the disk.
 
-use std::collections::{HashMap, HashSet};
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::collections::HashSet;
 use std::io::{self, Write};
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::journal::{self, Entry, Extent, Key, State};
+use super::journal::{self, Entry, Extent, Key, Row, State};
 use crate::domain::clock::Timestamp;
-use crate::registry::cells::{Seen, Sighting};
+use crate::registry::diff::only_in;
 use crate::registry::{Client, Record, Snapshot};
 
 /// Records that are not in the list are remembered up to this many: those that left last.
@@ -17,135 +17,117 @@ const FOLLOW_AGAIN: Duration = Duration::from_secs(3600);
 /// The times of callers are written this often; new callers at once.
 const CALLERS_AGAIN: Duration = Duration::from_secs(60);
 
-/// All that is known.
+/// The use of records that are not in the list. Of those that are, their cells know everything.
 pub(super) struct Memory {
-    state: State,
-    /// What of it is not on the disk.
+    gone: State,
+    /// Which of these are not on the disk as they are.
     unsaved: HashSet<Key>,
-    /// Which callers of a record are on the disk.
-    written: HashMap<Key, Mark>,
     keep_gone: Duration,
-    /// The list that was gone through last, and when.
+    /// The list that was followed last, and when.
     followed: Option<(u64, Timestamp)>,
-}
-
-/// Tells sets of callers apart, and how late the latest of them is.
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct Mark {
-    callers: u64,
-    latest: Timestamp,
 }
 
 impl Memory {
     pub(super) fn new(keep_gone: Duration) -> Self {
-        let (unsaved, written) = (HashSet::new(), HashMap::new());
-        Self { state: State::default(), unsaved, written, keep_gone, followed: None }
+        Self { gone: State::default(), unsaved: HashSet::new(), keep_gone, followed: None }
     }
 
-    /// Takes over what a file said.
-    pub(super) fn take(&mut self, state: State, now: Timestamp) {
-        let entries = state.entries.into_iter().map(|(key, entry)| {
-            let (seen, gone) = (entry.seen.clamped(now), entry.gone.map(|at| at.min(now)));
-            (key, Entry { seen, gone, ..entry })
-        });
-        self.state.merge(State { entries: entries.collect() });
-        // Which of them are in the list is to be found out.
+    /// Takes over what a file said: the cells of the list are given what is known of them, the rest is remembered.
+    pub(super) fn take(&mut self, mut state: State, list: &Snapshot, now: Timestamp) {
+        for (client, record) in records(list) {
+            if state.entries.is_empty() {
+                break;
+            }
+            let key = Key::of(&client.key, record);
+            let Some(entry) = state.entries.remove(&key) else { continue };
+            let entry = Entry { seen: entry.seen.clamped(now), ..entry };
+            record.uses.restore(entry.seen.clone());
+            // It may be leaving the list just now, and what its cell knew was taken before this.
+            if self.gone.entries.contains_key(&key) {
+                self.remember(key, Entry { gone: Some(now), ..entry });
+            }
+        }
+        for (key, entry) in state.entries {
+            let gone = Some(entry.gone.map_or(now, |at| at.min(now)));
+            self.remember(key, Entry { seen: entry.seen.clamped(now), gone, ..entry });
+        }
         self.followed = None;
     }
 
-    /// Takes from the cells of a list what is new in them.
-    pub(super) fn absorb(&mut self, list: &Snapshot) {
-        for (client, record) in records(list).filter(|(_, record)| record.uses.has_news()) {
-            // Before the rest of it: what is noted in between is news once more.
-            let revision = record.uses.revision();
-            let (key, seen) = (Key::of(&client.key, record), record.uses.seen());
-            let entry = self.state.entries.entry(key).or_insert_with(|| Entry {
+    /// Before a list takes the place of another: what is known of records that leave is remembered, and the cells of those
+    /// that enter are given what is known of them.
+    pub(super) fn hand_over(&mut self, old: &Snapshot, new: &Snapshot, now: Timestamp) {
+        for (client, record) in only_in(old, new) {
+            let entry = Entry {
                 client: client.key.id.as_str().into(),
                 tenant: client.key.tenant.as_str().into(),
                 secret: record.id.as_str().into(),
-                seen: Seen::since(seen.tracking_since),
-                gone: None,
-            });
-            // A line that stood alone in a damaged file may have been without them.
-            if entry.client.is_empty() {
-                entry.client = client.key.id.as_str().into();
-                entry.tenant = client.key.tenant.as_str().into();
-                entry.secret = record.id.as_str().into();
+                seen: record.uses.seen(),
+                gone: Some(now),
+            };
+            self.remember(Key::of(&client.key, record), entry);
+        }
+        if self.gone.entries.is_empty() {
+            return;
+        }
+        for (client, record) in only_in(new, old) {
+            if let Some(entry) = self.gone.entries.get(&Key::of(&client.key, record)) {
+                record.uses.restore(entry.seen.clone());
             }
-            entry.seen.merge(seen);
-            self.unsaved.insert(key);
-            record.uses.kept(revision);
         }
     }
 
-    /// Gives the cells of records that have just entered what is known of them.
-    pub(super) fn restore(&self, list: &Snapshot) {
-        records(list).filter(|(_, record)| record.uses.is_new()).for_each(|(client, record)| self.give(client, record));
+    /// Whether nothing is remembered.
+    #[cfg(test)]
+    pub(super) fn is_empty(&self) -> bool {
+        self.gone.entries.is_empty()
     }
 
-    /// Gives every cell what is known of its record.
-    pub(super) fn restore_all(&self, list: &Snapshot) {
-        records(list).for_each(|(client, record)| self.give(client, record));
+    fn remember(&mut self, key: Key, entry: Entry) {
+        self.gone.take(key, entry);
+        self.unsaved.insert(key);
     }
 
-    fn give(&self, client: &Client, record: &Record) {
-        if let Some(entry) = self.state.entries.get(&Key::of(&client.key, record)) {
-            record.uses.restore(entry.seen.clone());
-        }
-    }
-
-    /// Notes which records left the list, and forgets those that left long ago.
+    /// Forgets of the records that left the list those that are back in it, and those that left long ago.
     pub(super) fn follow(&mut self, list: &Snapshot, now: Timestamp) {
         let known = |(generation, at)| generation == list.generation && now.since(at) < FOLLOW_AGAIN;
         if self.followed.is_some_and(known) {
             return;
         }
         self.followed = Some((list.generation, now));
-        let listed: HashSet<Key> = records(list).map(|(client, record)| Key::of(&client.key, record)).collect();
         let mut gone = Vec::new();
-        for (key, entry) in &mut self.state.entries {
-            let since = (!listed.contains(key)).then(|| entry.gone.unwrap_or(now));
-            if entry.gone != since {
-                entry.gone = since;
-                self.unsaved.insert(*key);
+        let mut forgotten = Vec::new();
+        for (key, entry) in &self.gone.entries {
+            match listed(list, key, entry) {
+                // Once more, as it may have entered while the file was read.
+                Some(record) => {
+                    record.uses.restore(entry.seen.clone());
+                    forgotten.push(*key);
+                }
+                None => gone.push((entry.gone.unwrap_or(now), *key)),
             }
-            gone.extend(since.map(|since| (since, *key)));
         }
         gone.sort_unstable_by_key(|(since, _)| std::cmp::Reverse(*since));
         let keep = gone.iter().take_while(|(since, _)| now.since(*since) < self.keep_gone).count().min(MOST_GONE);
-        for (_, key) in gone.drain(keep..) {
-            self.state.entries.remove(&key);
+        for key in forgotten.into_iter().chain(gone.drain(keep..).map(|(_, key)| key)) {
+            self.gone.entries.remove(&key);
             self.unsaved.remove(&key);
-            self.written.remove(&key);
         }
     }
 
-    /// The lines of what is not on the disk.
-    pub(super) fn changes(&mut self) -> Changes {
-        let mut changes = Changes::default();
+    /// Adds the lines of those that are not on the disk as they are. Behind the others: of two lines of a record that is
+    /// just leaving the later one counts.
+    pub(super) fn departures(&mut self, changes: &mut Changes) {
         for key in self.unsaved.drain() {
-            let Some(entry) = self.state.entries.get(&key) else { continue };
-            let mark = Mark::of(entry);
-            let written = self.written.get(&key);
-            let stale = |old: &Mark| old.callers != mark.callers || mark.latest.since(old.latest) >= CALLERS_AGAIN;
-            let extent = if written.is_none_or(stale) { Extent::Full } else { Extent::Short };
-            let before = changes.bytes.len();
-            let _infallible = journal::write(&key, entry, extent, &mut changes.bytes);
-            if written.is_none() {
-                changes.new += (changes.bytes.len() - before) as u64;
-            }
-            if extent == Extent::Full {
-                self.written.insert(key, mark);
-            }
+            let Some(entry) = self.gone.entries.get(&key) else { continue };
+            let _infallible = journal::write(&key, entry.row(), Extent::Full, &mut changes.bytes);
         }
-        changes
     }
 
     /// All of it, to be written anew.
-    pub(super) fn everything(&mut self) -> Everything {
+    pub(super) fn everything(&mut self, list: Arc<Snapshot>) -> Everything {
         self.unsaved.clear();
-        self.written = self.state.entries.iter().map(|(key, entry)| (*key, Mark::of(entry))).collect();
-        Everything(self.state.entries.iter().map(|(key, entry)| (*key, entry.clone())).collect())
+        Everything { list, gone: self.gone.entries.iter().map(|(key, entry)| (*key, entry.clone())).collect() }
     }
 }
 
@@ -158,29 +140,58 @@ pub(super) struct Changes {
     pub(super) new: u64,
 }
 
-/// Everything at a moment.
-pub(super) struct Everything(Vec<(Key, Entry)>);
+impl Changes {
+    /// What the cells of a list know and the disk does not.
+    pub(super) fn of(list: &Snapshot) -> Self {
+        let mut changes = Self::default();
+        for (client, record) in records(list).filter(|(_, record)| record.uses.has_news()) {
+            let (before, is_new) = (changes.bytes.len(), record.uses.is_new());
+            let _infallible = keep(client, record, false, &mut changes.bytes);
+            if is_new {
+                changes.new += (changes.bytes.len() - before) as u64;
+            }
+        }
+        changes
+    }
+}
+
+/// Everything: what the cells know when it is written, and the records that left before.
+pub(super) struct Everything {
+    list: Arc<Snapshot>,
+    gone: Vec<(Key, Entry)>,
+}
 
 impl Everything {
     pub(super) fn write(&self, out: &mut impl Write) -> io::Result<()> {
         out.write_all(journal::header().as_bytes())?;
-        self.0.iter().try_for_each(|(key, entry)| journal::write(key, entry, Extent::Full, out))
+        records(&self.list).try_for_each(|(client, record)| keep(client, record, true, out))?;
+        self.gone.iter().try_for_each(|(key, entry)| journal::write(key, entry.row(), Extent::Full, out))
     }
 }
 
-impl Mark {
-    fn of(entry: &Entry) -> Self {
-        let seen = &entry.seen;
-        let all = || seen.from.iter().chain(&seen.refused.from);
-        let hash = |sighting: &Sighting| {
-            let mut hasher = DefaultHasher::new();
-            (sighting.address, &sighting.user_agent, sighting.method).hash(&mut hasher);
-            hasher.finish()
-        };
-        // The order changes with every use.
-        let callers = all().map(hash).fold(0, u64::wrapping_add);
-        Self { callers, latest: all().map(|sighting| sighting.at).max().unwrap_or(Timestamp::MIN) }
+/// Writes the line of a record, after which there is no news of it. Who fails to bring it to the disk writes everything anew.
+fn keep(client: &Client, record: &Record, whole: bool, out: &mut impl Write) -> io::Result<()> {
+    let uses = &record.uses;
+    // Before the rest of it: what is noted in between is news once more.
+    let (is_new, revision) = (uses.is_new(), uses.revision());
+    let seen = uses.seen();
+    let (old, mark) = (uses.kept_callers(), seen.mark());
+    let stale = old.callers != mark.callers || mark.latest.since(old.latest) >= CALLERS_AGAIN;
+    let extent = if whole || is_new || stale { Extent::Full } else { Extent::Short };
+    let (key, of) = (Key::of(&client.key, record), &client.key);
+    let (client, tenant, secret) = (of.id.as_str(), of.tenant.as_str(), record.id.as_str());
+    journal::write(&key, Row { client, tenant, secret, seen: &seen, gone: None }, extent, out)?;
+    uses.kept(revision);
+    if extent == Extent::Full {
+        uses.callers_kept(mark);
     }
+    Ok(())
+}
+
+/// The record of a list that an entry is of.
+fn listed<'s>(list: &'s Snapshot, key: &Key, entry: &'s Entry) -> Option<&'s Record> {
+    let client = list.tenancy(&entry.tenant).client(entry.client.as_bytes())?;
+    client.records.iter().find(|record| record.id.as_str() == &*entry.secret && Key::of(&client.key, record) == *key)
 }
 
 fn records(list: &Snapshot) -> impl Iterator<Item = (&Client, &Record)> {

@@ -1,8 +1,8 @@
-//! Last use over restarts: what requests note in the cells of the list is kept in memory and in a journal, `[state] path`.
+//! Last use over restarts: what requests note in the cells of the list is kept in a journal, `[state] path`.
 //!
 //! A thread of its own looks at the cells every few seconds and appends what has changed; what is written is on the disk
 //! before the next look. Nothing here may stop the proxy: where the file cannot be read or written it is said so, and the
-//! state lives in memory until it can. A record that leaves the list is remembered, so that it comes back with its use.
+//! cells know it alone until it can. A record that leaves the list is remembered, so that it comes back with its use.
 
 mod journal;
 mod memory;
@@ -20,7 +20,7 @@ use arc_swap::ArcSwap;
 
 use self::journal::Found;
 pub use self::journal::State;
-use self::memory::Memory;
+use self::memory::{Changes, Memory};
 use self::store::{Opened, Store};
 use crate::domain::clock::Clock;
 use crate::log::Log;
@@ -64,6 +64,7 @@ pub struct Start {
 /// The keeping of one instance.
 pub struct Usage {
     memory: Arc<Mutex<Memory>>,
+    clock: Arc<Clock>,
     stop: Sender<()>,
     thread: JoinHandle<()>,
 }
@@ -72,23 +73,20 @@ impl Usage {
     /// Restores what is known, and keeps what is noted from now on.
     pub fn start(start: Start) -> io::Result<Self> {
         let memory = Arc::new(Mutex::new(Memory::new(start.keep_gone)));
+        let clock = start.clock.clone();
         let mut keeper = Keeper { memory: memory.clone(), store: None, trouble: None, live: 0, torn: false, start };
         keeper.begin();
         let (stop, stopped) = channel();
         let thread =
             std::thread::Builder::new().name("relatch-usage".to_owned()).spawn(move || keeper.run(&stopped))?;
-        Ok(Self { memory, stop, thread })
+        Ok(Self { memory, clock, stop, thread })
     }
 
     /// To be called with the list in force and the next one before that is published: what is known of records that
     /// leave is kept, and what is known of those that enter is restored.
     pub fn on_publish(&self) -> impl Fn(&Snapshot, &Snapshot) + Send + use<> {
-        let memory = self.memory.clone();
-        move |old, new| {
-            let mut memory = locked(&memory);
-            memory.absorb(old);
-            memory.restore(new);
-        }
+        let (memory, clock) = (self.memory.clone(), self.clock.clone());
+        move |old, new| locked(&memory).hand_over(old, new, clock.now())
     }
 
     /// Ends without a last word: what a kill would lose is lost. A thread in the middle of `fsync` would hold up the end
@@ -158,12 +156,10 @@ impl Keeper {
         }
     }
 
-    /// Takes from the cells what is new in them.
+    /// Looks which records that left the list need not be remembered any more.
     fn follow(&self) {
         let (list, now) = (self.start.snapshot.load_full(), self.start.clock.now());
-        let mut memory = locked(&self.memory);
-        memory.absorb(&list);
-        memory.follow(&list, now);
+        locked(&self.memory).follow(&list, now);
     }
 
     /// Opens the file and restores what it says.
@@ -202,24 +198,21 @@ impl Keeper {
             }
         };
         let (list, now) = (self.start.snapshot.load_full(), self.start.clock.now());
-        let mut memory = locked(&self.memory);
-        memory.take(state, now);
-        memory.restore_all(&list);
+        locked(&self.memory).take(state, &list, now);
     }
 
     /// Writes what has changed.
     fn save(&mut self) {
         let Some(store) = &mut self.store else { return };
-        let mut memory = locked(&self.memory);
+        let list = self.start.snapshot.load_full();
         let written = if self.torn || store.size > 2 * self.live + SLACK {
-            let lines = memory.everything();
-            drop(memory);
+            let lines = locked(&self.memory).everything(list);
             let written = store.rewrite(|file| lines.write(file));
             self.live = store.size;
             written
         } else {
-            let lines = memory.changes();
-            drop(memory);
+            let mut lines = Changes::of(&list);
+            locked(&self.memory).departures(&mut lines);
             self.live += lines.new;
             if lines.bytes.is_empty() { store.touch() } else { store.append(&lines.bytes) }
         };

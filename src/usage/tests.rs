@@ -20,7 +20,7 @@ fn list(clients: std::ops::Range<usize>, previous: Option<&Snapshot>) -> Snapsho
     let keep_revoked = Duration::ZERO;
     let ground =
         Ground { files: &SecretFiles::new(), previous, forwards: false, endpoints: &[], keep_revoked, now: at(1000) };
-    build(list.clients, &ground, 0, Vec::new()).0.unwrap()
+    build(list.clients, &ground, previous.map_or(0, |list| list.generation + 1), Vec::new()).0.unwrap()
 }
 
 fn at(millis: u64) -> Timestamp {
@@ -44,6 +44,13 @@ fn keeper(dir: &TempDir, list: Snapshot, keep_gone: Duration) -> Keeper {
     keeper.begin();
     keeper.save();
     keeper
+}
+
+/// Another list takes the place of the one in force.
+fn publish(keeper: &Keeper, list: Snapshot) {
+    let old = keeper.start.snapshot.load_full();
+    locked(&keeper.memory).hand_over(&old, &list, keeper.start.clock.now());
+    keeper.start.snapshot.store(Arc::new(list));
 }
 
 fn look(keeper: &mut Keeper) {
@@ -99,7 +106,7 @@ fn what_left_the_list_is_remembered_as_long_as_it_should_and_no_longer() {
         let dir = tempfile::tempdir().unwrap();
         let mut keeper = keeper(&dir, list(0..3, None), keep_gone);
         let old = keeper.start.snapshot.load_full();
-        keeper.start.snapshot.store(Arc::new(list(0..1, Some(&old))));
+        publish(&keeper, list(0..1, Some(&old)));
         look(&mut keeper);
         keeper.torn = true;
         look(&mut keeper);
@@ -118,4 +125,48 @@ fn a_file_that_was_taken_away_is_made_anew_with_everything_in_it() {
     drop(stop);
     keeper.run(&stopped);
     assert_eq!(known(&dir).seen(&list.clients[2].key, record(&list, 2)).unwrap().uses, 1);
+}
+
+#[test]
+fn a_record_that_comes_back_has_its_use_and_its_line_says_that_it_is_here() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut keeper = keeper(&dir, list(0..3, None), Duration::from_secs(3600));
+    let first = keeper.start.snapshot.load_full();
+    record(&first, 2).uses.note(at(5000));
+    publish(&keeper, list(0..1, Some(&first)));
+    // On the disk it is gone, whatever is written next: what changed, or everything.
+    for torn in [false, true] {
+        keeper.torn = torn;
+        look(&mut keeper);
+        let gone: Vec<_> = known(&dir).entries.into_values().filter(|entry| entry.gone.is_some()).collect();
+        assert_eq!(gone.len(), 2);
+        assert_eq!(gone.iter().map(|entry| entry.seen.uses).sum::<u64>(), 1);
+    }
+    publish(&keeper, list(0..3, Some(&keeper.start.snapshot.load_full())));
+    let back = keeper.start.snapshot.load_full();
+    assert_eq!(record(&back, 2).uses.seen(), record(&first, 2).uses.seen(), "before anybody looks");
+    record(&back, 2).uses.note(at(6000));
+    look(&mut keeper);
+    assert!(locked(&keeper.memory).is_empty(), "nothing is remembered beside its cell");
+    let state = known(&dir);
+    assert!(state.entries.values().all(|entry| entry.gone.is_none()));
+    assert_eq!(state.seen(&back.clients[2].key, record(&back, 2)).map(|seen| seen.uses), Some(2));
+}
+
+#[test]
+fn a_file_that_is_read_late_gives_its_part_to_records_that_have_just_left() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut before = keeper(&dir, list(0..2, None), Duration::from_secs(3600));
+    record(&before.start.snapshot.load_full(), 1).uses.note(at(5000));
+    look(&mut before);
+    let state = known(&dir);
+    drop(before);
+    let late = tempfile::tempdir().unwrap();
+    let keeper = keeper(&late, list(0..2, None), Duration::from_secs(3600));
+    let old = keeper.start.snapshot.load_full();
+    publish(&keeper, list(0..1, Some(&old)));
+    // Whoever reads the file has looked for the list before the other took its place.
+    locked(&keeper.memory).take(state, &old, at(7000));
+    publish(&keeper, list(0..2, Some(&keeper.start.snapshot.load_full())));
+    assert_eq!(record(&keeper.start.snapshot.load_full(), 1).uses.uses(), 1);
 }

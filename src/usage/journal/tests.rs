@@ -30,7 +30,7 @@ fn entry(uses: u64, callers: &[(u8, u64)]) -> Entry {
 
 fn line(key: u8, entry: &Entry, extent: Extent) -> Vec<u8> {
     let mut out = Vec::new();
-    write(&Key([key; 16]), entry, extent, &mut out).unwrap();
+    write(&Key([key; 16]), entry.row(), extent, &mut out).unwrap();
     out
 }
 
