@@ -4,6 +4,11 @@ use std::process::ExitCode;
 
 use relatch::app::App;
 use relatch::cli::{self, Next};
+use tikv_jemallocator::Jemalloc;
+
+/// Gives back what a burst of requests took, and holds a long list in less: docs/performance.md.
+#[global_allocator]
+static ALLOCATOR: Jemalloc = Jemalloc;
 
 fn main() -> ExitCode {
     match cli::main() {

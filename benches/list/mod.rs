@@ -8,6 +8,11 @@ use relatch::domain::ids::{ClientId, SecretId};
 use relatch::hash;
 use relatch::registry::Snapshot;
 use relatch::registry::build::{Ground, SecretFiles, build};
+use tikv_jemallocator::Jemalloc;
+
+/// As the program has it.
+#[global_allocator]
+static ALLOCATOR: Jemalloc = Jemalloc;
 
 pub(crate) const NOW: Timestamp = Timestamp::from_millis(1_795_000_000_000);
 

@@ -51,8 +51,9 @@ EVERY_TENTH = 10
 # Time for a proxy to see its caller leave and to wait again. A signal that comes while it is on its way to wait is handled
 # before the wait begins, and under valgrind that way is long: nginx would then sleep on.
 SETTLE_SECONDS = 0.5
-# Calls that grow what was given before are calls too.
-ALLOCATOR = {"malloc", "calloc", "realloc", "posix_memalign", "aligned_alloc"}
+# Calls that grow what was given before are calls too. relatch brings its own allocator; the system's serves its C libraries.
+ALLOCATOR = {"malloc", "calloc", "realloc", "posix_memalign", "aligned_alloc",
+             "_rjem_malloc", "_rjem_mallocx", "_rjem_calloc", "_rjem_realloc", "_rjem_rallocx"}
 # What the thread that serves does more often than any other: a log is written, not sent.
 SENDING = {"send", "sendto", "sendmsg", "writev"}
 # SHA-256 of up to 55 bytes: what the software takes under callgrind, and about what the instructions of the processor do.
