@@ -84,6 +84,10 @@ impl<'h> Head<'h> {
 
 /// Whether a media type is this one, with no parameter but a charset of UTF-8.
 fn is_of_type(media_type: &[u8], wanted: &[u8]) -> bool {
+    // As nearly everybody writes it.
+    if media_type == wanted {
+        return true;
+    }
     let mut parts = media_type.split(|b| *b == b';').map(<[u8]>::trim_ascii);
     parts.next().is_some_and(|name| name.eq_ignore_ascii_case(wanted))
         && parts.all(|parameter| {

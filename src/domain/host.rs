@@ -22,7 +22,7 @@ pub fn is_host(host: &[u8]) -> bool {
         Some((b':', digits)) => digits.len() <= 5 && digits.iter().all(u8::is_ascii_digit),
         Some(_) => false,
     };
-    let plain = |b: &u8| b.is_ascii_alphanumeric() || b"-._~".contains(b) || *b == b':';
+    let plain = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'~' | b':');
     port_is_one && !name.is_empty() && name.iter().all(plain)
 }
 

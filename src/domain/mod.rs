@@ -13,3 +13,4 @@ pub mod segment;
 pub mod source;
 pub mod spoken;
 pub mod strength;
+pub mod swar;

@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use memchr::memchr;
+use crate::domain::swar::Places;
 
 use super::Unreadable;
 use super::percent;
@@ -43,20 +43,33 @@ impl<'b> Form<'b> {
         let mut form = Self { params: Vec::with_capacity(8), ..Self::default() };
         // Nearly always: then nothing in it needs decoding, and no byte of it to be looked at alone.
         let simple = percent::are_plain_but(body, *b"&=");
-        let (mut rest, mut more) = (body, true);
-        while more {
-            let end = memchr(b'&', rest);
-            let (pair, after) = rest.split_at(end.unwrap_or(rest.len()));
-            (rest, more) = (after.get(1..).unwrap_or_default(), end.is_some());
-            if pair.is_empty() {
-                continue;
+        let mut pair = Pair::at(0);
+        for at in Places::of(body, *b"&=") {
+            if body.get(at) == Some(&b'=') {
+                pair.equals(at);
+            } else {
+                form.take(&pair, body, at, simple)?;
+                pair = Pair::at(at + 1);
             }
-            if form.params.len() == MOST_PARAMS {
-                return Err(Unreadable::Malformed);
-            }
-            form.add(Param::parse(pair, simple)?)?;
         }
+        form.take(&pair, body, body.len(), simple)?;
         Ok(form)
+    }
+
+    /// Adds a pair that ends there; between two ampersands there may be none.
+    fn take(&mut self, pair: &Pair, body: &'b [u8], end: usize, simple: bool) -> Result<(), Unreadable> {
+        if pair.from == end {
+            return Ok(());
+        }
+        if self.params.len() == MOST_PARAMS {
+            return Err(Unreadable::Malformed);
+        }
+        let part = |from, to| body.get(from..to).unwrap_or_default();
+        let (name, raw) = match pair.equals {
+            Some(at) => (part(pair.from, at), part(at + 1, end)),
+            None => (part(pair.from, end), &[][..]),
+        };
+        self.add(Param::parse(name, raw, simple && !pair.more)?)
     }
 
     fn add(&mut self, param: Param<'b>) -> Result<(), Unreadable> {
@@ -152,6 +165,24 @@ impl<'b> Form<'b> {
     }
 }
 
+/// A pair that is being read: where it begins, where its first equals sign stands, and whether there is another.
+struct Pair {
+    from: usize,
+    equals: Option<usize>,
+    more: bool,
+}
+
+impl Pair {
+    const fn at(from: usize) -> Self {
+        Self { from, equals: None, more: false }
+    }
+
+    fn equals(&mut self, at: usize) {
+        self.more |= self.equals.is_some();
+        self.equals.get_or_insert(at);
+    }
+}
+
 /// A value as it was sent.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum FormValue<'b> {
@@ -178,17 +209,12 @@ pub enum FormCredentials<'c> {
 }
 
 impl<'b> Param<'b> {
-    /// Parses a pair; a `simple` one is known to hold only what stands for itself, beside `=`.
-    fn parse(pair: &'b [u8], simple: bool) -> Result<Self, Unreadable> {
-        let equals = memchr(b'=', pair);
-        let (raw_name, raw) = match equals.and_then(|at| pair.split_at_checked(at)) {
-            Some((name, rest)) => (name, rest.get(1..).unwrap_or_default()),
-            None => (pair, &[][..]),
-        };
+    /// Parses a name and a value; of `simple` ones each byte is known to stand for itself.
+    fn parse(raw_name: &'b [u8], raw: &'b [u8], simple: bool) -> Result<Self, Unreadable> {
         if raw_name.is_empty() || raw_name.len() > LONGEST_NAME {
             return Err(Unreadable::Malformed);
         }
-        if simple && memchr(b'=', raw).is_none() {
+        if simple {
             return Ok(Self { name: Cow::Borrowed(raw_name), raw, canonical: true, literal: true });
         }
         let name = if percent::are_plain(raw_name) {

@@ -2,6 +2,8 @@
 
 use std::io::Write;
 
+use crate::domain::swar;
+
 /// An object being written.
 pub struct Object<'o> {
     out: &'o mut Vec<u8>,
@@ -39,23 +41,9 @@ impl<'o> Object<'o> {
     }
 }
 
-/// The bytes that stand for themselves in a string.
-static PLAIN: [bool; 256] = {
-    let mut plain = [false; 256];
-    let mut byte = 0x20;
-    while byte < 0x7f {
-        #[expect(clippy::indexing_slicing, reason = "evaluated by the compiler, in bounds")]
-        {
-            plain[byte] = byte != b'"' as usize && byte != b'\\' as usize;
-        }
-        byte += 1;
-    }
-    plain
-};
-
 /// Escapes what JSON wants escaped, and DEL and the line separators that some readers break lines at.
 pub fn escape(text: &str, out: &mut Vec<u8>) {
-    if text.bytes().all(|byte| PLAIN.get(usize::from(byte)) == Some(&true)) {
+    if is_plain(text.as_bytes()) {
         return out.extend_from_slice(text.as_bytes());
     }
     let special = |c: char| c < ' ' || matches!(c, '"' | '\\' | '\u{7f}' | '\u{85}' | '\u{2028}' | '\u{2029}');
@@ -72,6 +60,14 @@ pub fn escape(text: &str, out: &mut Vec<u8>) {
         rest = chars.as_str();
     }
     out.extend_from_slice(rest.as_bytes());
+}
+
+/// Whether nothing in it is to be escaped, nor beyond ASCII.
+fn is_plain(text: &[u8]) -> bool {
+    swar::none(text, b' ', |eight| {
+        let quotes = swar::equal(eight, b'"') | swar::equal(eight, b'\\');
+        swar::control(eight) | swar::beyond_ascii(eight) | quotes
+    })
 }
 
 #[cfg(test)]

@@ -35,18 +35,19 @@ pub(super) struct Lines(Vec<Line>);
 impl Lines {
     /// Reads them to the end of the head.
     pub(super) fn read(reader: &mut Reader<'_>) -> Result<Self, Stop> {
-        let place = |at: usize| u32::try_from(at).map_err(|_| Stop::Malformed);
+        // Longer than any head may be: there a field has no place, and reads as an empty one.
+        let place = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
         let mut lines = Vec::with_capacity(USUAL_FIELDS);
-        while let Some((name, value)) = reader.field()? {
+        while let Some((known, name, value)) = reader.field()? {
             if lines.len() == MOST_FIELDS {
                 return Err(Stop::TooMany);
             }
             lines.push(Line {
-                name: Name::of(reader.part(&name)),
-                name_at: place(name.start)?,
-                name_length: place(name.len())?,
-                value_at: place(value.start)?,
-                value_length: place(value.len())?,
+                name: known,
+                name_at: place(name.start),
+                name_length: place(name.len()),
+                value_at: place(value.start),
+                value_length: place(value.len()),
             });
         }
         Ok(Self(lines))

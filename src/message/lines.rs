@@ -3,6 +3,9 @@
 
 use std::ops::Range;
 
+use super::name::Name;
+use crate::domain::swar;
+
 /// Reads a head from its front.
 pub(super) struct Reader<'t> {
     text: &'t [u8],
@@ -21,6 +24,9 @@ pub(super) enum Stop {
 }
 
 type Read<T> = Result<T, Stop>;
+
+/// What a field's name means to us, and where the name and the value stand.
+type Places = (Name, Range<usize>, Range<usize>);
 
 /// Reads a head off the front of what came, and tells how long it is; nothing while it is not all here. `seen` bytes were
 /// looked through before, and are not again. At the first look it is read at once: nearly always it is all here, and whoever
@@ -161,13 +167,27 @@ impl<'t> Reader<'t> {
         Ok(from..to)
     }
 
+    /// The name of a field, and the colon behind it. The characters of one that is known need no look.
+    fn name(&mut self) -> Read<(Name, Range<usize>)> {
+        let from = self.at;
+        let Some(to) = swar::find(self.text, from, b':') else {
+            return self.token(b':').and(Err(Stop::Malformed));
+        };
+        let known = Name::of(self.part(&(from..to)));
+        if known == Name::Other {
+            return Ok((known, self.token(b':')?));
+        }
+        self.at = to + 1;
+        Ok((known, from..to))
+    }
+
     /// The next field, its name and its value; nothing at the end of the head.
-    pub(super) fn field(&mut self) -> Read<Option<(Range<usize>, Range<usize>)>> {
+    pub(super) fn field(&mut self) -> Read<Option<Places>> {
         if matches!(self.next()?, b'\r' | b'\n') {
             return self.line_end().map(|()| None);
         }
-        let name = self.token(b':')?;
-        Ok(Some((name, self.value()?)))
+        let (known, name) = self.name()?;
+        Ok(Some((known, name, self.value()?)))
     }
 }
 
@@ -177,28 +197,13 @@ const fn is_space(byte: u8) -> bool {
 
 /// Where the first control character but a tab stands, or the end.
 fn first_control(text: &[u8], mut at: usize) -> usize {
-    while let Some(eight) = text.get(at..).and_then(<[u8]>::first_chunk) {
-        let found = controls(u64::from_le_bytes(*eight));
-        if found == 0 {
-            at += 8;
-            continue;
-        }
-        at += found.trailing_zeros() as usize / 8;
+    loop {
+        at = swar::find_control(text, at);
         if text.get(at) != Some(&b'\t') {
             return at;
         }
         at += 1;
     }
-    let rest = text.get(at..).unwrap_or_default();
-    rest.iter().position(|byte| byte.is_ascii_control() && *byte != b'\t').map_or(text.len(), |found| at + found)
-}
-
-/// Of eight bytes, the high bit of the first control character, counted from the lowest byte; bits above it mean nothing.
-const fn controls(eight: u64) -> u64 {
-    const ONES: u64 = u64::from_ne_bytes([1; 8]);
-    let low = eight.wrapping_sub(ONES * 0x20) & !eight;
-    let delete = eight ^ (ONES * 0x7f);
-    (low | delete.wrapping_sub(ONES) & !delete) & (ONES * 0x80)
 }
 
 /// Looked up rather than compared: this runs over every name of every field.

@@ -15,12 +15,13 @@ macro_rules! names {
         impl Name {
             /// Which one it is, in any case.
             pub fn of(name: &[u8]) -> Self {
-                let candidates: &[(Self, &str)] = match name.len() {
-                    $($length => &[$((Self::$name, $text)),+],)+
-                    _ => &[],
+                let candidates: &[(Self, Ends, &str)] = match name.len() {
+                    $($length => const { &[$((Self::$name, Ends::of($text.as_bytes()), $text)),+] },)+
+                    _ => return Self::Other,
                 };
-                let found = candidates.iter().find(|(_, known)| is(name, known.as_bytes()));
-                found.map_or(Self::Other, |(known, _)| *known)
+                let ends = Ends::of(name);
+                let is = |known: &Ends, text: &str| ends.are(known) && (name.len() <= 16 || is(name, text.as_bytes()));
+                candidates.iter().find(|(_, known, text)| is(known, text)).map_or(Self::Other, |(known, ..)| *known)
             }
 
             /// As it is written; empty for one that means nothing to us.
@@ -164,23 +165,40 @@ names! {
     }
 }
 
-/// Whether two names of one length are the same. In a known one there are small letters, digits and hyphens, to which this
-/// bit folds no other character that a name can have (RFC 9110 section 5.6.2).
-fn is(name: &[u8], known: &[u8]) -> bool {
-    // The ends of a longer one first, eight bytes each: of most names they are all of it.
-    let far = match (name.first_chunk(), name.last_chunk(), known.first_chunk(), known.last_chunk()) {
-        (Some(front), Some(back), Some(known_front), Some(known_back)) => {
-            let folded = |eight: &[u8; 8]| u64::from_ne_bytes(*eight) | u64::from_ne_bytes([0x20; 8]);
-            let same =
-                folded(front) == u64::from_ne_bytes(*known_front) && folded(back) == u64::from_ne_bytes(*known_back);
-            if !same || name.len() <= 16 {
-                return same;
-            }
-            name.get(8..name.len() - 8).zip(known.get(8..known.len() - 8))
+/// Eight bytes from both ends of a name, or four, or two: of most names they are all of it.
+#[derive(Clone, Copy)]
+struct Ends(u64, u64);
+
+impl Ends {
+    const fn of(name: &[u8]) -> Self {
+        if let (Some(front), Some(back)) = (name.first_chunk(), name.last_chunk()) {
+            return Self(u64::from_le_bytes(*front), u64::from_le_bytes(*back));
         }
-        _ => Some((name, known)),
-    };
-    far.is_some_and(|(name, known)| name.iter().zip(known).all(|(byte, known)| byte | 0x20 == *known))
+        if let (Some(front), Some(back)) = (name.first_chunk(), name.last_chunk()) {
+            return Self(u32::from_le_bytes(*front) as u64, u32::from_le_bytes(*back) as u64);
+        }
+        if let (Some(front), Some(back)) = (name.first_chunk(), name.last_chunk()) {
+            return Self(u16::from_le_bytes(*front) as u64, u16::from_le_bytes(*back) as u64);
+        }
+        Self(0, 0)
+    }
+
+    /// Whether they are those of a known name of the same length, in any case.
+    const fn are(self, known: &Self) -> bool {
+        same(self.0, known.0) && same(self.1, known.1)
+    }
+}
+
+/// Whether a name is a known one of the same length, in any case.
+fn is(name: &[u8], known: &[u8]) -> bool {
+    name.iter().zip(known).all(|(byte, known)| same(u64::from(*byte), u64::from(*known)))
+}
+
+/// Whether bytes are known ones in any case: small letters, digits and hyphens. The letters have a bit that the others have
+/// not; where it stands, the bit of the case does not count.
+const fn same(bytes: u64, known: u64) -> bool {
+    let letters = known & u64::from_le_bytes([0x40; 8]);
+    (bytes ^ known) & !(letters >> 1) == 0
 }
 
 impl Name {
@@ -214,6 +232,15 @@ mod tests {
             assert_eq!(Name::of(text.as_bytes()), *name);
             assert_eq!(Name::of(text.to_ascii_uppercase().as_bytes()), *name);
             assert_eq!(Name::of(format!("{text}_").as_bytes()), Name::Other);
+            // No byte of it may be another, whatever bits they share.
+            for at in 0..text.len() {
+                for byte in 0..=u8::MAX {
+                    let mut other = text.as_bytes().to_vec();
+                    other[at] = byte;
+                    let same = other.eq_ignore_ascii_case(text.as_bytes());
+                    assert_eq!(Name::of(&other) == *name, same, "{:?}", other.escape_ascii().to_string());
+                }
+            }
             assert_eq!(
                 Name::of(text.replace('-', "_").replace("te", "t_").as_bytes()),
                 match text.contains("te") || text.contains('-') {

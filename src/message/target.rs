@@ -5,6 +5,7 @@ use bytes::Bytes;
 use http::Uri;
 
 use super::Malformed;
+use crate::domain::swar;
 
 /// A path, and perhaps a query.
 #[derive(Clone, Debug)]
@@ -22,7 +23,7 @@ impl Target {
             return Err(Malformed);
         }
         if text.first() == Some(&b'/') {
-            let path = memchr::memchr(b'?', &text).unwrap_or(text.len());
+            let path = swar::find(&text, 0, b'?').unwrap_or(text.len());
             return Ok(Self { text, path });
         }
         Uri::try_from(&*text).map(|uri| Self::of_uri(&uri)).map_err(|_| Malformed)
