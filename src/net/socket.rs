@@ -58,7 +58,14 @@ impl AsyncRead for Socket {
 
 impl AsyncWrite for Socket {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        on_either!(self.get_mut(), stream => Pin::new(stream).poll_write(cx, buf))
+        let socket = self.get_mut();
+        // There is nearly always room, and to ask for a wake-up takes longer than to see that.
+        match on_either!(&socket, stream => stream.try_write(buf)) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                on_either!(socket, stream => Pin::new(stream).poll_write(cx, buf))
+            }
+            written => Poll::Ready(written),
+        }
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

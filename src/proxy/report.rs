@@ -249,36 +249,49 @@ fn said(fields: &Fields) -> &[u8] {
 }
 
 /// Request ids of one thread: a random half and a counted half, 32 hex digits.
-struct RequestIds {
-    text: Cell<[u8; 32]>,
-    next: Cell<u64>,
-}
+struct RequestIds(Cell<[u8; 32]>);
 
 impl RequestIds {
     fn new() -> Self {
         let random = || getrandom::u64().unwrap_or_default();
-        let mut text = [b'0'; 32];
-        write_hex(random(), &mut text);
-        text.rotate_left(16);
-        Self { text: Cell::new(text), next: Cell::new(random()) }
+        let (mut text, digits) = ([b'0'; 32], format!("{:016x}{:016x}", random(), random()));
+        text.iter_mut().zip(digits.bytes()).for_each(|(to, digit)| *to = digit);
+        Self(Cell::new(text))
     }
 
     fn next(&self) -> RequestId {
-        let number = self.next.get().wrapping_add(1);
-        self.next.set(number);
-        let mut text = self.text.get();
-        write_hex(number, &mut text);
-        self.text.set(text);
+        let mut text = self.0.get();
+        // Counted in the digits themselves: of sixteen numbers fifteen differ from the one before in the last of them.
+        for digit in text.iter_mut().rev().take(16) {
+            *digit = match *digit {
+                b'9' => b'a',
+                b'f' => b'0',
+                other => other + 1,
+            };
+            if *digit != b'0' {
+                break;
+            }
+        }
+        self.0.set(text);
         RequestId::made(text)
     }
 }
 
-/// Writes a number into the last 16 places.
-fn write_hex(number: u64, text: &mut [u8; 32]) {
-    let mut rest = number;
-    for place in text.iter_mut().rev().take(16) {
-        let nibble = (rest & 15) as u8;
-        *place = nibble + if nibble < 10 { b'0' } else { b'a' - 10 };
-        rest >>= 4;
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn request_ids_count_in_hexadecimal() {
+        let ids = RequestIds::new();
+        let counted = |id: &RequestId| u64::from_str_radix(&id.as_str()[16..], 16).unwrap();
+        let first = ids.next();
+        for step in 1..=5000 {
+            let id = ids.next();
+            assert_eq!(counted(&id), counted(&first).wrapping_add(step));
+            assert_eq!(id.as_str()[..16], first.as_str()[..16]);
+        }
+        let last = RequestIds(Cell::new([b'f'; 32]));
+        assert_eq!(last.next().as_str(), ["f".repeat(16), "0".repeat(16)].concat());
     }
 }
