@@ -28,7 +28,7 @@ use std::time::{Duration, Instant};
 
 /// How long a test waits for something that should happen at once. Generous,
 /// because a loaded two-core machine is the place where these tests run.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Raises a flag when it goes, also where the test fails: what runs beside a test must not outlive it.
 pub(crate) struct Raises<'f>(pub(crate) &'f AtomicBool);
