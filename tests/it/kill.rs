@@ -29,6 +29,20 @@ const NEW_HASH: &str = "$sha256$pmWkWSBCL51Bfkhn79xPuKBKHz__H6B-mY6G9_eieuM";
 /// Calls by which a file comes to the disk.
 const TO_DISK: [&str; 10] =
     ["write", "pwrite64", "fsync", "fdatasync", "rename", "renameat", "renameat2", "openat", "fchmod", "fchown"];
+/// Calls of the allocator and its thread.
+const NOT_COUNTED: [&str; 11] = [
+    "brk",
+    "mmap",
+    "munmap",
+    "madvise",
+    "mprotect",
+    "futex",
+    "clone3",
+    "rseq",
+    "rt_sigprocmask",
+    "sched_yield",
+    "set_robust_list",
+];
 const FEWEST_KILLS: usize = 400;
 
 fn command(dir: &Path, verb: &[&str]) -> Command {
@@ -151,8 +165,9 @@ fn calls(dir: &Path, trace: &str) -> Vec<Call> {
         begun |= rest.contains(dir.to_str().unwrap());
         let temporary = rest.contains("/.relatch-");
         writing |= name == "openat" && temporary;
-        // How often memory is asked for is another number in each run: which of these calls comes after is not known.
-        let counted = name != "brk";
+        // How often memory is asked for or given back, and a thread woken, is another number in each run: which of these
+        // calls comes after is not known.
+        let counted = !NOT_COUNTED.contains(&name);
         if begun {
             let (writing, after) = (writing && counted, after && counted);
             calls.push(Call { name: name.to_owned(), number: *number, line: call.to_owned(), writing, after });
