@@ -6,7 +6,7 @@ const ONES: u64 = u64::from_ne_bytes([1; 8]);
 const HIGH: u64 = ONES * 0x80;
 
 /// The eight bytes at a place, where there are eight.
-pub fn eight(text: &[u8], at: usize) -> Option<u64> {
+fn eight(text: &[u8], at: usize) -> Option<u64> {
     text.get(at..)?.first_chunk().map(|eight| u64::from_le_bytes(*eight))
 }
 
@@ -41,7 +41,7 @@ pub const fn beyond_ascii(eight: u64) -> u64 {
 }
 
 /// The place among the eight of the first that a test found; eight where it found none.
-pub const fn first(found: u64) -> usize {
+const fn first(found: u64) -> usize {
     (found.trailing_zeros() / 8) as usize
 }
 

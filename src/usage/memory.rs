@@ -25,11 +25,13 @@ pub(super) struct Memory {
     keep_gone: Duration,
     /// The list that was followed last, and when.
     followed: Option<(u64, Timestamp)>,
+    /// The generation of the list that the cells were handed over to last: one before it says nothing of who left.
+    handed_to: u64,
 }
 
 impl Memory {
     pub(super) fn new(keep_gone: Duration) -> Self {
-        Self { gone: State::default(), unsaved: HashSet::new(), keep_gone, followed: None }
+        Self { gone: State::default(), unsaved: HashSet::new(), keep_gone, followed: None, handed_to: 0 }
     }
 
     /// Takes over what a file said: the cells of the list are given what is known of them, the rest is remembered.
@@ -57,6 +59,7 @@ impl Memory {
     /// Before a list takes the place of another: what is known of records that leave is remembered, and the cells of those
     /// that enter are given what is known of them.
     pub(super) fn hand_over(&mut self, old: &Snapshot, new: &Snapshot, now: Timestamp) {
+        self.handed_to = new.generation;
         for (client, record) in only_in(old, new) {
             let entry = Entry {
                 client: client.key.id.as_str().into(),
@@ -91,7 +94,7 @@ impl Memory {
     /// Forgets of the records that left the list those that are back in it, and those that left long ago.
     pub(super) fn follow(&mut self, list: &Snapshot, now: Timestamp) {
         let known = |(generation, at)| generation == list.generation && now.since(at) < FOLLOW_AGAIN;
-        if self.followed.is_some_and(known) {
+        if list.generation < self.handed_to || self.followed.is_some_and(known) {
             return;
         }
         self.followed = Some((list.generation, now));

@@ -170,3 +170,19 @@ fn a_file_that_is_read_late_gives_its_part_to_records_that_have_just_left() {
     publish(&keeper, list(0..2, Some(&keeper.start.snapshot.load_full())));
     assert_eq!(record(&keeper.start.snapshot.load_full(), 1).uses.uses(), 1);
 }
+
+#[test]
+fn a_look_between_the_handing_over_and_the_publishing_forgets_nobody() {
+    let dir = tempfile::tempdir().unwrap();
+    let keeper = keeper(&dir, list(0..2, None), Duration::from_secs(24 * 3600));
+    let old = keeper.start.snapshot.load_full();
+    record(&old, 1).uses.note(at(5000));
+    let new = list(0..1, Some(&old));
+    locked(&keeper.memory).hand_over(&old, &new, keeper.start.clock.now());
+    // Late enough for the same list to be gone through again.
+    keeper.start.clock.pass(Duration::from_secs(3601));
+    keeper.follow();
+    keeper.start.snapshot.store(Arc::new(new));
+    publish(&keeper, list(0..2, Some(&keeper.start.snapshot.load_full())));
+    assert_eq!(record(&keeper.start.snapshot.load_full(), 1).uses.uses(), 1);
+}
