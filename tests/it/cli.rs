@@ -100,6 +100,7 @@ fn the_environment_overrides_settings_and_other_variables_are_left_alone() {
         .env("RELATCH", "?")
         .env("RELATCH__UPSTREAM__URL", &overriding.url())
         .env("RELATCH__THROTTLE__FAILURES", "1")
+        .env("RELATCH__THROTTLE__PER", "24h")
         .env("RELATCH__UPSTREAM__ALLOWED_HOSTS", "[\"proxy.test\", \"other.test\"]")
         .start();
     assert_eq!(token_post(sidecar.proxy(), Method::Basic, "c1", "right-s3cr3t").status, 200);

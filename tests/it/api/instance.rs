@@ -92,7 +92,7 @@ fn the_log_level_changes_at_once_and_for_this_run() {
 #[test]
 fn every_token_shows_its_last_use_and_every_request_is_counted() {
     let upstream = Upstream::start();
-    let sidecar = gated().config("throttle.failures = 2\nthrottle.per = \"1h\"").upstream(&upstream).start();
+    let sidecar = gated().config("throttle.failures = 2\nthrottle.per = \"24h\"").upstream(&upstream).start();
     let at = address(&sidecar);
     let listed = || -> serde_json::Value {
         let ran = relatch(sidecar.dir(), &["token", "list", "-o", "json"]);

@@ -50,7 +50,11 @@ fn every_route_is_open_to_its_own_scope_and_to_admin_alone() {
 fn whoever_goes_on_guessing_is_told_to_wait_in_the_words_of_each_and_a_login_is_a_guess() {
     let upstream = Upstream::start();
     let tokens = entry("admin", ADMIN, "[\"admin\"]", "");
-    let sidecar = gated_with(&tokens).config("throttle.failures = 4").canary(ADMIN).upstream(&upstream).start();
+    let sidecar = gated_with(&tokens)
+        .config("throttle = { failures = 4, per = \"24h\" }")
+        .canary(ADMIN)
+        .upstream(&upstream)
+        .start();
     let at = address(&sidecar);
     let log_in = |source: u8, secret: &str| {
         let form = format!("grant_type=client_credentials&client_id=admin&client_secret={secret}");

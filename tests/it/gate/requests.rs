@@ -52,7 +52,7 @@ fn who_has_no_good_token_is_told_the_same_whatever_is_asked() {
 #[test]
 fn guessing_is_slowed_by_address_and_a_right_token_is_never_refused() {
     let upstream = Upstream::start();
-    let sidecar = gated().config("throttle.failures = 3\nthrottle.per = \"1h\"").upstream(&upstream).start();
+    let sidecar = gated().config("throttle.failures = 3\nthrottle.per = \"24h\"").upstream(&upstream).start();
     let at = address(&sidecar);
     let guess =
         |source| send_from(source, at, &format!("GET / HTTP/1.1\r\nHost: {at}\r\nAuthorization: Bearer x\r\n\r\n"));

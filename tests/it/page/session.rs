@@ -159,7 +159,10 @@ fn the_command_prints_a_link_and_says_why_where_there_is_none() {
 #[test]
 fn a_wrong_code_is_counted_and_written_down_and_so_is_who_came_in() {
     let upstream = Upstream::start();
-    let sidecar = paged().config("log.audit = \"audit.jsonl\"\n[throttle]\nfailures = 3").upstream(&upstream).start();
+    let sidecar = paged()
+        .config("log.audit = \"audit.jsonl\"\n[throttle]\nfailures = 3\nper = \"24h\"")
+        .upstream(&upstream)
+        .start();
     let at = address(&sidecar);
     let stranger = Browser::stranger(at);
     let guess = || stranger.post("/login", &[("code", "x")]);

@@ -52,7 +52,8 @@ fn a_caller_over_a_unix_socket_is_told_by_its_user_and_never_by_an_address() {
 #[test]
 fn failures_over_a_unix_socket_are_counted_by_user_and_apart_from_loopback() {
     let upstream = Upstream::start();
-    let sidecar = guard().config("throttle.failures = 2").canary("wrong-s3cr3t").upstream(&upstream).start();
+    let sidecar =
+        guard().config("throttle = { failures = 2, per = \"24h\" }").canary("wrong-s3cr3t").upstream(&upstream).start();
     let wrong = token_request(Method::Post, "c1", "wrong-s3cr3t", "");
     let answers: Vec<_> = (0..4).map(|_| ask_unix(&socket(&sidecar), &wrong).status).collect();
     assert_eq!(answers, [401, 401, 429, 429]);
