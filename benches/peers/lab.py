@@ -70,6 +70,7 @@ class Lab:
     def __enter__(self) -> "Lab":
         os.sched_setaffinity(0, {self.cpu_load})
         self.directory = Path(tempfile.mkdtemp(prefix="relatch-peers-"))
+        (self.directory / "logs").mkdir()
         return self
 
     def __exit__(self, *_) -> None:
@@ -97,7 +98,8 @@ class Lab:
         return port
 
     def log_of(self, name: str) -> Path:
-        return self.directory / f"{name}.log"
+        # In a folder of its own: relatch watches the one that its list is in.
+        return self.directory / "logs" / f"{name}.log"
 
     def spawn(self, name: str, command: list, cpu: int) -> subprocess.Popen:
         """Starts a command on one CPU. What it says goes to `log_of(name)`, appended, so the file can be cut while it runs."""

@@ -46,7 +46,7 @@ pub struct Writer {
     thread: JoinHandle<()>,
 }
 
-/// Batches that may wait to be written: a few MiB at the most.
+/// Batches that may wait to be written: 8 MiB at the most.
 const WAITING: usize = 128;
 
 impl Log {

@@ -114,8 +114,9 @@ struct Waiting {
     cache: LineCache,
 }
 
-/// Lines are handed over when there are this many bytes of them, tick or not.
-const MANY_BYTES: usize = 32 << 10;
+/// Lines are handed over when there are this many bytes of them, tick or not. What a pipe takes at once: each time costs two
+/// changes of threads.
+const MANY_BYTES: usize = 64 << 10;
 /// ... and refusals when there are this many.
 const MANY_DENIALS: usize = 256;
 
