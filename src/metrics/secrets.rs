@@ -67,9 +67,13 @@ fn config(snapshot: &Snapshot, out: &mut Text<'_>) {
 fn clients(snapshot: &Snapshot, names: &Names, now: Timestamp, out: &mut Text<'_>) {
     out.family("relatch_client_secrets", "gauge", "Number of configured secrets by status.");
     for (name, client) in names.each(snapshot) {
-        for state in SecretState::ALL {
-            let count = client.records.iter().filter(|record| record.state(now) == state).count();
-            out.sample(&["relatch_client_secrets{", name, ",status=\"", state.as_str(), "\"}"], count as u64);
+        let mut counts = [0; SecretState::ALL.len()];
+        for record in &client.records {
+            let counted = counts.get_mut(record.state(now) as usize);
+            counted.into_iter().for_each(|count| *count += 1);
+        }
+        for (state, count) in SecretState::ALL.iter().zip(counts) {
+            out.sample(&["relatch_client_secrets{", name, ",status=\"", state.as_str(), "\"}"], count);
         }
     }
     out.family(
@@ -196,7 +200,7 @@ impl Family {
     fn write(&self, snapshot: &Snapshot, names: &Names, now: Timestamp, out: &mut Text<'_>) {
         out.family(self.name, self.kind, self.help);
         for (labels, client) in names.each(snapshot) {
-            let current = client.current(now).map(|record| &record.id);
+            let current = self.info.then(|| client.current(now)).flatten().map(|record| &record.id);
             for record in &client.records {
                 let Some(value) = (self.value)(record, now) else { continue };
                 let named = [self.name, "{", labels, ",secret_id=\"", record.id.as_str()];

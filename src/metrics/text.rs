@@ -36,7 +36,12 @@ impl<'t> Text<'t> {
     /// The rest of a sample, and its value.
     pub(super) fn sample(&mut self, pieces: &[&str], value: u64) {
         self.begin(pieces);
-        self.begin(&[" ", itoa::Buffer::new().format(value), "\n"]);
+        match value {
+            // What most counters of a long list show.
+            0 => self.begin(&[" 0\n"]),
+            1 => self.begin(&[" 1\n"]),
+            _ => self.begin(&[" ", itoa::Buffer::new().format(value), "\n"]),
+        }
         self.hand_over();
     }
 

@@ -9,8 +9,12 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use tokio::sync::mpsc;
 
+use crate::work::step_back;
+
 /// Parts that wait for their scraper to take them.
 const WAITING: usize = 4;
+/// A scrape has seconds.
+const NICENESS: i32 = 10;
 
 /// The body of an answer of this door.
 pub(super) enum Said {
@@ -32,16 +36,19 @@ pub(super) enum Part {
 pub(super) struct BrokenOff;
 
 impl Said {
-    /// Lets `write` write on a thread of its own. Nothing where it wrote nothing.
+    /// Lets `write` write on a thread of its own, which lets those that serve requests go first. Nothing where it wrote
+    /// nothing.
     pub(super) async fn written<E>(
         write: impl FnOnce(&mut dyn FnMut(String) -> bool) -> Result<(), E> + Send + 'static,
     ) -> Option<Self> {
         let (parts, mut coming) = mpsc::channel(WAITING);
-        tokio::task::spawn_blocking(move || {
+        let writing = std::thread::Builder::new().name("relatch-scrape".to_owned()).spawn(move || {
+            step_back(NICENESS);
             if write(&mut |part| parts.blocking_send(Part::More(part)).is_ok()).is_ok() {
                 let _scraper_may_be_gone = parts.blocking_send(Part::End);
             }
         });
+        writing.ok()?;
         let Some(Part::More(first)) = coming.recv().await else { return None };
         Some(match coming.recv().await? {
             Part::End => Self::from(first),
