@@ -109,9 +109,7 @@ impl Caller {
         client_cert: Option<Value<'_>>,
     ) -> Self {
         let mut lines = Vec::with_capacity(256);
-        let mut line = |name: Name, value: &[u8]| {
-            [name.as_str().as_bytes(), b": ", value, b"\r\n"].iter().for_each(|part| lines.extend_from_slice(part));
-        };
+        let mut line = |name: Name, value: &[u8]| name.line(value, &mut lines);
         if let Some(hops) = line_of(hops) {
             line(Name::XForwardedFor, hops.as_bytes());
         }

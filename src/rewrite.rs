@@ -89,7 +89,7 @@ pub fn rewrite(
 ) -> Outbound {
     let mut text = Text::begin(&Method::POST, original, rules);
     text.pass(original, rules);
-    text.line(Name::ContentType.as_str(), b"application/x-www-form-urlencoded");
+    text.line(Name::ContentType, b"application/x-www-form-urlencoded");
     let presented = original.head.authorization;
     let credentials = match passage {
         Passage::Carried(_) => {
@@ -99,7 +99,7 @@ pub fn rewrite(
         Passage::Verified(verified) => match (&verified.client().upstream, secret) {
             (Some(identity), Some(secret)) => replace(Some(verified.method()), identity, secret, &mut text),
             _ if rules.credential == CredentialMode::Assert => {
-                text.line(rules.assert_header.as_str(), &identity_value(verified));
+                text.named(&rules.assert_header, &identity_value(verified));
                 FormCredentials::None
             }
             _ if verified.method() == AuthMethod::Basic => {
@@ -122,7 +122,7 @@ pub fn preflight(original: &Original<'_>, rules: &Upstream) -> Outbound {
     text.pass(original, rules);
     for name in [Name::AccessControlRequestMethod, Name::AccessControlRequestHeaders] {
         if let Some(value) = original.fields.get(name) {
-            text.line(name.as_str(), &value);
+            text.line(name, &value);
         }
     }
     text.end()
@@ -133,7 +133,7 @@ pub fn preflight(original: &Original<'_>, rules: &Upstream) -> Outbound {
 pub fn document(original: &Original<'_>, rules: &Upstream) -> Outbound {
     let mut text = Text::begin(&Method::GET, original, rules);
     for name in [Name::Accept, Name::AcceptLanguage, Name::UserAgent, Name::Origin] {
-        original.fields.all(name).for_each(|value| text.line(name.as_str(), &value));
+        original.fields.all(name).for_each(|value| text.line(name, &value));
     }
     text.end()
 }
@@ -157,16 +157,20 @@ impl Text {
             HostPolicy::Fixed(name) => Some(name.into()),
             HostPolicy::Upstream => None,
         };
-        text.line(Name::Host.as_str(), host.map_or(rules.target.authority().as_bytes(), Value::bytes));
-        text.line(Name::XRequestId.as_str(), original.request_id.bytes());
+        text.line(Name::Host, host.map_or(rules.target.authority().as_bytes(), Value::bytes));
+        text.line(Name::XRequestId, original.request_id.bytes());
         text.put(&[original.caller.lines()]);
         text
     }
 
     /// A line. Whatever is put into one is a [`Value`], an id, or made of digits and letters: none holds the end of a line.
-    fn line(&mut self, name: &str, value: &[u8]) {
-        debug_assert!(memchr::memchr3(b'\r', b'\n', b'\0', value).is_none(), "a second line in {name}");
-        self.put(&[name.as_bytes(), b": ", value, b"\r\n"]);
+    fn line(&mut self, name: Name, value: &[u8]) {
+        name.line(value, &mut self.0);
+    }
+
+    /// The same by a name that the configuration has for it.
+    fn named(&mut self, name: &HeaderName, value: &[u8]) {
+        self.put(&[name.as_str().as_bytes(), b": ", value, b"\r\n"]);
     }
 
     fn put(&mut self, parts: &[&[u8]]) {
@@ -177,17 +181,18 @@ impl Text {
     fn pass(&mut self, original: &Original<'_>, rules: &Upstream) {
         let mut passed = 0u64;
         for field in original.fields.iter() {
-            let (name, once) = match pass(field, original.cors, rules) {
-                Pass::No => continue,
-                Pass::Once => (field.name.as_str(), true),
-                Pass::Each => (field.name.as_str(), false),
-                Pass::Named(name) => (name.as_str(), false),
-            };
-            let this = 1 << field.name as u8;
-            if !once || passed & this == 0 {
-                self.line(name, &field.value);
+            match pass(field, original.cors, rules) {
+                Pass::No => {}
+                Pass::Once => {
+                    let this = 1 << field.name as u8;
+                    if passed & this == 0 {
+                        self.line(field.name, &field.value);
+                    }
+                    passed |= this;
+                }
+                Pass::Each => self.line(field.name, &field.value),
+                Pass::Named(name) => self.named(name, &field.value),
             }
-            passed |= this;
         }
     }
 
@@ -196,7 +201,7 @@ impl Text {
         let Some(value) = presented else { return };
         match basic::scheme(&value) {
             Scheme::Basic(encoded) => self.put(&[b"authorization: Basic ", encoded, b"\r\n"]),
-            Scheme::Other => self.line(Name::Authorization.as_str(), &value),
+            Scheme::Other => self.line(Name::Authorization, &value),
             Scheme::Malformed => {}
         }
     }
@@ -285,7 +290,7 @@ fn replace<'s>(
             basic::write(&coded_id, &coded_secret)
         }
     };
-    text.line(Name::Authorization.as_str(), value.as_bytes());
+    text.line(Name::Authorization, value.as_bytes());
     FormCredentials::None
 }
 

@@ -40,6 +40,17 @@ pub const fn beyond_ascii(eight: u64) -> u64 {
     eight & HIGH
 }
 
+/// The eight hex digits of a number of 32 bits, the highest first.
+pub const fn hex(number: u64) -> [u8; 8] {
+    let pairs = (number << 16 | number) & 0x0000_ffff_0000_ffff;
+    let bytes = (pairs << 8 | pairs) & 0x00ff_00ff_00ff_00ff;
+    let digits = (bytes << 4 | bytes) & (ONES * 0x0f);
+    // Those beyond nine carry into the fifth bit when six is added.
+    let letters = (digits + ONES * 6) >> 4 & ONES;
+    let beyond_nine = b'a' - b'0' - 10;
+    (digits + ONES * b'0' as u64 + letters * beyond_nine as u64).to_be_bytes()
+}
+
 /// The place among the eight of the first that a test found; eight where it found none.
 const fn first(found: u64) -> usize {
     (found.trailing_zeros() / 8) as usize
@@ -131,6 +142,11 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn hex_digits_are_those_of_the_library(number: u32) {
+            prop_assert_eq!(hex(number.into()).to_vec(), format!("{number:08x}").into_bytes());
+        }
+
         #[test]
         fn each_test_finds_the_first_byte_that_it_is_for(bytes: [u8; 8], byte: u8, near in 0usize..8) {
             let mut bytes = bytes;

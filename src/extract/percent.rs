@@ -9,6 +9,10 @@ pub struct BadEscape;
 
 /// Appends `raw`, decoded: `+` is a space, `%XX` a byte.
 pub fn decode(raw: &[u8], out: &mut Vec<u8>) -> Result<(), BadEscape> {
+    if are_plain(raw) {
+        out.extend_from_slice(raw);
+        return Ok(());
+    }
     out.reserve(raw.len());
     each(raw, |byte| out.push(byte))
 }
@@ -55,8 +59,8 @@ pub fn are_plain(bytes: &[u8]) -> bool {
     are_plain_but(bytes, *b"**")
 }
 
-/// Whether each of these bytes stands for itself or is one of two others. Compared, not looked up, and to the end in any
-/// case, so that the compiler takes sixteen of them at once.
+/// Whether each of these bytes stands for itself or is one of two others. Compared, not looked up, sixteen at once, and to
+/// the end in any case: so that the compiler has no reason to look at one alone.
 pub fn are_plain_but(bytes: &[u8], others: [u8; 2]) -> bool {
     let [one, other] = others;
     let differs = |byte: u8| {
@@ -65,7 +69,15 @@ pub fn are_plain_but(bytes: &[u8], others: [u8; 2]) -> bool {
         let mark = (byte == b'-') | (byte == b'.') | (byte == b'_') | (byte == b'*');
         !(letter | digit | mark | (byte == one) | (byte == other))
     };
-    !bytes.iter().fold(false, |found, byte| found | differs(*byte))
+    let any = |sixteen: &[u8; 16]| sixteen.iter().fold(false, |found, byte| found | differs(*byte));
+    let (sixteens, rest) = bytes.as_chunks();
+    // What is left is looked at together with some that were, or with some that differ from nothing.
+    let last = bytes.last_chunk().copied().unwrap_or_else(|| {
+        let mut last = [b'a'; 16];
+        last.iter_mut().zip(rest).for_each(|(to, byte)| *to = *byte);
+        last
+    });
+    !sixteens.iter().fold(any(&last), |found, sixteen| found | any(sixteen))
 }
 
 /// A byte that stands for itself.
@@ -155,13 +167,14 @@ mod tests {
     #[test]
     fn many_bytes_are_plain_where_each_is() {
         for byte in 0..=255 {
-            for at in [0, 17, 39] {
-                let mut bytes = [b'a'; 40];
+            for (at, length) in [(0, 1), (8, 9), (0, 15), (15, 16), (0, 17), (16, 17), (15, 32), (32, 40), (39, 40)] {
+                let mut bytes = vec![b'a'; length];
                 bytes[at] = byte;
                 assert_eq!(are_plain(&bytes), is_plain(byte), "{byte}");
                 assert_eq!(are_plain_but(&bytes, *b"&="), is_plain(byte) || b"&=".contains(&byte), "{byte}");
             }
         }
+        assert!(are_plain(b""));
     }
 
     proptest! {

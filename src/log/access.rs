@@ -8,6 +8,7 @@ use super::json;
 use crate::domain::clock::Timestamp;
 use crate::domain::ids::ClientKey;
 use crate::domain::oauth::AuthResult;
+use crate::domain::request_id::RequestId;
 use crate::domain::source::Source;
 
 /// What a line tells about a request.
@@ -28,7 +29,7 @@ pub struct Line<'l> {
     /// Who called.
     pub peer: Source,
     /// The request's id.
-    pub request_id: &'l str,
+    pub request_id: Option<&'l RequestId>,
     /// The method.
     pub method: &'l str,
     /// The configured path; "other" where none was asked for.
@@ -102,9 +103,14 @@ impl Line<'_> {
         out.extend_from_slice(b",\"peer\":\"");
         cache.peer(self.peer, out);
         out.extend_from_slice(b"\",\"request_id\":\"");
-        json::escape(self.request_id, out);
+        match self.request_id {
+            Some(id) if id.is_made() => out.extend_from_slice(id.bytes()),
+            Some(id) => json::escape(id.as_str(), out),
+            None => {}
+        }
         out.extend_from_slice(b"\",\"method\":\"");
-        json::escape(self.method, out);
+        // A token (RFC 9110 section 5.6.2): nothing in it needs an escape.
+        out.extend_from_slice(self.method.as_bytes());
         out.extend_from_slice(b"\",\"endpoint\":\"");
         json::escape(self.endpoint, out);
         if let Some(error) = self.error {
@@ -129,7 +135,7 @@ impl Line<'_> {
             self.secret_id,
             self.result.map_or("-", AuthResult::as_str),
             self.took.as_secs_f64() * 1000.0,
-            plain(self.request_id),
+            plain(self.request_id.map_or("", RequestId::as_str)),
             if self.error.is_some() { " error=" } else { "" },
             plain(self.error.unwrap_or_default()),
         );
@@ -150,6 +156,7 @@ mod tests {
     fn a_line_is_one_json_object_whatever_the_client_is_called() {
         for client_id in ["billing", "\"}\n{\"", "\u{e9}\u{2028}\\", "<img src=x>"] {
             let client = ClientKey::from(ClientId::parse(client_id).unwrap());
+            let request_id = RequestId::said(b"a\"c");
             let line = Line {
                 at: Timestamp::from_millis(1_795_224_600_007),
                 client: Some(&client),
@@ -158,7 +165,7 @@ mod tests {
                 status: 200,
                 took: Duration::from_micros(1234),
                 peer: Source::from(std::net::IpAddr::from([127, 0, 0, 1])),
-                request_id: "abc",
+                request_id: request_id.as_ref(),
                 method: "POST",
                 endpoint: "/oauth/token",
                 error: Some("a \"b\""),
@@ -172,7 +179,7 @@ mod tests {
                 serde_json::json!({
                     "ts": "2026-11-21T01:30:00.007Z", "level": "info", "msg": "request", "client_id": client_id,
                     "secret_id": "sec_1", "result": "success", "status": 200, "duration_us": 1234, "peer": "127.0.0.1",
-                    "request_id": "abc", "method": "POST", "endpoint": "/oauth/token", "error": "a \"b\"",
+                    "request_id": "a\"c", "method": "POST", "endpoint": "/oauth/token", "error": "a \"b\"",
                 })
             );
             let client = ClientKey { tenant: Tenant::parse("master").unwrap(), ..client.clone() };

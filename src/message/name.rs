@@ -31,6 +31,14 @@ macro_rules! names {
                     Self::Other => "",
                 }
             }
+
+            /// What a line begins with.
+            const fn lead(self) -> &'static str {
+                match self {
+                    $($(Self::$name => concat!($text, ": "),)+)+
+                    Self::Other => "",
+                }
+            }
         }
 
         #[cfg(test)]
@@ -202,6 +210,13 @@ const fn same(bytes: u64, known: u64) -> bool {
 }
 
 impl Name {
+    /// Writes a line (RFC 9112 section 5). The value holds no end of one; the name means something to us.
+    pub fn line(self, value: &[u8], out: &mut Vec<u8>) {
+        debug_assert!(self != Self::Other, "a line without a name");
+        debug_assert!(memchr::memchr3(b'\r', b'\n', b'\0', value).is_none(), "a second line in {self:?}");
+        [self.lead().as_bytes(), value, b"\r\n"].iter().for_each(|part| out.extend_from_slice(part));
+    }
+
     /// Whether it belongs to the connection and not to the message (RFC 9110 section 7.6.1).
     pub const fn is_hop_by_hop(self) -> bool {
         matches!(

@@ -26,13 +26,14 @@ use http::{HeaderValue, Method, StatusCode, Version};
 use zeroize::Zeroizing;
 
 use self::authenticate::{Cleared, Decision};
+use self::read::Read;
 use self::report::{Notes, Reporter};
 use self::respond::{Failure, Reply};
 use self::route::Routes;
 use crate::admission::Provers;
 use crate::config::settings::Settings;
 use crate::config::settings::kinds::EndpointAuth;
-use crate::domain::clock::{Clock, Timestamp};
+use crate::domain::clock::Clock;
 use crate::domain::oauth::Refusal;
 use crate::extract::Unreadable;
 use crate::extract::form::Form;
@@ -139,8 +140,9 @@ impl Proxy {
             return Ok(exchange(pool, conn, outbound).await?);
         }
 
-        let body = read::body(body, conn, route.endpoint.max_body).await?;
-        notes.body_is_read = true;
+        let Read { body, at_once } = read::body(body, conn, route.endpoint.max_body).await?;
+        // One reading of the clock serves the windows, the record and the durations.
+        let now = shared.clock.at(notes.body_read(at_once));
         pool.begin(conn);
         let body = if route.endpoint.json && head.is_json() {
             Body::OfJson(json::to_form(&body).map_err(|unreadable| self.unreadable(unreadable, notes))?)
@@ -152,7 +154,6 @@ impl Proxy {
         if query.is_some_and(|query| query.shares_a_name(&form)) {
             return Err(self.unreadable(Unreadable::Malformed, notes).into());
         }
-        let now = self.now(notes);
         let cleared = match self.authenticate(&head, &form, (route, tenant), &caller, now, notes)? {
             Decision::Cleared(cleared) => cleared,
             Decision::Pending(pending) => {
@@ -185,11 +186,6 @@ impl Proxy {
         };
         parsed.map_err(|unreadable| self.unreadable(unreadable, notes))
     }
-
-    /// The time of this decision: one clock read serves the window, the record and the durations.
-    fn now(&self, notes: &mut Notes) -> Timestamp {
-        self.shared.clock.at(notes.body_read())
-    }
 }
 
 impl Service for Proxy {
@@ -206,7 +202,7 @@ impl Service for Proxy {
         let mut report = Report::begin(&self.reporter, &request, &conn);
         let answer = self.answer(&conn, &request, &mut body, &mut report.notes).await;
         let mut answer = respond::respond(answer, &conn, &mut report.notes);
-        let unread = !report.notes.body_is_read && !body.is_over();
+        let unread = !report.notes.body_is_read() && !body.is_over();
         if unread {
             conn.linger();
         }

@@ -10,33 +10,48 @@ use crate::domain::oauth::Refusal;
 use crate::net::body::Body;
 use crate::net::conn::Conn;
 
+/// A body, and whether it came with the head.
+pub struct Read {
+    /// All of it.
+    pub body: Bytes,
+    /// Nothing had to be waited for.
+    pub at_once: bool,
+}
+
 /// Reads a body of at most `most` bytes. One that is announced longer is refused unread; one that came whole with the
 /// head is not copied.
-pub async fn body(incoming: &mut Body<'_>, conn: &Rc<Conn>, most: usize) -> Result<Bytes, Refusal> {
+pub async fn body(incoming: &mut Body<'_>, conn: &Rc<Conn>, most: usize) -> Result<Read, Refusal> {
     if incoming.announced() > most as u64 {
         return Err(Refusal::TooLarge);
     }
-    let Some(first) = piece(incoming, conn).await? else { return Ok(Bytes::new()) };
+    let mut at_once = true;
+    let Some(first) = piece(incoming, conn, &mut at_once).await? else {
+        return Ok(Read { body: Bytes::new(), at_once });
+    };
     if first.len() > most {
         return Err(Refusal::TooLarge);
     }
     if incoming.is_over() {
-        return Ok(first);
+        return Ok(Read { body: first, at_once });
     }
     let mut whole = BytesMut::from(first);
-    while let Some(data) = piece(incoming, conn).await? {
+    while let Some(data) = piece(incoming, conn, &mut at_once).await? {
         if whole.len() + data.len() > most {
             return Err(Refusal::TooLarge);
         }
         whole.extend_from_slice(&data);
     }
-    Ok(whole.freeze())
+    Ok(Read { body: whole.freeze(), at_once })
 }
 
 /// The next piece of data.
-async fn piece(incoming: &mut Body<'_>, conn: &Conn) -> Result<Option<Bytes>, Refusal> {
+async fn piece(incoming: &mut Body<'_>, conn: &Conn, at_once: &mut bool) -> Result<Option<Bytes>, Refusal> {
     let piece = poll_fn(|cx| match incoming.poll_piece(cx) {
         Poll::Pending if conn.is_late() => Poll::Ready(Some(Err(Refusal::BodyTimeout))),
+        Poll::Pending => {
+            *at_once = false;
+            Poll::Pending
+        }
         polled => polled.map_err(|_| Refusal::BadFraming),
     })
     .await;

@@ -43,8 +43,6 @@ pub struct Notes {
     pub denied: Option<Denied>,
     /// What went wrong with the upstream.
     pub upstream_error: Option<UpstreamError>,
-    /// Whether the body was read to its end.
-    pub body_is_read: bool,
     secret: Option<usize>,
     began: Instant,
     body_read_at: Option<Instant>,
@@ -61,16 +59,20 @@ impl Notes {
             result: None,
             denied: None,
             upstream_error: None,
-            body_is_read: false,
             secret: None,
             began: instant(),
             body_read_at: None,
         }
     }
 
-    /// The body has been read; gives the time of that.
-    pub fn body_read(&mut self) -> Instant {
-        *self.body_read_at.insert(instant())
+    /// The body has been read, with the head or later; gives the time of that.
+    pub fn body_read(&mut self, at_once: bool) -> Instant {
+        *self.body_read_at.insert(if at_once { self.began } else { instant() })
+    }
+
+    /// Whether the body was read to its end.
+    pub const fn body_is_read(&self) -> bool {
+        self.body_read_at.is_some()
     }
 
     /// Client authentication has been decided.
@@ -188,7 +190,7 @@ impl Reporter {
             status: status.as_u16(),
             took,
             peer: notes.peer,
-            request_id: notes.request_id.as_ref().map_or("", RequestId::as_str),
+            request_id: notes.request_id.as_ref(),
             method: method.as_str(),
             endpoint: self.shared.routes.name(notes.endpoint),
             error: error.as_deref(),
@@ -249,32 +251,22 @@ fn said(fields: &Fields) -> &[u8] {
     fields.get(Name::UserAgent).map_or(&[], Value::bytes)
 }
 
-/// Request ids of one thread: a random half and a counted half, 32 hex digits.
-struct RequestIds(Cell<[u8; 32]>);
+/// Request ids of one thread: a random half and a counted half.
+struct RequestIds {
+    random: u64,
+    counted: Cell<u64>,
+}
 
 impl RequestIds {
     fn new() -> Self {
         let random = || getrandom::u64().unwrap_or_default();
-        let (mut text, digits) = ([b'0'; 32], format!("{:016x}{:016x}", random(), random()));
-        text.iter_mut().zip(digits.bytes()).for_each(|(to, digit)| *to = digit);
-        Self(Cell::new(text))
+        Self { random: random(), counted: Cell::new(random()) }
     }
 
     fn next(&self) -> RequestId {
-        let mut text = self.0.get();
-        // Counted in the digits themselves: of sixteen numbers fifteen differ from the one before in the last of them.
-        for digit in text.iter_mut().rev().take(16) {
-            *digit = match *digit {
-                b'9' => b'a',
-                b'f' => b'0',
-                other => other + 1,
-            };
-            if *digit != b'0' {
-                break;
-            }
-        }
-        self.0.set(text);
-        RequestId::made(text)
+        let next = self.counted.get().wrapping_add(1);
+        self.counted.set(next);
+        RequestId::made(self.random, next)
     }
 }
 
@@ -292,7 +284,7 @@ mod tests {
             assert_eq!(counted(&id), counted(&first).wrapping_add(step));
             assert_eq!(id.as_str()[..16], first.as_str()[..16]);
         }
-        let last = RequestIds(Cell::new([b'f'; 32]));
-        assert_eq!(last.next().as_str(), ["f".repeat(16), "0".repeat(16)].concat());
+        let last = RequestIds { random: 0x0123_4567_89ab_cdef, counted: Cell::new(u64::MAX) };
+        assert_eq!(last.next().as_str(), ["0123456789abcdef", &"0".repeat(16)].concat());
     }
 }

@@ -105,7 +105,7 @@ impl Settler {
                 status: denial.status.as_u16(),
                 took: denial.took,
                 peer: denial.peer,
-                request_id: denial.request_id.as_ref().map_or("", RequestId::as_str),
+                request_id: denial.request_id.as_ref(),
                 method: "POST",
                 endpoint: shared.routes.name(denial.endpoint),
                 error: None,

@@ -70,9 +70,9 @@ impl<B: Body<Data = Bytes> + Unpin> Sending<B> {
         write_head(status, &fields, asked.head_alone, asked.version, out);
         match framing {
             Framing::Length(length) => {
-                line(Name::ContentLength, itoa::Buffer::new().format(length).as_bytes(), out);
+                Name::ContentLength.line(itoa::Buffer::new().format(length).as_bytes(), out);
             }
-            Framing::Chunked => line(Name::TransferEncoding, b"chunked", out),
+            Framing::Chunked => Name::TransferEncoding.line(b"chunked", out),
             Framing::None | Framing::Close => {}
         }
         finish_head(!fields.has(Name::Date), asked.version, stays, date, out);
@@ -129,7 +129,7 @@ impl<B: Body<Data = Bytes> + Unpin> Sending<B> {
 /// An answer to what cannot be read as a request; the last one of its connection.
 pub(super) fn refuse(status: StatusCode, date: &Date, out: &mut Vec<u8>) {
     write_head(status, &Fields::default(), false, Version::HTTP_11, out);
-    line(Name::ContentLength, b"0", out);
+    Name::ContentLength.line(b"0", out);
     finish_head(true, Version::HTTP_11, false, date, out);
 }
 
@@ -158,7 +158,7 @@ fn write_head(status: StatusCode, fields: &Fields, with_length: bool, version: V
                     out.extend_from_slice(part);
                 }
             }
-            name => line(name, &field.value, out),
+            name => name.line(&field.value, out),
         }
     }
 }
@@ -166,20 +166,14 @@ fn write_head(status: StatusCode, fields: &Fields, with_length: bool, version: V
 /// What becomes of the connection, where that is not what the version says anyway; and when this was.
 fn finish_head(with_date: bool, version: Version, stays: bool, date: &Date, out: &mut Vec<u8>) {
     match (version, stays) {
-        (Version::HTTP_10, true) => line(Name::Connection, b"keep-alive", out),
+        (Version::HTTP_10, true) => Name::Connection.line(b"keep-alive", out),
         (Version::HTTP_10, false) | (_, true) => {}
-        (_, false) => line(Name::Connection, b"close", out),
+        (_, false) => Name::Connection.line(b"close", out),
     }
     if with_date {
         date.write(out);
     }
     out.extend_from_slice(b"\r\n");
-}
-
-fn line(name: Name, value: &[u8], out: &mut Vec<u8>) {
-    for part in [name.as_str().as_bytes(), b": ", value, b"\r\n"] {
-        out.extend_from_slice(part);
-    }
 }
 
 /// One that is empty would be the last.
