@@ -150,7 +150,7 @@ impl App {
         let flushed = planes.clone();
         let shown =
             Telemetry { shared: shared.clone(), readiness: readiness.clone(), flush: move || flushed.clone().flush() };
-        tokio::task::spawn_local(telemetry::serve(door, links.telemetry, Arc::new(shown), telemetry_runs));
+        telemetry::start(door, links.telemetry, shown, telemetry_runs).context("cannot serve telemetry")?;
         let admin = admin::open(&shared, &triggers, links.admin.as_ref(), &planes, &watchers.audit, &log)?;
         tokio::task::spawn_local(notices::follow(shared.clone(), watchers.hooks.clone(), log.clone()));
         tokio::task::spawn_local(ready::follow(shared.clone(), watchers.hooks.clone(), log.clone()));
@@ -249,7 +249,7 @@ fn raise_limits() {
     let _best_effort = setrlimit(Resource::Core, none);
 }
 
-type Listeners = (Vec<Listener>, tokio::net::TcpListener, Bound);
+type Listeners = (Vec<Listener>, std::net::TcpListener, Bound);
 
 fn bind(settings: &Settings) -> anyhow::Result<Listeners> {
     let failed = |name: &str, address: &dyn std::fmt::Display| {
@@ -264,7 +264,7 @@ fn bind(settings: &Settings) -> anyhow::Result<Listeners> {
     let address = settings.telemetry.listen;
     let telemetry = listener::tcp(address).with_context(|| failed("telemetry.listen", &address))?;
     let bound = Bound { proxy, telemetry: telemetry.local_addr()?, dashboard: None };
-    Ok((proxies, tokio::net::TcpListener::from_std(telemetry)?, bound))
+    Ok((proxies, telemetry, bound))
 }
 
 /// Tells when the wall clock and ours part, and when they agree again.

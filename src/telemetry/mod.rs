@@ -17,13 +17,14 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
-use tokio::task::AbortHandle;
+use tokio::task::{AbortHandle, LocalSet};
 
 use self::exposition::Said;
 use crate::net::socket::Socket;
 use crate::net::stream::Stream;
 use crate::proxy::Shared;
 use crate::tls::server::ServerSide;
+use crate::work::step_back;
 
 /// What this instance is doing: decides `/readyz`.
 #[derive(Default)]
@@ -62,8 +63,35 @@ const MOST: usize = 64;
 /// with their connections.
 static RENDERS: Semaphore = Semaphore::const_new(8);
 
-/// Serves until told to stop.
-pub async fn serve<F, D>(
+/// Its thread lets those that serve requests go first.
+const NICENESS: i32 = 5;
+
+/// Serves until told to stop, from a thread of its own: writing a long list to a scraper holds up neither a request nor
+/// who takes connections.
+pub fn start<F, D>(
+    listener: std::net::TcpListener,
+    tls: Option<Arc<ServerSide>>,
+    telemetry: Telemetry<F>,
+    stop: watch::Receiver<bool>,
+) -> std::io::Result<()>
+where
+    F: Fn() -> D + Send + 'static,
+    D: Future<Output = ()> + 'static,
+{
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let listener = {
+        let _of_this_runtime = runtime.enter();
+        TcpListener::from_std(listener)?
+    };
+    let run = move || {
+        step_back(NICENESS);
+        LocalSet::new().block_on(&runtime, serve(listener, tls, Arc::new(telemetry), stop));
+    };
+    std::thread::Builder::new().name("relatch-telemetry".to_owned()).spawn(run)?;
+    Ok(())
+}
+
+async fn serve<F, D>(
     listener: TcpListener,
     tls: Option<Arc<ServerSide>>,
     telemetry: Arc<Telemetry<F>>,
