@@ -13,6 +13,8 @@ from lab import Lab, free_port
 from workload import secret_from
 
 TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
+# Secrets of a client that may be active at once.
+MOST_ACTIVE = 8
 
 
 def digest_of(client: str, number: int) -> str:
@@ -26,7 +28,8 @@ def nobodys_digest() -> str:
 
 
 def write_list(lab: Lab, name: str, clients: list[str], secrets: int, calling: set[str], upstream: str = "") -> Path:
-    """A list whose `calling` clients have secrets that `secret_from` makes. `upstream` stands in each client's entry."""
+    """A list whose `calling` clients have secrets that `secret_from` makes, those above the limit of active ones revoked.
+    `upstream` stands in each client's entry."""
     path = lab.directory / name
     with open(path, "w") as out:
         for client in clients:
@@ -34,6 +37,8 @@ def write_list(lab: Lab, name: str, clients: list[str], secrets: int, calling: s
             for number in range(secrets):
                 digest = digest_of(client, number) if client in calling else nobodys_digest()
                 out.write(f'[[client.secret]]\nid = "sec_{number}"\nhash = "$sha256${digest}"\n')
+                if number >= MOST_ACTIVE:
+                    out.write('status = "revoked"\n')
     return path
 
 
