@@ -59,9 +59,9 @@ impl Verified {
         if let Some(record) = self.record() {
             record.uses.note(now);
         }
-        self.client.cells.count(AuthResult::Success);
+        self.client.cells().count(AuthResult::Success);
         if let Some(encoding) = self.encoding {
-            self.client.cells.count_basic(encoding);
+            self.client.cells().count_basic(encoding);
         }
     }
 }

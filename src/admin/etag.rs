@@ -36,9 +36,9 @@ impl Tag {
         // A record whose hash is changed is another one, and observed anew: that tells of it without giving anything away
         // that the hash of a weak secret could be guessed by.
         let record = |record: &Record| {
-            let times = [record.not_before, record.expires, record.refused_until].map(|at| at.millis());
-            let made = [record.created, record.revoked_at].map(|at| at.map(|at| at.millis()));
-            let words = (record.id.as_str(), &*record.name, &record.hint, record.status as u8, &record.revoked_reason);
+            let times = [record.not_before, record.expires, record.refused_until()].map(|at| at.millis());
+            let made = [record.created(), record.revoked_at()].map(|at| at.map(|at| at.millis()));
+            let words = (record.id.as_str(), record.name(), &record.hint, record.status as u8, record.revoked_reason());
             json!([words, times, made, record.uses.tracking_since().millis()])
         };
         let upstream = client.upstream.as_ref().map(|upstream| {

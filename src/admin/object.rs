@@ -184,11 +184,11 @@ impl SecretObject {
             client_id: client.key.id.to_string(),
             tenant: client.key.tenant.to_string(),
             id: record.id.to_string(),
-            name: record.name.to_string(),
+            name: record.name().to_owned(),
             role: if current { "current" } else { "previous" }.to_owned(),
             status: held.state.as_str().to_owned(),
             hint: record.hint.as_deref().map(str::to_owned),
-            created: record.created.map(Timestamp::rfc3339),
+            created: record.created().map(Timestamp::rfc3339),
             not_before: Some(record.not_before).filter(|at| *at > Timestamp::MIN).map(Timestamp::rfc3339),
             expires: held.expires.map(Timestamp::rfc3339),
             expiry_notice_days: held
@@ -196,8 +196,8 @@ impl SecretObject {
                 .filter(|_| held.state == SecretState::Active)
                 .and_then(|end| expiry::notice(end, view.now)),
             refused_until: held.refused_until.map(Timestamp::rfc3339),
-            revoked_at: record.revoked_at.map(Timestamp::rfc3339),
-            revoked_reason: record.revoked_reason.as_deref().map(str::to_owned),
+            revoked_at: record.revoked_at().map(Timestamp::rfc3339),
+            revoked_reason: record.revoked_reason().map(str::to_owned),
             refused_count: refused.count,
             refused_from: refused.from.iter().map(SourceObject::of).collect(),
             ..Self::default()

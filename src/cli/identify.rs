@@ -62,7 +62,7 @@ pub(super) fn run(globals: &Globals) -> anyhow::Result<ExitCode> {
             let mut object = serde_json::json!({
                 "client_id": client.key.id.as_str(),
                 "secret_id": record.id.as_str(),
-                "name": &*record.name,
+                "name": record.name(),
                 "status": record.state(now).as_str(),
                 "accepted": client.enabled && record.state(now) == crate::registry::SecretState::Active,
             });
@@ -89,7 +89,7 @@ pub(super) fn run(globals: &Globals) -> anyhow::Result<ExitCode> {
         say(made)?;
         for (client, record) in &holders {
             let (id, secret, state) = (&client.key, &record.id, record.state(now).as_str());
-            say(&format!("It is {secret} ({}) of client {id}, {state}.\n", record.name))?;
+            say(&format!("It is {secret} ({}) of client {id}, {state}.\n", record.name()))?;
             if state == "active" {
                 say(&format!("  If it leaked: relatch secret revoke {} {secret} --compromised\n", named(id)))?;
             }

@@ -206,7 +206,7 @@ pub fn of_a_list(before: &Snapshot, after: &Snapshot, diff: &Diff, at: Timestamp
         alive.then(|| event(named, What::Added(expires)))
     });
     let revoked = diff.secrets_revoked.iter().map(|named| {
-        let reason = record(after, named).and_then(|record| Some(record.revoked_reason?.into_string()));
+        let reason = record(after, named).and_then(|record| record.revoked_reason().map(str::to_owned));
         event(named, What::Revoked { removed: false, reason })
     });
     // A dead one that is cleared away has been told of.

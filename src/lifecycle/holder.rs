@@ -123,17 +123,17 @@ impl Holder {
         let held = |record: &Record| Held {
             id: record.id.clone(),
             state: record.state(now),
-            created: record.created,
+            created: record.created(),
             not_before: Some(record.not_before).filter(|at| *at > Timestamp::MIN),
             expires: Some(record.expires).filter(|end| *end != Timestamp::MAX),
             refused_until: record.rehearsed(now),
-            marked: record.refused_until > Timestamp::MIN,
+            marked: record.refused_until() > Timestamp::MIN,
             usage: usage(record),
         };
         Self {
             key: client.key.clone(),
             enabled: client.enabled,
-            max_active: client.max_active,
+            max_active: client.max_active.into(),
             secrets: client.records.iter().map(held).collect(),
         }
     }

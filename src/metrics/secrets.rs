@@ -6,6 +6,7 @@ use super::text::Text;
 use crate::domain::clock::Timestamp;
 use crate::domain::ids::ClientKey;
 use crate::domain::oauth::AuthResult;
+use crate::registry::cells::ClientCells;
 use crate::registry::{Client, Record, SecretState, Snapshot};
 
 /// Appends every family that is about clients and their secrets.
@@ -82,7 +83,7 @@ fn clients(snapshot: &Snapshot, names: &Names, now: Timestamp, out: &mut Text<'_
         "Successful Basic authentications by the reading that matched.",
     );
     for (name, client) in names.each(snapshot) {
-        let (rfc6749, raw) = client.cells.basic();
+        let (rfc6749, raw) = client.counted().map_or((0, 0), ClientCells::basic);
         out.sample(&["relatch_basic_encoding_total{", name, ",encoding=\"rfc6749\"}"], rfc6749);
         out.sample(&["relatch_basic_encoding_total{", name, ",encoding=\"raw\"}"], raw);
     }
@@ -102,7 +103,7 @@ fn authentications(
     );
     for (name, client) in names.each(snapshot) {
         for result in AuthResult::OF_A_CLIENT {
-            let count = client.cells.results(result);
+            let count = client.counted().map_or(0, |cells| cells.results(result));
             out.sample(&[NAME, "{", name, ",result=\"", result.as_str(), "\"}"], count);
         }
     }
@@ -156,7 +157,7 @@ const PER_SECRET: [Family; 7] = [
         name: "relatch_client_secret_created_timestamp_seconds",
         kind: "gauge",
         help: "Creation time of a secret; absent where the list does not tell it.",
-        value: |record, _| record.created.map(Value::Time),
+        value: |record, _| record.created().map(Value::Time),
         info: false,
     },
     Family {
@@ -207,7 +208,7 @@ impl Family {
                 if self.info {
                     let role = if current == Some(&record.id) { "current" } else { "previous" };
                     out.begin(&named);
-                    out.begin(&["\",name=\"", &escape(&record.name), "\",role=\"", role, "\",status=\""]);
+                    out.begin(&["\",name=\"", &escape(record.name()), "\",role=\"", role, "\",status=\""]);
                     out.begin(&[record.state(now).as_str()]);
                 } else {
                     out.begin(&named);

@@ -152,7 +152,7 @@ impl Proxy {
         let snapshot = self.shared.snapshot.load();
         match Entrusted::at(&route.endpoint, snapshot.tenancy(tenant), said.as_deref()) {
             Ok(entrusted) => {
-                entrusted.client().cells.count(AuthResult::Success);
+                entrusted.client().cells().count(AuthResult::Success);
                 notes.result = Some(AuthResult::Success);
                 notes.client = Some(entrusted.client().clone());
                 return Ok(entrusted);
@@ -161,7 +161,7 @@ impl Proxy {
             Err(NotEntrusted::Unnamed) => self.count_nobody(AuthResult::MissingCredentials, notes),
             Err(NotEntrusted::Unknown) => self.count_nobody(AuthResult::UnknownClient, notes),
             Err(NotEntrusted::Disabled(client)) => {
-                client.cells.count(AuthResult::DisabledClient);
+                client.cells().count(AuthResult::DisabledClient);
                 notes.result = Some(AuthResult::DisabledClient);
                 notes.client = Some(client);
             }

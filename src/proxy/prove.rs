@@ -57,7 +57,7 @@ impl Proxy {
     /// A failure that was not looked into: too many guesses, or too much work.
     pub(super) fn throttled(&self, denied: crate::verify::Denied, refusal: Refusal, notes: &mut Notes) -> Refusal {
         match &denied.client {
-            Some(client) => client.cells.count(AuthResult::Throttled),
+            Some(client) => client.cells().count(AuthResult::Throttled),
             None => self.shared.metrics.count_nobody(AuthResult::Throttled),
         }
         notes.client = denied.client;

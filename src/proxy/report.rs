@@ -238,7 +238,7 @@ impl Reporter {
             // was used from is told by the next sample.
             for denial in too_many.denials {
                 match &denial.denied.client {
-                    Some(client) => client.cells.count(AuthResult::InvalidSecret),
+                    Some(client) => client.cells().count(AuthResult::InvalidSecret),
                     None => self.shared.metrics.count_nobody(AuthResult::UnknownClient),
                 }
             }

@@ -91,7 +91,7 @@ impl Settler {
         for denial in batch.denials {
             let (result, secret) = self.find_out(&denial, shared, log);
             match &denial.denied.client {
-                Some(client) => client.cells.count(result),
+                Some(client) => client.cells().count(result),
                 None => shared.metrics.count_nobody(result),
             }
             if !log.access() {

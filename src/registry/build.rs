@@ -10,10 +10,10 @@ pub mod parts;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use super::cells::{ClientCells, UseCell};
+use super::cells::UseCell;
 use super::parts::Part;
 use super::slow::{Held, SlowSlot};
 use super::{ByKey, Client, Grave, Graveyard, Index, Record, Slot, Slots, Snapshot, UpstreamIdentity};
@@ -234,7 +234,7 @@ fn client(
         }
         records.push(record);
     }
-    let (slots, slow) = slots(&records, ground.now);
+    let slots = slots(&records, ground.now);
     let upstream = entry.upstream.map(|upstream| {
         let of = |path: &PathBuf| ground.files.get(&(entry.spot.file, path.clone()));
         let secrets: Box<[Secret]> =
@@ -248,16 +248,16 @@ fn client(
         })
     });
     let client = Client {
-        cells: before.map_or_else(|| Arc::new(ClientCells::default()), |client| client.cells.clone()),
+        // Requests go on counting in the old one: they share what it counts.
+        cells: before.map_or_else(OnceLock::new, |client| client.cells().clone().into()),
         key: entry.key,
         name: entry.name.into(),
         enabled: entry.enabled,
-        max_active: entry.max_active,
+        max_active: u8::try_from(entry.max_active).unwrap_or(u8::MAX),
         upstream,
         start: entry.start.offset - part,
         records: records.into(),
         slots,
-        slow,
     };
     client.remark(entry.spot, ground, findings);
     client
@@ -266,7 +266,7 @@ fn client(
 impl Client {
     /// What there is to say of how many of its secrets are active.
     fn remark(&self, spot: Spot, ground: &Ground<'_>, findings: &mut Findings) {
-        let (key, most) = (&self.key, self.max_active);
+        let (key, most) = (&self.key, usize::from(self.max_active));
         let active = self.records.iter().filter(|record| is_alive(record, ground.now)).count();
         if active > MOST_ACTIVE {
             let message = format!("client {key:?} has {active} active secrets, and 8 is the most: revoke some");
@@ -304,7 +304,7 @@ fn standing(before: Option<&UpstreamIdentity>, secrets: &[Secret]) -> Arc<Standi
     )
 }
 
-fn record(entry: SecretEntry, ground: &Ground<'_>, client: &ClientKey, before: Option<&Client>) -> Record {
+fn record(mut entry: SecretEntry, ground: &Ground<'_>, client: &ClientKey, before: Option<&Client>) -> Record {
     let from_file = |path: &PathBuf| ground.files.get(&(entry.spot.file, path.clone()));
     let of = |secret: &Secret| (Held::Fast(hash::of(secret)), secret.hint());
     let (held, hint) = match &entry.material {
@@ -319,21 +319,11 @@ fn record(entry: SecretEntry, ground: &Ground<'_>, client: &ClientKey, before: O
     };
     let same = |old: &&Record| old.id == entry.id && old.identity() == held.identity();
     let known = before.and_then(|client| client.records.iter().find(same));
-    Record {
-        uses: known.map_or_else(|| Arc::new(UseCell::tracked_since(ground.now)), |old| old.uses.clone()),
-        id: entry.id,
-        name: entry.name.into(),
-        // With who proved it: bound to the same id and the same hash.
-        held: known.map_or(held, |old| old.held.clone()),
-        status: entry.status,
-        hint: entry.hint.or(hint).map(Into::into),
-        created: entry.created,
-        not_before: entry.not_before.unwrap_or(Timestamp::MIN),
-        expires: entry.expires.unwrap_or(Timestamp::MAX),
-        refused_until: entry.refused_until.unwrap_or(Timestamp::MIN),
-        revoked_at: entry.revoked_at,
-        revoked_reason: entry.revoked_reason.map(Into::into),
-    }
+    let uses = known.map_or_else(|| Arc::new(UseCell::tracked_since(ground.now)), |old| old.uses.clone());
+    // With who proved it: bound to the same id and the same hash.
+    let held = known.map_or(held, |old| old.held.clone());
+    let hint = entry.hint.take().or(hint);
+    Record::new(entry, held, hint, uses)
 }
 
 /// What the list in force, or a grave of it, knows of a secret whose file cannot be read.
@@ -347,19 +337,19 @@ fn last_known(client: &ClientKey, secret: &SecretId, previous: Option<&Snapshot>
 }
 
 /// The records that can be accepted now or later.
-fn slots(records: &[Record], now: Timestamp) -> (Slots, Box<[SlowSlot]>) {
+fn slots(records: &[Record], now: Timestamp) -> Slots {
     let slot = |(at, record): (usize, &Record)| {
         let Held::Fast(digest) = record.held else { return None };
         Some(Slot {
             digest,
-            not_before: record.not_before.max(record.refused_until).millis(),
+            not_before: record.not_before.max(record.refused_until()).millis(),
             expires: record.expires.millis(),
             record: u32::try_from(at).unwrap_or(u32::MAX),
         })
     };
     let living = || records.iter().enumerate().filter(|(_, record)| is_alive(record, now));
     let slow = living().filter_map(|(at, record)| SlowSlot::of(at, record)).collect();
-    (Slots::of(living().filter_map(slot)), slow)
+    Slots::of(living().filter_map(slot), slow)
 }
 
 /// The graves of before that are still kept, and one for each revoked record of the new list.

@@ -1,8 +1,8 @@
 //! What requests write: atomics on the record they used and on its client. Carried over from snapshot to snapshot.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::sync::atomic::{AtomicU32, AtomicU64};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use crate::domain::clock::Timestamp;
@@ -17,9 +17,9 @@ pub struct UseCell {
     /// Who presented it. Most secrets of a long list never are: this has no place on the heap until then.
     callers: OnceLock<Box<Mutex<Callers>>>,
     /// Changes beside uses, so that whoever keeps this cell over restarts sees that there is news.
-    sampled: AtomicU64,
+    sampled: AtomicU32,
     /// [`UseCell::revision`] as it was kept last.
-    kept: AtomicU64,
+    kept: AtomicU32,
 }
 
 /// Who presented a secret, last.
@@ -47,8 +47,8 @@ impl Default for Mark {
     }
 }
 
-/// A cell of which nothing has been kept, not even its beginning.
-const NEVER: u64 = u64::MAX;
+/// A cell of which nothing has been kept, not even its beginning: no revision.
+const NEVER: u32 = u32::MAX;
 
 /// Where a secret was presented from, last.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -173,8 +173,8 @@ impl UseCell {
             last_used: AtomicU64::new(0),
             uses: AtomicU64::new(0),
             callers: OnceLock::new(),
-            sampled: AtomicU64::new(0),
-            kept: AtomicU64::new(NEVER),
+            sampled: AtomicU32::new(0),
+            kept: AtomicU32::new(NEVER),
         }
     }
 
@@ -247,9 +247,10 @@ impl UseCell {
         before.refused.from.into_iter().rev().for_each(|sighting| note(&mut refused.from, sighting));
     }
 
-    /// Changes with everything that is noted.
-    pub fn revision(&self) -> u64 {
-        self.uses.load(Acquire).wrapping_add(self.sampled.load(Acquire))
+    /// Changes with everything that is noted: a count that begins anew after two thousand million.
+    #[expect(clippy::cast_possible_truncation, reason = "of a count that goes round, the lower half")]
+    pub fn revision(&self) -> u32 {
+        (self.uses.load(Acquire) as u32).wrapping_add(self.sampled.load(Acquire)) & (NEVER >> 1)
     }
 
     /// Whether there is something that was not kept.
@@ -275,7 +276,7 @@ impl UseCell {
     }
 
     /// What was known at that revision has been kept.
-    pub fn kept(&self, revision: u64) {
+    pub fn kept(&self, revision: u32) {
         self.kept.store(revision, Relaxed);
     }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::index::Index;
 use super::parts::Part;
-use super::{Client, Record, Slots, Snapshot, UpstreamIdentity};
+use super::{Client, Record, Snapshot, UpstreamIdentity};
 use crate::config::clients::SecretStatus;
 use crate::domain::clock::Timestamp;
 use crate::domain::ids::{ClientKey, SecretId};
@@ -185,7 +185,7 @@ fn same_upstream(a: Option<&UpstreamIdentity>, b: Option<&UpstreamIdentity>) -> 
 }
 
 fn same(a: &Record, b: &Record) -> bool {
-    let window = |r: &Record| (r.not_before, r.expires, r.refused_until);
+    let window = |r: &Record| (r.not_before, r.expires, r.refused_until());
     a.status == b.status && a.identity() == b.identity() && window(a) == window(b)
 }
 
@@ -265,26 +265,23 @@ impl Client {
         let mut records = self.records.clone();
         let mut changed = false;
         for record in records.iter_mut().filter(|record| record.status != SecretStatus::Revoked) {
-            let Some(Record { status, revoked_at, revoked_reason, .. }) = death(record) else { continue };
-            (record.status, record.revoked_at) = (*status, *revoked_at);
-            record.revoked_reason.clone_from(revoked_reason);
+            let Some(dead) = death(record) else { continue };
+            record.die_as(dead);
             changed = true;
         }
         if !changed {
             return None;
         }
         let is_active = |at: u32| records.get(at as usize).is_some_and(|record| record.status == SecretStatus::Active);
-        let alive = |slot: &&super::Slot| is_active(slot.record());
         Some(Self {
-            slots: Slots::of(self.slots.iter().filter(alive).cloned()),
-            slow: self.slow.iter().filter(|slot| is_active(slot.record())).cloned().collect(),
+            slots: self.slots.kept(is_active),
             records,
             key: self.key.clone(),
             name: self.name.clone(),
             enabled: self.enabled,
             max_active: self.max_active,
             upstream: self.upstream.clone(),
-            cells: self.cells.clone(),
+            cells: self.cells().clone().into(),
             start: self.start,
         })
     }

@@ -14,7 +14,7 @@ mod record;
 pub mod slow;
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use subtle::Choice;
 
@@ -59,17 +59,16 @@ pub struct Client {
     /// Whether any secret of it is accepted.
     pub enabled: bool,
     /// How many secrets may be active at once.
-    pub max_active: usize,
+    pub max_active: u8,
     /// Its identity at the upstream, in replace mode.
     pub upstream: Option<Arc<UpstreamIdentity>>,
     /// Every secret that stands in the list, dead ones included, in the order of the list.
     pub records: Box<[Record]>,
-    /// What it counts.
-    pub cells: Arc<ClientCells>,
+    /// What it counts. Most clients of a long list never come: this is made when one does.
+    cells: OnceLock<Arc<ClientCells>>,
     /// Where its table begins in the part of a text that it was made of: so it is the same wherever that part stands.
     start: usize,
     slots: Slots,
-    slow: Box<[SlowSlot]>,
 }
 
 /// A client's own identity at the upstream.
@@ -101,20 +100,38 @@ const NEAR: usize = 2;
 /// The slots of a client, the first ones without a pointer to follow.
 struct Slots {
     near: [Slot; NEAR],
+    beyond: Option<Box<Beyond>>,
+}
+
+/// What most clients have none of: more slots than are near, and slow ones.
+struct Beyond {
     far: Box<[Slot]>,
+    slow: Box<[SlowSlot]>,
 }
 
 impl Slots {
-    fn of(slots: impl Iterator<Item = Slot>) -> Self {
+    fn of(slots: impl Iterator<Item = Slot>, slow: Box<[SlowSlot]>) -> Self {
         let mut slots: Vec<Slot> = slots.collect();
         let far = if slots.len() > NEAR { slots.split_off(NEAR) } else { Vec::new() };
         slots.resize(NEAR, DUMMY.clone());
         let near = slots.try_into().unwrap_or_else(|_| [DUMMY.clone(), DUMMY.clone()]);
-        Self { near, far: far.into() }
+        let any = !far.is_empty() || !slow.is_empty();
+        Self { near, beyond: any.then(|| Box::new(Beyond { far: far.into(), slow })) }
     }
 
-    fn iter(&self) -> impl Iterator<Item = &Slot> {
-        self.near.iter().chain(&self.far).filter(|slot| slot.not_before < slot.expires)
+    /// The same without those of records that `keeps` does not name.
+    fn kept(&self, keeps: impl Fn(u32) -> bool) -> Self {
+        let living = |slot: &&Slot| slot.not_before < slot.expires && keeps(slot.record);
+        let slow = self.slow().iter().filter(|slot| keeps(slot.record())).cloned().collect();
+        Self::of(self.near.iter().chain(self.far()).filter(living).cloned(), slow)
+    }
+
+    fn far(&self) -> &[Slot] {
+        self.beyond.as_ref().map_or(&[], |beyond| &beyond.far)
+    }
+
+    fn slow(&self) -> &[SlowSlot] {
+        self.beyond.as_ref().map_or(&[], |beyond| &beyond.slow)
     }
 }
 
@@ -204,12 +221,22 @@ impl<'s> Tenancy<'s> {
 impl Client {
     /// The slot at a place; the dummy where there is none.
     pub(crate) fn slot(&self, at: usize) -> &Slot {
-        self.slots.near.get(at).or_else(|| self.slots.far.get(at.wrapping_sub(NEAR))).unwrap_or(&DUMMY)
+        self.slots.near.get(at).or_else(|| self.slots.far().get(at.wrapping_sub(NEAR))).unwrap_or(&DUMMY)
+    }
+
+    /// What it counts.
+    pub fn cells(&self) -> &Arc<ClientCells> {
+        self.cells.get_or_init(Arc::default)
+    }
+
+    /// The same to be read, where anything was counted.
+    pub fn counted(&self) -> Option<&ClientCells> {
+        self.cells.get().map(|cells| &**cells)
     }
 
     /// The newest active secret: the one that callers should be using.
     pub fn current(&self, now: Timestamp) -> Option<&Record> {
         let active = self.records.iter().filter(|record| record.state(now) == SecretState::Active);
-        active.max_by_key(|record| record.created.unwrap_or(Timestamp::MIN))
+        active.max_by_key(|record| record.created())
     }
 }

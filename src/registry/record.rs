@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::cells::UseCell;
 use super::slow::Held;
-use crate::config::clients::SecretStatus;
+use crate::config::clients::{SecretEntry, SecretStatus};
 use crate::domain::clock::Timestamp;
 use crate::domain::ids::SecretId;
 use crate::domain::oauth::AuthResult;
@@ -15,28 +15,30 @@ use crate::domain::secret::Digest;
 pub struct Record {
     /// Its id.
     pub id: SecretId,
-    /// A name for people.
-    pub name: Box<str>,
     /// What it keeps of its secret.
     pub held: Held,
     /// What the operator wants of it.
     pub status: SecretStatus,
     /// The last characters of the secret.
     pub hint: Option<Box<str>>,
-    /// When it was made.
-    pub created: Option<Timestamp>,
+    /// [`Timestamp::MIN`] where the list does not tell it.
+    created: Timestamp,
     /// When its time comes.
     pub not_before: Timestamp,
     /// When its time is over.
     pub expires: Timestamp,
-    /// A rehearsal of its end: refused until then.
-    pub refused_until: Timestamp,
-    /// When it was revoked, where the list tells it.
-    pub revoked_at: Option<Timestamp>,
-    /// Why it was revoked, where the list tells it.
-    pub revoked_reason: Option<Box<str>>,
+    beside: Option<Box<Beside>>,
     /// When it was used. Bound to [`Self::identity`].
     pub uses: Arc<UseCell>,
+}
+
+/// What few records have. A list of a million secrets has no room for it in each.
+#[derive(Clone, Default, PartialEq, Eq)]
+struct Beside {
+    name: Box<str>,
+    refused_until: Option<Timestamp>,
+    revoked_at: Option<Timestamp>,
+    revoked_reason: Option<Box<str>>,
 }
 
 /// What a secret is at a moment: the closed set of `status` in the metrics.
@@ -94,6 +96,61 @@ impl SecretState {
 }
 
 impl Record {
+    /// As a list writes it, with what it keeps of its secret, the last characters of that, and where its use is noted.
+    pub(super) fn new(entry: SecretEntry, held: Held, hint: Option<String>, uses: Arc<UseCell>) -> Self {
+        let SecretEntry { refused_until, revoked_at, revoked_reason, .. } = entry;
+        let beside = Beside {
+            name: entry.name.into(),
+            refused_until,
+            revoked_at,
+            revoked_reason: revoked_reason.map(Into::into),
+        };
+        Self {
+            id: entry.id,
+            held,
+            status: entry.status,
+            hint: hint.map(Into::into),
+            created: entry.created.unwrap_or(Timestamp::MIN),
+            not_before: entry.not_before.unwrap_or(Timestamp::MIN),
+            expires: entry.expires.unwrap_or(Timestamp::MAX),
+            beside: Some(beside).filter(|beside| *beside != Beside::default()).map(Box::new),
+            uses,
+        }
+    }
+
+    /// A name for people.
+    pub fn name(&self) -> &str {
+        self.beside.as_ref().map_or("", |beside| &beside.name)
+    }
+
+    /// When it was made, where the list tells it.
+    pub fn created(&self) -> Option<Timestamp> {
+        Some(self.created).filter(|at| *at > Timestamp::MIN)
+    }
+
+    /// A rehearsal of its end: refused until then.
+    pub fn refused_until(&self) -> Timestamp {
+        self.beside.as_ref().and_then(|beside| beside.refused_until).unwrap_or(Timestamp::MIN)
+    }
+
+    /// When it was revoked, where the list tells it.
+    pub fn revoked_at(&self) -> Option<Timestamp> {
+        self.beside.as_ref()?.revoked_at
+    }
+
+    /// Why it was revoked, where the list tells it.
+    pub fn revoked_reason(&self) -> Option<&str> {
+        self.beside.as_ref()?.revoked_reason.as_deref()
+    }
+
+    /// Dead as another record is.
+    pub(super) fn die_as(&mut self, other: &Self) {
+        self.status = other.status;
+        let beside = self.beside.get_or_insert_default();
+        beside.revoked_at = other.revoked_at();
+        beside.revoked_reason = other.revoked_reason().map(Into::into);
+    }
+
     /// What tells this secret from any other that the same id may come to stand for: use is bound to it. It is the SHA-256
     /// of the secret where the record keeps that, else a digest of the written hash in a domain of its own.
     pub fn identity(&self) -> Digest {
@@ -105,13 +162,13 @@ impl Record {
         if matches!(self.held, Held::Unusable(_)) && self.status == SecretStatus::Active && now < self.expires {
             return SecretState::Disabled;
         }
-        let window = Window { not_before: self.not_before, expires: self.expires, refused_until: self.refused_until };
+        let window = Window { not_before: self.not_before, expires: self.expires, refused_until: self.refused_until() };
         SecretState::of(self.status, window, now)
     }
 
     /// Until when it is refused for a rehearsal, while one is under way.
     pub fn rehearsed(&self, now: Timestamp) -> Option<Timestamp> {
-        Some(self.refused_until).filter(|until| self.status == SecretStatus::Active && now < *until)
+        Some(self.refused_until()).filter(|until| self.status == SecretStatus::Active && now < *until)
     }
 
     /// The result that presenting it is counted under when it was refused.
@@ -123,5 +180,21 @@ impl Record {
             SecretState::Disabled => AuthResult::DisabledSecret,
             SecretState::Revoked => AuthResult::RevokedSecret,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Client;
+    use super::*;
+
+    /// What a list of a million secrets takes follows from these: the allocator gives 256 bytes to whoever wants 241, and
+    /// 320 to whoever wants 257. A shared one has two counters before it.
+    #[test]
+    fn a_client_and_its_secrets_fit_their_places() {
+        let shared = 2 * size_of::<usize>();
+        assert!(size_of::<Client>() + shared <= 256, "{}", size_of::<Client>());
+        assert!(2 * size_of::<Record>() <= 256, "{}", size_of::<Record>());
+        assert!(size_of::<UseCell>() + shared <= 64, "{}", size_of::<UseCell>());
     }
 }

@@ -56,7 +56,7 @@ impl SlowSlot {
         Some(Self {
             slow: slow.clone(),
             proven: proven.clone(),
-            not_before: record.not_before.max(record.refused_until),
+            not_before: record.not_before.max(record.refused_until()),
             expires: record.expires,
             record: u32::try_from(at).unwrap_or(u32::MAX),
         })
@@ -93,11 +93,11 @@ impl SlowSlot {
 impl Client {
     /// The slow records that can be accepted now or later; mostly none.
     pub(crate) fn slow(&self) -> &[SlowSlot] {
-        &self.slow
+        self.slots.slow()
     }
 
     /// Whether a secret that matches nothing known may still be right: a slow record of it has not been proven yet.
     pub fn awaits_proof(&self, now: Timestamp) -> bool {
-        self.enabled && self.slow.iter().any(|slot| !slot.proven.is_known() && slot.is_open(now))
+        self.enabled && self.slow().iter().any(|slot| !slot.proven.is_known() && slot.is_open(now))
     }
 }

@@ -172,7 +172,7 @@ fn oldest_use(holder: &Holder) -> Option<Timestamp> {
 /// Since the start.
 fn failures(client: &Client) -> u64 {
     let results = AuthResult::OF_A_CLIENT.iter().filter(|result| **result != AuthResult::Success);
-    results.map(|result| client.cells.results(*result)).sum()
+    results.filter_map(|result| Some(client.counted()?.results(*result))).sum()
 }
 
 fn pages(wanted: &Wanted, more: bool) -> Markup {

@@ -209,7 +209,7 @@ async fn asked(
 ) -> Result<Response, Sorry> {
     let view = room.ground.view(Some(key)).await;
     let client = find(&view, key)?;
-    let name = &record(client, secret)?.name;
+    let name = record(client, secret)?.name();
     let refused = refused(&view, client, verb.action(secret.clone()))?;
     let guarded = refused.as_ref().is_some_and(is_guard);
     let told = fault.zip(refused.as_ref()).is_some_and(|(fault, refused)| fault.code == refused.code());

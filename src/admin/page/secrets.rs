@@ -34,7 +34,7 @@ pub(super) fn table(view: &View, client: &Client, holder: &Holder, may_change: b
                 @for (record, held) in rows {
                     tr role="row" class=[(!held.counts()).then_some("dead")] {
                         th role="rowheader" scope="row" data-label="Name" {
-                            @if record.name.is_empty() { span.none { "unnamed" } } @else { (record.name) }
+                            @if record.name().is_empty() { span.none { "unnamed" } } @else { (record.name()) }
                         }
                         td role="cell" data-label="ID" { code { (record.id.as_str()) } }
                         td role="cell" data-label="Hint" {
@@ -117,7 +117,7 @@ fn status(record: &Record, held: &Held, current: bool) -> Markup {
     };
     html! {
         span class=(format!("badge {class}")) { (word) }
-        @if let Some(reason) = &record.revoked_reason { span.sub { (reason) } }
+        @if let Some(reason) = record.revoked_reason() { span.sub { (reason) } }
     }
 }
 

@@ -137,7 +137,7 @@ fn a_list_that_lost_most_of_itself_is_noticed_and_its_revocations_stand() {
     assert_eq!((next.clients.len(), next.generation), (4, 2));
     let [dead, alive] = &*next.clients[0].records else { panic!("two secrets") };
     assert_eq!((dead.status, alive.status), (SecretStatus::Revoked, SecretStatus::Active));
-    assert_eq!((dead.revoked_reason.as_deref(), dead.revoked_at.is_some()), (Some("compromised"), true));
+    assert_eq!((dead.revoked_reason(), dead.revoked_at().is_some()), (Some("compromised"), true));
     assert_eq!(diff(&first, &next).to_string(), "1 secrets revoked: a/s1");
     assert!(with_revocations(&next, &held, NOW).is_none());
     assert!(build_on(&all, Some(&next)).0.is_none(), "revoked by a held list, it stays so");

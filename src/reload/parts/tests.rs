@@ -72,7 +72,7 @@ fn told(loaded: &Loaded, before: &Snapshot, now: Timestamp) -> String {
     for (start, client) in list.starts() {
         let found = list.client(&client.key).is_some_and(|found| Arc::ptr_eq(found, client));
         let (name, enabled, most, cells) =
-            (&client.name, client.enabled, client.max_active, Arc::as_ptr(&client.cells));
+            (&client.name, client.enabled, client.max_active, Arc::as_ptr(client.cells()));
         // Where its secrets changed, which of them works is to be found out anew.
         let old = before.client(&client.key).and_then(|old| old.upstream.as_ref());
         let is_known =
@@ -83,10 +83,10 @@ fn told(loaded: &Loaded, before: &Snapshot, now: Timestamp) -> String {
         for (at, record) in client.records.iter().enumerate() {
             let slot = client.slot(at);
             let slot = (slot.record(), bool::from(slot.accepts(&record.identity(), now)));
-            let window = (record.created, record.not_before, record.expires, record.refused_until);
-            let revoked = (record.revoked_at, &record.revoked_reason);
+            let window = (record.created(), record.not_before, record.expires, record.refused_until());
+            let revoked = (record.revoked_at(), record.revoked_reason());
             let identity = *record.identity().bytes();
-            let names = (&record.id, &record.name, record.status, &record.hint);
+            let names = (&record.id, record.name(), record.status, &record.hint);
             // A secret that has just come has a cell of its own.
             let uses = Some(Arc::as_ptr(&record.uses)).filter(|_| record.uses.uses() > 0);
             let _ = writeln!(text, "  {names:?} {identity:?} {window:?} {revoked:?} {slot:?} {uses:?}");
