@@ -4,7 +4,7 @@
 //! not see; so the folders are watched, a burst is waited out, the content is compared, and now and then it is compared
 //! without any event at all.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::ffi::OsString;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -27,6 +27,8 @@ const DEBOUNCE: Duration = Duration::from_millis(100);
 const SPACING: Duration = Duration::from_millis(20);
 /// How many are a few.
 const A_FEW: u32 = 4;
+/// As many as the system follows.
+const MOST_LINKS: usize = 40;
 
 /// Takes triggers. Cheap to clone; never blocks.
 #[derive(Clone)]
@@ -171,13 +173,6 @@ struct Ours {
 }
 
 impl Ours {
-    fn of(paths: &[PathBuf]) -> Self {
-        let targets = paths.iter().filter_map(|path| path.canonicalize().ok());
-        let (folders, files) = paths.iter().cloned().chain(targets).partition(|path| path.is_dir());
-        let files: Vec<PathBuf> = files;
-        Self { names: files.iter().filter_map(|path| Some(path.file_name()?.to_owned())).collect(), folders }
-    }
-
     fn has(&self, path: &Path) -> bool {
         path.file_name().is_some_and(|name| self.names.contains(name))
             || self.folders.iter().any(|folder| path.parent() == Some(folder))
@@ -204,10 +199,14 @@ impl Folders {
     /// Watches the folder of each path, and of what it points to. A folder that was replaced is watched anew.
     fn watch(&mut self, paths: &[PathBuf]) {
         let Some(watcher) = &mut self.watcher else { return };
-        *self.ours.lock().unwrap_or_else(PoisonError::into_inner) = Ours::of(paths);
+        let (ours, folders) = places(paths);
+        *self.ours.lock().unwrap_or_else(PoisonError::into_inner) = ours;
         // A folder that was replaced by another of its name is another folder.
-        let wanted: BTreeSet<(PathBuf, u64)> =
-            paths.iter().flat_map(|path| folders_of(path)).map(|folder| (folder.clone(), inode(&folder))).collect();
+        let with_inode = |folder: PathBuf| {
+            let inode = inode(&folder);
+            (folder, inode)
+        };
+        let wanted: BTreeSet<(PathBuf, u64)> = folders.into_iter().map(with_inode).collect();
         for (gone, _) in self.watched.difference(&wanted) {
             let _may_not_exist = watcher.unwatch(gone);
         }
@@ -228,13 +227,86 @@ fn inode(folder: &Path) -> u64 {
     std::fs::metadata(folder).map_or(0, |metadata| metadata.ino())
 }
 
-fn folders_of(path: &Path) -> Vec<PathBuf> {
-    let parent = |path: &Path| {
-        path.parent().map(|parent| if parent.as_os_str().is_empty() { Path::new(".") } else { parent }.to_owned())
-    };
-    let target = path.canonicalize().ok().and_then(|target| parent(&target));
-    let itself = path.is_dir().then(|| path.to_owned());
+/// What is ours, and the folders to watch for it: of each path, of what it points to, and of a folder itself. A list may
+/// name a secret file for each client, mostly in one folder: that is followed once.
+fn places(paths: &[PathBuf]) -> (Ours, BTreeSet<PathBuf>) {
+    let (mut ours, mut folders) = (Ours::default(), HashMap::new());
     // By one name each: two of them are one watch, and to end it by the one would end it by the other.
-    let named = |folder: PathBuf| folder.canonicalize().unwrap_or(folder);
-    [parent(path), target, itself].into_iter().flatten().map(named).collect()
+    let named = |folder: &Path| folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
+    for path in paths {
+        let chain = chain(path);
+        if chain.last().is_some_and(|end| end.is_dir()) {
+            let folder = named(path);
+            ours.folders.extend([path.clone(), folder.clone()]);
+            folders.insert(path.clone(), folder);
+        } else {
+            ours.names.extend(chain.iter().filter_map(|path| Some(path.file_name()?.to_owned())));
+        }
+        for folder in chain.iter().map(|path| parent(path)) {
+            folders.entry(folder.to_owned()).or_insert_with(|| named(folder));
+        }
+    }
+    (ours, folders.into_values().collect())
+}
+
+/// A path, and what it points to, link by link.
+fn chain(path: &Path) -> Vec<PathBuf> {
+    let mut chain = vec![path.to_owned()];
+    while chain.len() < MOST_LINKS
+        && let Some(last) = chain.last()
+        && let Ok(link) = last.read_link()
+    {
+        chain.push(parent(last).join(link));
+    }
+    chain
+}
+
+fn parent(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn each_folder_on_the_way_to_a_file_is_watched_and_by_one_name() {
+        let root = tempfile::tempdir().unwrap();
+        let root = root.path().canonicalize().unwrap();
+        let at = |name: &str| root.join(name);
+        for folder in ["mount/..1", "lists"] {
+            std::fs::create_dir_all(at(folder)).unwrap();
+        }
+        std::fs::write(at("mount/..1/clients.toml"), "").unwrap();
+        // As the kubelet mounts a Secret, and a link to that.
+        symlink("..1", at("mount/..data")).unwrap();
+        symlink("..data/clients.toml", at("mount/clients.toml")).unwrap();
+        symlink("mount", at("link")).unwrap();
+        symlink(at("link/clients.toml"), at("lists/renamed.toml")).unwrap();
+        symlink("itself", at("lists/itself")).unwrap();
+        for (path, names, folders) in [
+            ("mount/clients.toml", vec!["clients.toml"], vec!["mount", "mount/..1"]),
+            ("link/clients.toml", vec!["clients.toml"], vec!["mount", "mount/..1"]),
+            ("lists/renamed.toml", vec!["clients.toml", "renamed.toml"], vec!["lists", "mount", "mount/..1"]),
+            ("lists/none.toml", vec!["none.toml"], vec!["lists"]),
+            ("lists/itself", vec!["itself"], vec!["lists"]),
+            ("lists", vec![], vec!["", "lists"]),
+            ("link", vec![], vec!["", "mount"]),
+        ] {
+            let (ours, watched) = places(&[at(path)]);
+            assert_eq!(
+                ours.names.into_iter().collect::<BTreeSet<_>>(),
+                names.into_iter().map(OsString::from).collect(),
+                "{path}"
+            );
+            assert_eq!(
+                watched,
+                folders.iter().map(|folder| root.join(folder).components().collect()).collect(),
+                "{path}"
+            );
+        }
+        assert!(places(&[at("link")]).0.has(&at("mount/any.toml")), "a folder's files, by the name that events have");
+    }
 }
