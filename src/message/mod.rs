@@ -27,18 +27,7 @@ pub struct Malformed;
 /// What the fields say of where the body ends, if anything (RFC 9112 section 6.3). A length that stands twice, beside a
 /// coding or in no digits, and a coding that is not ours to undo, are refused.
 fn framing(fields: &Fields) -> Result<Option<End>, Malformed> {
-    let (mut coding, mut length) = (None, None);
-    for field in fields.iter() {
-        let place = match field.name {
-            Name::TransferEncoding => &mut coding,
-            Name::ContentLength => &mut length,
-            _ => continue,
-        };
-        if place.replace(field.value).is_some() {
-            return Err(Malformed);
-        }
-    }
-    match (coding, length) {
+    match (fields.only(Name::TransferEncoding)?, fields.only(Name::ContentLength)?) {
         (None, None) => Ok(None),
         (None, Some(length)) => digits(&length).map(End::after).map(Some).ok_or(Malformed),
         (Some(coding), None) if coding.eq_ignore_ascii_case(b"chunked") => Ok(Some(End::chunked())),
