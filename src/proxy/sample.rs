@@ -23,24 +23,17 @@ pub struct Used {
     pub sighting: Sighting,
 }
 
-/// What one thread saw lately: a table of fingerprints, each at the one place where it can stand.
+/// What one thread saw lately.
+#[derive(Default)]
 pub(super) struct Sampler {
     keys: RandomState,
-    seen: Box<[(u64, Timestamp)]>,
+    lately: Lately,
 }
 
-/// Callers that a thread tells apart; more of them are sampled more often.
-const PLACES: usize = 8192;
 /// How often a caller that goes on is noted again: as often as what is known is written down.
 const AGAIN: Duration = Duration::from_secs(5);
 /// Uses that may wait for the next tick: a client that makes up a User-Agent for each request is not followed further.
 const MOST_WAITING: usize = 256;
-
-impl Default for Sampler {
-    fn default() -> Self {
-        Self { keys: RandomState::default(), seen: vec![(0, Timestamp::MIN); PLACES].into() }
-    }
-}
 
 impl Sampler {
     /// Notes a use, unless its like was noted a moment ago.
@@ -56,13 +49,66 @@ impl Sampler {
         let shown = said.get(..MAX_USER_AGENT).unwrap_or(said);
         // The cell stands for client and secret, over reloads too.
         let fingerprint = self.keys.hash_one((Arc::as_ptr(&record.uses), address, shown, verified.method()));
-        let place = usize::try_from(fingerprint % PLACES as u64).unwrap_or(0);
-        let Some(seen) = self.seen.get_mut(place) else { return };
-        if (seen.0 == fingerprint && at.since(seen.1) < AGAIN) || out.len() >= MOST_WAITING {
+        let Some(seen) = self.lately.place(fingerprint) else { return };
+        if (seen.fingerprint == fingerprint && at.since(seen.at) < AGAIN) || out.len() >= MOST_WAITING {
             return;
         }
-        *seen = (fingerprint, at);
+        *seen = Seen { fingerprint, at };
         let sighting = Sighting { address, user_agent: user_agent(said), method: verified.method(), at };
         out.push(Used { client: verified.client().clone(), record: verified.record_index(), sighting });
+    }
+}
+
+/// A caller, and when it was noted.
+#[derive(Clone, Copy)]
+struct Seen {
+    fingerprint: u64,
+    at: Timestamp,
+}
+
+/// A table of callers, each in one of a few places: where it had only one, a fifth of two thousand would share theirs with
+/// another and be noted at each request.
+struct Lately(Box<[[Seen; WAYS]]>);
+
+/// Callers that a thread tells apart; more of them are noted more often.
+const PLACES: usize = 8192;
+/// As many as a line of the cache holds.
+const WAYS: usize = 4;
+
+impl Default for Lately {
+    fn default() -> Self {
+        Self(vec![[Seen { fingerprint: 0, at: Timestamp::MIN }; WAYS]; PLACES / WAYS].into())
+    }
+}
+
+impl Lately {
+    /// Its place, or the one of those it may have whose caller was noted the longest ago.
+    fn place(&mut self, fingerprint: u64) -> Option<&mut Seen> {
+        let set = usize::try_from(fingerprint % self.0.len() as u64).unwrap_or(0);
+        self.0.get_mut(set)?.iter_mut().min_by_key(|seen| (seen.fingerprint != fingerprint, seen.at))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn callers_find_their_places_again() {
+        let (mut lately, keys) = (Lately::default(), RandomState::default());
+        let mut strangers = |at| {
+            let callers = (0..2000u32).map(|caller| keys.hash_one(caller));
+            let mut count = 0;
+            for fingerprint in callers {
+                let seen = lately.place(fingerprint).unwrap();
+                count += u32::from(seen.fingerprint != fingerprint);
+                *seen = Seen { fingerprint, at: Timestamp::from_millis(at) };
+            }
+            count
+        };
+        assert_eq!(strangers(1), 2000);
+        let pushed_out = strangers(2);
+        // About 35; of places that hold one each, 430.
+        assert!(pushed_out < 120, "{pushed_out} of 2,000");
     }
 }
