@@ -169,7 +169,7 @@ fn rewriting(c: &mut Criterion) {
             head: &head,
             fields: &fields,
             caller: &caller,
-            request_id: RequestId::made(0x0123_4567_89ab_cdef, 0x0123_4567_89ab_cdef),
+            request_id: RequestId::made(*b"0123456789abcdef", 0x0123_4567_89ab_cdef),
             cors: false,
         };
         b.iter(|| rewrite(black_box(&original), &form, Passage::Verified(&verified), None, &settings.upstream));

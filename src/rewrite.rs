@@ -331,7 +331,7 @@ mod tests {
             head: &head,
             fields: &asked.fields,
             caller: &caller,
-            request_id: RequestId::made(0x7777_7777_7777_7777, 0x7777_7777_7777_7777),
+            request_id: RequestId::made([b'7'; 16], 0x7777_7777_7777_7777),
             cors: false,
         };
         let form = Form::parse(b"a=b&client_id=c").unwrap();

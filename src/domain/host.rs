@@ -1,5 +1,7 @@
 //! What a Host header may hold (RFC 9110 section 7.2: uri-host and an optional port).
 
+use super::swar;
+
 /// Whether the bytes are a host and perhaps a port, and nothing that could be read as anything else.
 pub fn is_host(host: &[u8]) -> bool {
     if host.is_empty() || host.len() > 255 + 6 {
@@ -12,7 +14,7 @@ pub fn is_host(host: &[u8]) -> bool {
             }
             _ => return false,
         },
-        None => match host.iter().position(|b| *b == b':').and_then(|at| host.split_at_checked(at)) {
+        None => match swar::find(host, 0, b':').and_then(|at| host.split_at_checked(at)) {
             Some((name, port)) => (name, port),
             None => (host, &[][..]),
         },

@@ -24,14 +24,13 @@ impl RequestId {
         is_one.then(|| Self(Text::Said(text.into())))
     }
 
-    /// One of our own: two numbers, in hex digits.
-    pub fn made(high: u64, low: u64) -> Self {
-        let mut digits = [0; 32];
-        let eights = [high >> 32, high, low >> 32, low];
-        for (to, eight) in digits.as_chunks_mut().0.iter_mut().zip(eights) {
-            *to = swar::hex(eight & u64::from(u32::MAX));
-        }
-        Self(Text::Made(digits))
+    /// One of our own: sixteen hex digits, and those of a number.
+    pub fn made(first: [u8; 16], number: u64) -> Self {
+        let mut text = [0; 32];
+        let (front, back) = text.split_at_mut(16);
+        front.copy_from_slice(&first);
+        back.copy_from_slice(&hex(number));
+        Self(Text::Made(text))
     }
 
     /// Whether it is one of our own, which has nothing in it to be escaped anywhere.
@@ -53,6 +52,14 @@ impl RequestId {
     }
 }
 
+/// The sixteen hex digits of a number.
+pub fn hex(number: u64) -> [u8; 16] {
+    let mut digits = [0; 16];
+    let eights = [number >> 32, number & u64::from(u32::MAX)];
+    digits.as_chunks_mut().0.iter_mut().zip(eights).for_each(|(to, eight)| *to = swar::hex(eight));
+    digits
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -64,6 +71,7 @@ mod tests {
         }
         assert!(RequestId::said(&[b'x'; LONGEST]).is_some_and(|id| id.as_str().len() == LONGEST));
         assert!(RequestId::said(&[b'x'; LONGEST + 1]).is_none());
-        assert_eq!(RequestId::made(0xfedc_ba98_7654_3210, 0x0f).as_str(), "fedcba9876543210000000000000000f");
+        let made = RequestId::made(hex(0xfedc_ba98_7654_3210), 0x0123_4567_89ab_000f);
+        assert_eq!(made.as_str(), "fedcba98765432100123456789ab000f");
     }
 }

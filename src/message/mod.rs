@@ -35,15 +35,18 @@ fn framing(fields: &Fields) -> Result<Option<End>, Malformed> {
     }
 }
 
+/// So many digits make no number that is too large.
+const SHORT: usize = 19;
+
 /// A number that is written in digits alone.
 fn digits(text: &[u8]) -> Option<u64> {
     if text.is_empty() {
         return None;
     }
-    text.iter().try_fold(0u64, |number, byte| {
-        let digit = byte.is_ascii_digit().then(|| u64::from(byte - b'0'))?;
-        number.checked_mul(10)?.checked_add(digit)
-    })
+    let digit = |byte: u8| byte.is_ascii_digit().then(|| u64::from(byte - b'0'));
+    let (short, rest) = text.split_at(text.len().min(SHORT));
+    let number = short.iter().try_fold(0, |number, byte| Some(number * 10 + digit(*byte)?))?;
+    rest.iter().try_fold(number, |number: u64, byte| number.checked_mul(10)?.checked_add(digit(*byte)?))
 }
 
 /// Whether the sender keeps the connection (RFC 9112 section 9.3).
@@ -54,4 +57,29 @@ fn lives_on(version: Version, fields: &Fields) -> bool {
         keep |= word.eq_ignore_ascii_case(b"keep-alive");
     }
     !close && (keep || version != Version::HTTP_10)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::digits;
+
+    #[test]
+    fn a_length_is_digits_and_fits_or_is_none() {
+        for (text, number) in [
+            ("0", Some(0)),
+            ("0042", Some(42)),
+            ("9999999999999999999", Some(9_999_999_999_999_999_999)),
+            ("18446744073709551615", Some(u64::MAX)),
+            ("18446744073709551616", None),
+            ("99999999999999999999", None),
+            ("000000000000000000000000018", Some(18)),
+            ("", None),
+            ("+1", None),
+            ("1 ", None),
+            ("1a", None),
+            ("0000000000000000000000a", None),
+        ] {
+            assert_eq!(digits(text.as_bytes()), number, "{text}");
+        }
+    }
 }

@@ -12,7 +12,8 @@ use std::time::Duration;
 use slab::Slab;
 
 /// How often a thread looks.
-pub const TICK: Duration = Duration::from_millis(100);
+pub const TICK: Duration = Duration::from_millis(TICK_MILLIS);
+const TICK_MILLIS: u64 = 100;
 
 /// Ticks after which a deadline that nobody acted on is overdue: half a second.
 const OVERDUE: u64 = 5;
@@ -78,7 +79,8 @@ fn wake(cell: &Shared) {
 impl Deadline {
     /// Sets it to pass after `time`, at most a tick late, never early.
     pub fn set(&self, time: Duration) {
-        let ticks = u64::try_from(time.as_millis().div_ceil(TICK.as_millis())).unwrap_or(u64::MAX / 2);
+        // In 64 bits: this is asked several times a request.
+        let ticks = u64::try_from(time.as_millis()).unwrap_or(u64::MAX).div_ceil(TICK_MILLIS);
         self.shared.at.set(self.table.now.get() + ticks + 1);
         self.shared.passed.set(false);
     }

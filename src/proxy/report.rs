@@ -13,7 +13,7 @@ use super::settle::{Batch, Denial};
 use crate::attempt::{Exhausted, Moved};
 use crate::domain::clock::{Timestamp, instant};
 use crate::domain::oauth::AuthResult;
-use crate::domain::request_id::RequestId;
+use crate::domain::request_id::{RequestId, hex};
 use crate::domain::source::Source;
 use crate::log::access::{Line, LineCache};
 use crate::log::{Log, about};
@@ -253,14 +253,14 @@ fn said(fields: &Fields) -> &[u8] {
 
 /// Request ids of one thread: a random half and a counted half.
 struct RequestIds {
-    random: u64,
+    random: [u8; 16],
     counted: Cell<u64>,
 }
 
 impl RequestIds {
     fn new() -> Self {
         let random = || getrandom::u64().unwrap_or_default();
-        Self { random: random(), counted: Cell::new(random()) }
+        Self { random: hex(random()), counted: Cell::new(random()) }
     }
 
     fn next(&self) -> RequestId {
@@ -284,7 +284,7 @@ mod tests {
             assert_eq!(counted(&id), counted(&first).wrapping_add(step));
             assert_eq!(id.as_str()[..16], first.as_str()[..16]);
         }
-        let last = RequestIds { random: 0x0123_4567_89ab_cdef, counted: Cell::new(u64::MAX) };
+        let last = RequestIds { random: *b"0123456789abcdef", counted: Cell::new(u64::MAX) };
         assert_eq!(last.next().as_str(), ["0123456789abcdef", &"0".repeat(16)].concat());
     }
 }

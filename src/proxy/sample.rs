@@ -74,18 +74,23 @@ struct Lately(Box<[[Seen; WAYS]]>);
 const PLACES: usize = 8192;
 /// As many as a line of the cache holds.
 const WAYS: usize = 4;
+const SETS: usize = PLACES / WAYS;
 
 impl Default for Lately {
     fn default() -> Self {
-        Self(vec![[Seen { fingerprint: 0, at: Timestamp::MIN }; WAYS]; PLACES / WAYS].into())
+        Self(vec![[Seen { fingerprint: 0, at: Timestamp::MIN }; WAYS]; SETS].into())
     }
 }
 
 impl Lately {
     /// Its place, or the one of those it may have whose caller was noted the longest ago.
     fn place(&mut self, fingerprint: u64) -> Option<&mut Seen> {
-        let set = usize::try_from(fingerprint % self.0.len() as u64).unwrap_or(0);
-        self.0.get_mut(set)?.iter_mut().min_by_key(|seen| (seen.fingerprint != fingerprint, seen.at))
+        let set = usize::try_from(fingerprint % SETS as u64).unwrap_or(0);
+        let set = self.0.get_mut(set)?;
+        let known = set.iter().position(|seen| seen.fingerprint == fingerprint);
+        let stalest = || (0..WAYS).min_by_key(|at| set.get(*at).map(|seen| seen.at));
+        let at = known.or_else(stalest)?;
+        set.get_mut(at)
     }
 }
 
