@@ -176,7 +176,7 @@ impl<J: Job> Queue<J> {
     }
 }
 
-/// Lets everything else go first; where that cannot be had, the pool is small all the same.
+/// Lets everything else go first, where that can be had.
 #[cfg(target_os = "linux")]
 pub fn step_back(niceness: i32) {
     // On Linux this is of the calling thread alone, and of those that it starts.

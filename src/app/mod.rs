@@ -33,6 +33,7 @@ use crate::net::listener::{self, Listener};
 use crate::proxy::Shared;
 use crate::proxy::route::Routes;
 use crate::reload::{self, Loaded, Reloader};
+use crate::telemetry::pulse::Pulse;
 use crate::telemetry::{self, Readiness, Telemetry};
 use crate::throttle::Throttle;
 use crate::usage::{self, Usage};
@@ -148,8 +149,12 @@ impl App {
         let readiness = Arc::new(Readiness::default());
         let (stop_telemetry, telemetry_runs) = watch::channel(false);
         let flushed = planes.clone();
-        let shown =
-            Telemetry { shared: shared.clone(), readiness: readiness.clone(), flush: move || flushed.clone().flush() };
+        let shown = Telemetry {
+            shared: shared.clone(),
+            readiness: readiness.clone(),
+            flush: move || flushed.clone().flush(),
+            pulse: Pulse::of_this_thread(),
+        };
         telemetry::start(door, links.telemetry, shown, telemetry_runs).context("cannot serve telemetry")?;
         let admin = admin::open(&shared, &triggers, links.admin.as_ref(), &planes, &watchers.audit, &log)?;
         tokio::task::spawn_local(notices::follow(shared.clone(), watchers.hooks.clone(), log.clone()));

@@ -46,7 +46,7 @@ pub struct Writer {
     thread: JoinHandle<()>,
 }
 
-/// Batches that may wait to be written: 8 MiB at the most.
+/// Batches that may wait to be written: of 64 KiB and few of more, so some 8 MiB.
 const WAITING: usize = 128;
 
 impl Log {

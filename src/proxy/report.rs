@@ -116,9 +116,9 @@ struct Waiting {
     cache: LineCache,
 }
 
-/// Lines are handed over when there are this many bytes of them, tick or not. What a pipe takes at once: each time costs two
-/// changes of threads.
-const MANY_BYTES: usize = 64 << 10;
+/// Lines are handed over when there are this many bytes of them, tick or not. With the last one mostly what a pipe takes at
+/// once: each time costs two changes of threads.
+const MANY_BYTES: usize = (64 - 2) << 10;
 /// ... and refusals when there are this many.
 const MANY_DENIALS: usize = 256;
 

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use super::index::Index;
 use super::parts::Part;
@@ -150,6 +150,17 @@ pub fn only_in<'s>(list: &'s Snapshot, other: &'s Snapshot) -> impl Iterator<Ite
     })
 }
 
+/// Lets the clients of `new` count on where those of `old` do, which requests still hold. To be called once, when it is sure
+/// that the list comes into force: a client that never came has nothing to count in until then.
+pub fn share_counts(old: &Snapshot, new: &Snapshot) {
+    for client in apart(old, new).1 {
+        let before = old.client(&client.key).filter(|before| !Arc::ptr_eq(before, client));
+        if let Some(before) = before {
+            let _counts_there_already = client.cells.set(before.cells().clone());
+        }
+    }
+}
+
 /// What is left of two lists without the clients that were taken over at the beginning and at the end of both.
 fn apart<'s>(old: &'s Snapshot, new: &'s Snapshot) -> (&'s [Arc<Client>], &'s [Arc<Client>]) {
     let same = |pair: &(&Arc<Client>, &Arc<Client>)| Arc::ptr_eq(pair.0, pair.1);
@@ -281,7 +292,7 @@ impl Client {
             enabled: self.enabled,
             max_active: self.max_active,
             upstream: self.upstream.clone(),
-            cells: self.cells().clone().into(),
+            cells: OnceLock::new(),
             start: self.start,
         })
     }
@@ -290,6 +301,7 @@ impl Client {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::oauth::AuthResult;
     use crate::registry::build::tests::good;
 
     #[test]
@@ -314,5 +326,21 @@ mod tests {
             let named: Vec<_> = found.into_iter().flat_map(|set| set.keys).collect();
             assert_eq!(named, keys, "{after}");
         }
+    }
+
+    #[test]
+    fn a_client_counts_on_where_it_did_and_one_that_never_came_has_nothing_to_count_in() {
+        let list = |name: &str, previous: Option<&Snapshot>| {
+            good(&format!("[[client]]\nid = \"a\"\nname = \"{name}\"\n[[client]]\nid = \"{name}\"\n"), previous)
+        };
+        let old = list("x", None);
+        let new = list("y", Some(&old));
+        let [before, after] = [&old, &new].map(|list| &list.clients[0]);
+        assert!(before.counted().is_none() && after.counted().is_none(), "this list may yet be refused");
+        share_counts(&old, &new);
+        // A request that still holds the old one.
+        before.cells().count(AuthResult::Success);
+        assert_eq!(after.counted().map(|cells| cells.results(AuthResult::Success)), Some(1));
+        assert!(new.clients[1].counted().is_none());
     }
 }

@@ -21,7 +21,7 @@ pub struct Record {
     pub status: SecretStatus,
     /// The last characters of the secret.
     pub hint: Option<Box<str>>,
-    /// [`Timestamp::MIN`] where the list does not tell it.
+    /// [`Timestamp::MAX`] where the list does not tell it.
     created: Timestamp,
     /// When its time comes.
     pub not_before: Timestamp,
@@ -110,7 +110,7 @@ impl Record {
             held,
             status: entry.status,
             hint: hint.map(Into::into),
-            created: entry.created.unwrap_or(Timestamp::MIN),
+            created: entry.created.unwrap_or(Timestamp::MAX),
             not_before: entry.not_before.unwrap_or(Timestamp::MIN),
             expires: entry.expires.unwrap_or(Timestamp::MAX),
             beside: Some(beside).filter(|beside| *beside != Beside::default()).map(Box::new),
@@ -125,7 +125,7 @@ impl Record {
 
     /// When it was made, where the list tells it.
     pub fn created(&self) -> Option<Timestamp> {
-        Some(self.created).filter(|at| *at > Timestamp::MIN)
+        Some(self.created).filter(|at| *at < Timestamp::MAX)
     }
 
     /// A rehearsal of its end: refused until then.

@@ -21,7 +21,7 @@ use crate::domain::clock::Clock;
 use crate::log::Log;
 use crate::metrics::Metrics;
 use crate::registry::Snapshot;
-use crate::registry::diff::{Diff, diff, with_revocations};
+use crate::registry::diff::{Diff, diff, share_counts, with_revocations};
 use crate::source::file::{self, Patience, Seen};
 
 /// Why we reload.
@@ -297,6 +297,7 @@ impl Reloader {
         if let Some(look) = &self.before_publish {
             look(current, &loaded.snapshot);
         }
+        share_counts(current, &loaded.snapshot);
         let next = Arc::new(loaded.snapshot);
         self.current.store(next.clone());
         // Once it is in force: nothing waits for that but whoever goes through the list.

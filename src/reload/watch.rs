@@ -251,12 +251,14 @@ fn places(paths: &[PathBuf]) -> (Ours, BTreeSet<PathBuf>) {
 
 /// A path, and what it points to, link by link.
 fn chain(path: &Path) -> Vec<PathBuf> {
-    let mut chain = vec![path.to_owned()];
+    // Without a slash at its end, behind which a link is its target.
+    let plain = |path: &Path| path.components().collect();
+    let mut chain: Vec<PathBuf> = vec![plain(path)];
     while chain.len() < MOST_LINKS
         && let Some(last) = chain.last()
         && let Ok(link) = last.read_link()
     {
-        chain.push(parent(last).join(link));
+        chain.push(plain(&parent(last).join(link)));
     }
     chain
 }
@@ -286,6 +288,7 @@ mod tests {
         symlink("mount", at("link")).unwrap();
         symlink(at("link/clients.toml"), at("lists/renamed.toml")).unwrap();
         symlink("itself", at("lists/itself")).unwrap();
+        symlink("../link/", at("lists/far")).unwrap();
         for (path, names, folders) in [
             ("mount/clients.toml", vec!["clients.toml"], vec!["mount", "mount/..1"]),
             ("link/clients.toml", vec!["clients.toml"], vec!["mount", "mount/..1"]),
@@ -294,6 +297,7 @@ mod tests {
             ("lists/itself", vec!["itself"], vec!["lists"]),
             ("lists", vec![], vec!["", "lists"]),
             ("link", vec![], vec!["", "mount"]),
+            ("lists/far/", vec![], vec!["", "lists", "mount"]),
         ] {
             let (ours, watched) = places(&[at(path)]);
             assert_eq!(

@@ -13,8 +13,8 @@ use crate::work::step_back;
 
 /// Parts that wait for their scraper to take them.
 const WAITING: usize = 4;
-/// Behind the thread of this door, which answers probes too.
-const NICENESS: i32 = 5;
+/// Behind the thread of this door, which answers probes too; not so far that a scrape fails where requests take all there is.
+const NICENESS: i32 = 2;
 
 /// The body of an answer of this door.
 pub(super) enum Said {

@@ -1,6 +1,7 @@
 //! The door for Prometheus and the kubelet: GET /metrics, /livez, /readyz, /version, and nothing else.
 
 mod exposition;
+pub mod pulse;
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -16,10 +17,12 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::{AbortHandle, LocalSet};
 
 use self::exposition::Said;
+use self::pulse::Pulse;
 use crate::net::socket::Socket;
 use crate::net::stream::Stream;
 use crate::proxy::Shared;
@@ -50,6 +53,8 @@ pub struct Telemetry<F> {
     pub readiness: Arc<Readiness>,
     /// Brings the counters up to date before they are shown.
     pub flush: F,
+    /// Of the thread that takes connections: where that hangs, we are neither alive nor ready.
+    pub pulse: Pulse,
 }
 
 /// A scraper that does not finish its request in time is cut off.
@@ -64,7 +69,7 @@ const MOST: usize = 64;
 static RENDERS: Semaphore = Semaphore::const_new(8);
 
 /// Its thread lets those that serve requests go first.
-const NICENESS: i32 = 5;
+const NICENESS: i32 = 3;
 
 /// Serves until told to stop, from a thread of its own: writing a long list to a scraper holds up neither a request nor
 /// who takes connections.
@@ -78,17 +83,28 @@ where
     F: Fn() -> D + Send + 'static,
     D: Future<Output = ()> + 'static,
 {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let listener = {
-        let _of_this_runtime = runtime.enter();
-        TcpListener::from_std(listener)?
-    };
+    let (begin, begun) = std::sync::mpsc::channel();
     let run = move || {
         step_back(NICENESS);
-        LocalSet::new().block_on(&runtime, serve(listener, tls, Arc::new(telemetry), stop));
+        let begins = |runtime: Runtime| {
+            let listener = {
+                let _of_this_runtime = runtime.enter();
+                TcpListener::from_std(listener)?
+            };
+            Ok((runtime, listener))
+        };
+        match tokio::runtime::Builder::new_current_thread().enable_all().build().and_then(begins) {
+            Ok((runtime, listener)) => {
+                let _told = begin.send(Ok(()));
+                LocalSet::new().block_on(&runtime, serve(listener, tls, Arc::new(telemetry), stop));
+            }
+            Err(error) => {
+                let _told = begin.send(Err(error));
+            }
+        }
     };
     std::thread::Builder::new().name("relatch-telemetry".to_owned()).spawn(run)?;
-    Ok(())
+    begun.recv().map_err(std::io::Error::other)?
 }
 
 async fn serve<F, D>(
@@ -148,6 +164,9 @@ where
     }
     match request.uri().path() {
         "/metrics" => metrics(telemetry).await,
+        "/livez" | "/readyz" if !telemetry.pulse.beats().await => {
+            text(StatusCode::SERVICE_UNAVAILABLE, "the thread that takes connections does not answer\n")
+        }
         "/livez" => text(StatusCode::OK, "ok\n"),
         "/readyz" => readyz(telemetry, request.uri().query()),
         "/version" => {

@@ -13,6 +13,7 @@ use super::super::load::{Loaded, NotTaken, Taking};
 use super::in_parts;
 use crate::config::settings::Settings;
 use crate::domain::clock::{Clock, Timestamp};
+use crate::registry::diff::share_counts;
 use crate::registry::{Snapshot, UpstreamIdentity};
 use crate::source::file::{self, Patience};
 
@@ -68,6 +69,7 @@ impl Ground {
 /// Everything that a list says and holds, cells by who they are.
 fn told(loaded: &Loaded, before: &Snapshot, now: Timestamp) -> String {
     let list = &loaded.snapshot;
+    share_counts(before, list);
     let mut text = format!("{} {:x} {:?} {:?}\n", list.generation, list.hash, list.guarded, list.texts);
     for (start, client) in list.starts() {
         let found = list.client(&client.key).is_some_and(|found| Arc::ptr_eq(found, client));
