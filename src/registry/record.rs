@@ -188,6 +188,11 @@ mod tests {
     use super::super::Client;
     use super::*;
 
+    #[test]
+    fn states_stand_in_the_order_that_they_are_counted_in() {
+        assert_eq!(SecretState::ALL.map(|state| state as usize), [0, 1, 2, 3, 4]);
+    }
+
     /// What a list of a million secrets takes follows from these: the allocator gives 256 bytes to whoever wants 241, and
     /// 320 to whoever wants 257. A shared one has two counters before it.
     #[test]

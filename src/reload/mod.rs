@@ -280,9 +280,9 @@ impl Reloader {
     /// Applies what a held list revokes, and nothing else of it.
     fn hold(&mut self, current: &Snapshot, held: &Snapshot, trigger: Trigger) {
         if let Some(next) = with_revocations(current, held, self.clock.now()) {
-            let (changes, next) = (diff(current, &next), Arc::new(next));
+            let changes = diff(current, &next);
             self.log.warn("revocations of the held list are in force", &[("changes", &changes)]);
-            self.current.store(next.clone());
+            let next = self.put_in_force(current, next);
             self.tell(trigger, current, &next, &changes);
             // The list in force is none that stands in a file: even the old one must be gone over again.
             self.in_force.texts = [0; 32];
@@ -297,9 +297,7 @@ impl Reloader {
         if let Some(look) = &self.before_publish {
             look(current, &loaded.snapshot);
         }
-        share_counts(current, &loaded.snapshot);
-        let next = Arc::new(loaded.snapshot);
-        self.current.store(next.clone());
+        let next = self.put_in_force(current, loaded.snapshot);
         // Once it is in force: nothing waits for that but whoever goes through the list.
         next.put_in_order();
         self.tell(trigger, current, &next, &changes);
@@ -307,6 +305,14 @@ impl Reloader {
             [("trigger", &trigger.as_str()), ("generation", &generation), ("clients", &clients), ("changes", &changes)];
         self.log.info("client list in force", &fields);
         warn(&self.log, &loaded.warnings);
+    }
+
+    /// The only way into force: requests that still hold the list before go on counting for this one too.
+    fn put_in_force(&self, current: &Snapshot, next: Snapshot) -> Arc<Snapshot> {
+        share_counts(current, &next);
+        let next = Arc::new(next);
+        self.current.store(next.clone());
+        next
     }
 
     fn tell(&self, trigger: Trigger, before: &Snapshot, after: &Snapshot, changes: &Diff) {

@@ -71,8 +71,8 @@ static RENDERS: Semaphore = Semaphore::const_new(8);
 /// Its thread lets those that serve requests go first.
 const NICENESS: i32 = 3;
 
-/// Serves until told to stop, from a thread of its own: writing a long list to a scraper holds up neither a request nor
-/// who takes connections.
+/// Serves until told to stop, from a thread of its own: writing a long list to a scraper does not hold up who takes
+/// connections.
 pub fn start<F, D>(
     listener: std::net::TcpListener,
     tls: Option<Arc<ServerSide>>,

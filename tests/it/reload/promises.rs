@@ -44,6 +44,33 @@ fn an_edit_is_in_force_within_a_second() {
 }
 
 #[test]
+fn a_client_goes_on_counting_whichever_way_its_list_changes() {
+    let upstream = Upstream::start();
+    let others = ["c2 s1=three-7Hq2", "c3 s1=four-7Hq2", "c4 s1=five-7Hq2"];
+    let with_others = |first: &str| list(&[&[first], &others[..]].concat());
+    let sidecar = Sidecar::guard()
+        .clients_text(&with_others("c1 s1=one-7Hq2 s2=two-7Hq2"))
+        .config("clients.poll_interval = \"1h\"")
+        .upstream(&upstream)
+        .start();
+    let ask = |secret| token_post(sidecar.proxy(), Method::Basic, "c1", secret).status;
+    let counted = || {
+        sidecar.metric("relatch_client_authentications_total", &[("client_id", "c1"), ("result", "success")]).unwrap()
+    };
+    let next_generation = |number: f64| sidecar.wait_metric("relatch_config_generation", &[], |now| now == number);
+    assert_eq!([ask("one-7Hq2"), ask("one-7Hq2"), ask("two-7Hq2")], [200; 3]);
+    sidecar.write_clients(&with_others("c1 s1=one-7Hq2 s2=two-7Hq2,name=renamed"));
+    next_generation(2.0);
+    assert_eq!(counted(), 3.0);
+    // Held, as too many would be gone; what it revokes is in force.
+    sidecar.write_clients(&list(&["c1 s1=one-7Hq2,revoked s2=two-7Hq2"]));
+    next_generation(3.0);
+    assert_eq!((ask("one-7Hq2"), ask("two-7Hq2")), (401, 200));
+    assert_eq!(counted(), 4.0);
+    sidecar.finish(&upstream);
+}
+
+#[test]
 fn counters_stay_with_the_secret_id_and_an_edited_hash_starts_unused() {
     let upstream = Upstream::start();
     let sidecar = Sidecar::guard()
