@@ -55,6 +55,7 @@ pub mod metadata;
 pub mod metrics;
 pub mod net;
 pub mod preamble;
+pub mod priority;
 pub mod provider;
 pub mod proxy;
 pub mod registry;

@@ -12,6 +12,7 @@ use tokio::sync::oneshot;
 use crate::admission::Admission;
 use crate::domain::ids::ClientKey;
 use crate::domain::source::Source;
+use crate::priority::step_back;
 use crate::verify::slow::{Found, Work};
 
 /// What can be computed.
@@ -51,7 +52,6 @@ const MOST_OF_SOURCE: usize = 32;
 const MOST_OF_PAIR: usize = 4;
 /// Everything else on the machine goes first, but not so far that a flood of cheap requests starves the pool: a third of a
 /// core that is wanted by both.
-#[cfg(target_os = "linux")]
 const NICENESS: i32 = 4;
 
 /// The queue, whole or busy.
@@ -175,16 +175,6 @@ impl<J: Job> Queue<J> {
         self.entries.remove(at)
     }
 }
-
-/// Lets everything else go first, where that can be had.
-#[cfg(target_os = "linux")]
-pub fn step_back(niceness: i32) {
-    // On Linux this is of the calling thread alone, and of those that it starts.
-    let _best_effort = rustix::process::nice(niceness);
-}
-
-#[cfg(not(target_os = "linux"))]
-pub const fn step_back(_: i32) {}
 
 #[cfg(test)]
 mod tests;

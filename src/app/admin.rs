@@ -16,10 +16,10 @@ use crate::audit::Audit;
 use crate::log::Log;
 use crate::net::listener;
 use crate::net::unix::Name;
+use crate::priority::step_back;
 use crate::proxy::Shared;
 use crate::reload::watch::Triggers;
 use crate::tls::server::ServerSide;
-use crate::work::step_back;
 
 /// What is asked here must not hold up those who ask for tokens: it has a thread of its own, which steps back for theirs.
 const NICENESS: i32 = 5;

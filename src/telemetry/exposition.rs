@@ -9,7 +9,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use tokio::sync::mpsc;
 
-use crate::work::step_back;
+use crate::priority::step_back;
 
 /// Parts that wait for their scraper to take them.
 const WAITING: usize = 4;

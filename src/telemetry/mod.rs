@@ -25,9 +25,9 @@ use self::exposition::Said;
 use self::pulse::Pulse;
 use crate::net::socket::Socket;
 use crate::net::stream::Stream;
+use crate::priority::step_back;
 use crate::proxy::Shared;
 use crate::tls::server::ServerSide;
-use crate::work::step_back;
 
 /// What this instance is doing: decides `/readyz`.
 #[derive(Default)]
