@@ -21,6 +21,7 @@ pub(super) struct Index {
     clients: HashMap<Key, Arc<Client>, BuildHasherDefault<AlreadyHashed>>,
     /// Of the clients whose tenant has capital letters: what their hashes would be without.
     folded: HashSet<Key, BuildHasherDefault<AlreadyHashed>>,
+    tenants: bool,
 }
 
 impl Index {
@@ -30,7 +31,13 @@ impl Index {
         let hashed = clients.iter().map(|client| (hash(keyed, client.key.borrowed()), client.clone()));
         let capital = |client: &&Arc<Client>| client.key.tenant.as_str().bytes().any(|byte| byte.is_ascii_uppercase());
         let folded = clients.iter().filter(capital).map(|client| hash_folded(keyed, client.key.borrowed()));
-        Self { clients: hashed.collect(), folded: folded.collect(), keyed }
+        let tenants = clients.iter().any(|client| !client.key.tenant.is_empty());
+        Self { clients: hashed.collect(), folded: folded.collect(), tenants, keyed }
+    }
+
+    /// Whether any client is a tenant's.
+    pub(super) const fn has_tenants(&self) -> bool {
+        self.tenants
     }
 
     /// How many keys there are: fewer than clients, where two of them have one.

@@ -175,8 +175,8 @@ impl Snapshot {
     }
 
     /// Whether any client is a tenant's.
-    pub fn has_tenants(&self) -> bool {
-        self.clients.iter().any(|client| !client.key.tenant.is_empty())
+    pub const fn has_tenants(&self) -> bool {
+        self.index.has_tenants()
     }
 
     /// The revoked record of a client that `presented` names by its digest, though it may have left the list.
