@@ -6,8 +6,9 @@ reload    A list of 500,000 clients with two secrets each is changed in one line
           until the log tells of it, the longest a request took meanwhile and in the same seconds without, resident memory
           before, at its peak and after, and the CPU time of it.
 replaced  The same with a secret for the upstream in each client's entry.
-scrape    100,000 secrets: how long GET /metrics takes, and the p99 of the same requests with a scrape a second over the
-          p99 without, pair by pair. The scraper, which is on another machine elsewhere, gives way to everybody here.
+scrape    100,000 secrets: how long GET /metrics takes, and the p99 of the same requests with a scrape a second, and while one
+          scrape follows the other, over the p99 without, pair by pair; and with nothing on either side, which is the noise. The
+          scraper, which is on another machine elsewhere, gives way to everybody here.
 memory    Resident memory idle, for each of 5,000 connections that were asked once and lie idle, for each of 2,000 requests
           whose upstream does not answer, and what is left when all of them have gone.
 
@@ -86,7 +87,7 @@ def read_metrics(port: int) -> int:
     return size
 
 
-def scrape_each_second(port: int, count) -> None:
+def keep_scraping(port: int, every: float, count) -> None:
     """A Prometheus on a machine of its own: here it takes only what nobody else wants of the CPUs."""
     os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
     os.sched_setaffinity(0, range(os.cpu_count() or 1))
@@ -94,30 +95,42 @@ def scrape_each_second(port: int, count) -> None:
     while True:
         read_metrics(port)
         count.value += 1
-        due = max(due + 1, time.monotonic())
+        due = max(due + every, time.monotonic())
         time.sleep(max(0, due - time.monotonic()))
+
+
+# Seconds from one to the next.
+SCRAPES = {"nothing": None, "a scrape a second": 1, "one after the other": 0}
 
 
 def scrape(lab: Lab, binary: Path, backend: int, rounds: int) -> dict:
     listed = write_list(lab, "scraped.toml", [f"svc-{n:07d}" for n in range(50_000)], 2, set(CALLING))
     sidecar, paced = Sidecar(lab, binary, backend, listed, cpus={lab.cpu_proxy, lab.cpu_load}), Paced(lab)
-    took, pairs, scrapes = [], [], []
+    took = []
     for _ in range(5):
         began = time.monotonic()
         size = read_metrics(sidecar.telemetry)
         took.append((time.monotonic() - began) * 1e3)
+    told = {"what": "scrape of 100,000 secrets", "bytes": size, "ms": round(statistics.median(took))}
+    pairs = {beside: [] for beside in SCRAPES}
+    counts = {beside: [] for beside in SCRAPES}
     for _ in range(rounds):
-        without = paced.run(sidecar.port, RATE, 5, TOKENS)["p99"]
-        count = multiprocessing.Value("i", 0)
-        scraper = multiprocessing.Process(target=scrape_each_second, args=(sidecar.telemetry, count), daemon=True)
-        scraper.start()
-        pairs.append((without, paced.run(sidecar.port, RATE, 5, TOKENS)["p99"]))
-        scraper.terminate(), scraper.join()
-        scrapes.append(count.value)
-        assert count.value >= 3, f"{count.value} scrapes in 5 seconds: nothing was measured"
+        for beside, every in SCRAPES.items():
+            without = paced.run(sidecar.port, RATE, 5, TOKENS)["p99"]
+            count = multiprocessing.Value("i", 0)
+            scraper = multiprocessing.Process(target=keep_scraping, args=(sidecar.telemetry, every, count), daemon=True)
+            if every is not None:
+                scraper.start()
+            pairs[beside].append((without, paced.run(sidecar.port, RATE, 5, TOKENS)["p99"]))
+            if every is not None:
+                scraper.terminate(), scraper.join()
+                assert count.value >= 3, f"{count.value} scrapes in 5 seconds: nothing was measured"
+            counts[beside].append(count.value)
     sidecar.stop()
-    return {"what": "scrape of 100,000 secrets", "bytes": size, "ms": round(statistics.median(took)), "p99_us": pairs, "scrapes_in_5_s": scrapes,
-            "ratio": round(statistics.median(b / a for a, b in pairs), 3)}
+    for beside, of in pairs.items():
+        told[beside] = {"p99_us": of, "median_us": [statistics.median(side) for side in zip(*of)],
+                        "ratio": round(statistics.median(b / a for a, b in of), 2), "scrapes_in_5_s": counts[beside]}
+    return told
 
 
 def silent_server() -> int:
