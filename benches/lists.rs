@@ -21,6 +21,7 @@ use relatch::config::settings::Settings;
 use relatch::domain::clock::Clock;
 use relatch::log::Log;
 use relatch::metrics::Metrics;
+use relatch::metrics::exposition::Exposition;
 use relatch::reload::{Loaded, Outcome, Reloader, Trigger, load};
 
 use self::list::{NOW, secret, snapshot};
@@ -29,20 +30,12 @@ use self::list::{NOW, secret, snapshot};
 const CLIENTS: usize = 50_000;
 
 fn scrape(c: &mut Criterion) {
-    let snapshot = snapshot(CLIENTS);
+    let snapshot = Arc::new(snapshot(CLIENTS));
     let metrics = Metrics::new(&["/oauth/token".to_owned()]).unwrap();
     let mut group = c.benchmark_group("scrape");
     group.sample_size(10);
     group.bench_function("100000 secrets", |b| {
-        b.iter(|| {
-            let mut bytes = 0;
-            let mut taker = |part: String| {
-                bytes += part.len();
-                true
-            };
-            metrics.expose(&snapshot, NOW, &mut taker).unwrap();
-            bytes
-        });
+        b.iter(|| Exposition::of(&metrics, snapshot.clone(), NOW).unwrap().map(|part| part.len()).sum::<usize>());
     });
     group.finish();
 }

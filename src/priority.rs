@@ -7,5 +7,20 @@ pub fn step_back(niceness: i32) {
     let _best_effort = rustix::process::nice(niceness);
 }
 
+/// Takes only what nobody else wants: whoever else wakes up has the core at once, where niceness alone lets a thread first
+/// finish its slice of some milliseconds. There is no way back, and next to nothing where every core is wanted.
+#[cfg(target_os = "linux")]
+pub fn give_way() {
+    use thread_priority::{
+        NormalThreadSchedulePolicy, ThreadPriority, ThreadSchedulePolicy, set_thread_priority_and_policy,
+        thread_native_id,
+    };
+    let idle = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle);
+    let _best_effort = set_thread_priority_and_policy(thread_native_id(), ThreadPriority::Min, idle);
+}
+
 #[cfg(not(target_os = "linux"))]
 pub const fn step_back(_: i32) {}
+
+#[cfg(not(target_os = "linux"))]
+pub const fn give_way() {}

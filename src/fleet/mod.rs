@@ -14,7 +14,7 @@ use crate::config::settings::operation::{Fleet, Instances};
 use crate::domain::clock::Timestamp;
 use crate::domain::ids::{ClientKey, SecretId};
 use crate::lifecycle::Usage;
-use crate::metrics::secrets::escape;
+use crate::metrics::text::escape;
 use crate::registry::Record;
 use crate::registry::cells::Seen;
 

@@ -1,23 +1,22 @@
 //! What is counted: values handed to their owners, gathered for a scrape off the data plane.
 //!
 //! Families of fixed size live in the library's registry. The per-secret families are written as text straight from the
-//! live snapshot ([`secrets`]), because at 100,000 secrets the library's way of gathering is too slow.
+//! live snapshot (`secrets`), because at 100,000 secrets the library's way of gathering is too slow.
 
 pub mod admin;
 pub mod audit;
 pub mod certificates;
 pub mod entry;
+pub mod exposition;
 pub mod requests;
-pub mod secrets;
+mod secrets;
 pub mod text;
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use prometheus::core::Collector;
-use prometheus::{
-    Gauge, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
-};
+use prometheus::{Gauge, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 
 use self::admin::AdminMetrics;
 use self::audit::{AuditMetrics, HookMetrics};
@@ -26,7 +25,6 @@ use self::entry::EntryMetrics;
 use self::requests::Requests;
 use crate::domain::clock::Timestamp;
 use crate::domain::oauth::AuthResult;
-use crate::registry::Snapshot;
 
 /// Every metric that is not per secret.
 pub struct Metrics {
@@ -244,20 +242,11 @@ impl Metrics {
         }
     }
 
-    /// Writes the exposition to `taker`, part by part. Costs time with the size of the list: not for the data plane.
-    pub fn expose<'t>(
-        &self,
-        snapshot: &Snapshot,
-        now: Timestamp,
-        taker: &'t mut text::Taker<'t>,
-    ) -> prometheus::Result<()> {
-        let mut first = String::with_capacity(16 << 10);
-        TextEncoder::new().encode_utf8(&self.registry.gather(), &mut first)?;
-        let mut text = text::Text::new(first, taker);
-        let nobody = AuthResult::OF_NOBODY.iter().zip(&self.nobody).map(|(of, cell)| (*of, cell.load(Relaxed)));
-        secrets::write(snapshot, nobody, now, &mut text);
-        text.end();
-        Ok(())
+    /// How often each result was counted that belongs to no configured client.
+    fn of_nobody(&self) -> [(AuthResult, u64); AuthResult::OF_NOBODY.len()] {
+        let mut counted = AuthResult::OF_NOBODY.map(|of| (of, 0));
+        counted.iter_mut().zip(&self.nobody).for_each(|((_, count), cell)| *count = cell.load(Relaxed));
+        counted
     }
 }
 

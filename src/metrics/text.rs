@@ -1,26 +1,18 @@
-//! The exposition as it is written: samples are put together from their pieces, and handed over in parts, so that a long list
-//! needs no more memory than a short one.
+//! Samples in the text format, put together from their pieces.
 
 use crate::domain::clock::Timestamp;
 
-/// A part that is handed over, bytes.
-const PART: usize = 128 << 10;
-/// Room for the line that makes it one.
-const SLACK: usize = 4 << 10;
-
-/// Takes a part; whether it wants more.
-pub type Taker<'t> = dyn FnMut(String) -> bool + 't;
-
 /// Text on its way to a scraper.
-pub(super) struct Text<'t> {
-    part: String,
-    taker: &'t mut Taker<'t>,
-    wanted: bool,
-}
+pub(super) struct Text(String);
 
-impl<'t> Text<'t> {
-    pub(super) fn new(part: String, taker: &'t mut Taker<'t>) -> Self {
-        Self { part, taker, wanted: true }
+impl Text {
+    pub(super) const fn of(text: String) -> Self {
+        Self(text)
+    }
+
+    /// How long it is, bytes.
+    pub(super) const fn len(&self) -> usize {
+        self.0.len()
     }
 
     /// Begins a family.
@@ -30,7 +22,12 @@ impl<'t> Text<'t> {
 
     /// The beginning of a sample.
     pub(super) fn begin(&mut self, pieces: &[&str]) {
-        pieces.iter().for_each(|piece| self.part.push_str(piece));
+        pieces.iter().for_each(|piece| self.0.push_str(piece));
+    }
+
+    /// More of a sample: what stands between quotes.
+    pub(super) fn label(&mut self, value: &str) {
+        escape_into(&mut self.0, value);
     }
 
     /// The rest of a sample, and its value.
@@ -42,7 +39,6 @@ impl<'t> Text<'t> {
             1 => self.begin(&[" 1\n"]),
             _ => self.begin(&[" ", itoa::Buffer::new().format(value), "\n"]),
         }
-        self.hand_over();
     }
 
     /// The same of a time: seconds since 1970 with their thousandths.
@@ -57,23 +53,33 @@ impl<'t> Text<'t> {
             self.begin(&[".", digits.trim_end_matches('0')]);
         }
         self.begin(&["\n"]);
-        self.hand_over();
     }
 
-    /// Hands over the last part.
-    pub(super) fn end(mut self) {
-        if self.wanted && !self.part.is_empty() {
-            (self.taker)(std::mem::take(&mut self.part));
-        }
+    /// What there is; it goes on with `room` for more.
+    pub(super) fn take(&mut self, room: usize) -> String {
+        std::mem::replace(&mut self.0, String::with_capacity(room))
     }
+}
 
-    fn hand_over(&mut self) {
-        if self.part.len() < PART {
-            return;
+/// Escapes a label value as the text format and the query language want it. Other control characters are legal there and harmless.
+pub fn escape(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    escape_into(&mut out, text);
+    out
+}
+
+/// The same at the end of a text.
+pub(super) fn escape_into(out: &mut String, text: &str) {
+    if memchr::memchr3(b'\\', b'"', b'\n', text.as_bytes()).is_none() {
+        return out.push_str(text);
+    }
+    for c in text.chars() {
+        match c {
+            '\\' => out.push_str("\\\\"),
+            '"' => out.push_str("\\\""),
+            '\n' => out.push_str("\\n"),
+            other => out.push(other),
         }
-        // Who went away gets nothing more; what is written on is thrown away.
-        let part = std::mem::replace(&mut self.part, String::with_capacity(PART + SLACK));
-        self.wanted = self.wanted && (self.taker)(part);
     }
 }
 
@@ -83,34 +89,17 @@ mod tests {
 
     #[test]
     fn numbers_read_back() {
-        let mut whole = String::new();
-        let mut taker = |part: String| {
-            whole.push_str(&part);
-            true
-        };
-        let mut text = Text::new(String::new(), &mut taker);
+        let mut text = Text::of(String::new());
         for millis in [0, 1, 10, 999, 1000, 1_795_224_600_007, 1_795_224_600_070, 1_795_224_601_000] {
             text.sample_time(&[], Timestamp::from_millis(millis));
         }
-        text.end();
         let expected = "0 0.001 0.01 0.999 1 1795224600.007 1795224600.07 1795224601";
-        assert_eq!(whole.split_whitespace().collect::<Vec<_>>().join(" "), expected);
+        assert_eq!(text.take(0).split_whitespace().collect::<Vec<_>>().join(" "), expected);
     }
 
     #[test]
-    fn parts_are_bounded_and_who_wants_no_more_gets_none() {
-        for wants in [usize::MAX, 2] {
-            let (mut parts, mut longest) = (0, 0);
-            let mut taker = |part: String| {
-                parts += 1;
-                longest = longest.max(part.len());
-                parts < wants
-            };
-            let mut text = Text::new(String::new(), &mut taker);
-            (0..100_000).for_each(|number| text.sample(&["a_sample{with=\"a label\"}"], number));
-            text.end();
-            assert!(longest < PART + SLACK, "{longest}");
-            assert!(if wants == 2 { parts == 2 } else { parts > 20 }, "{parts}");
-        }
+    fn a_label_cannot_end_its_line() {
+        assert_eq!(escape("\"}\n\\"), "\\\"}\\n\\\\");
+        assert_eq!(escape("plain, \u{e9} and \t"), "plain, \u{e9} and \t");
     }
 }

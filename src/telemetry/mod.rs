@@ -1,7 +1,8 @@
 //! The door for Prometheus and the kubelet: GET /metrics, /livez, /readyz, /version, and nothing else.
 
-mod exposition;
+mod aside;
 pub mod pulse;
+mod scrape;
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -16,13 +17,15 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
-use tokio::sync::{Semaphore, watch};
-use tokio::task::{AbortHandle, LocalSet};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+use tokio::task::LocalSet;
 
-use self::exposition::Said;
+use self::aside::{Connection, Wish};
 use self::pulse::Pulse;
+use self::scrape::Said;
+use crate::metrics::exposition::Exposition;
 use crate::net::socket::Socket;
 use crate::net::stream::Stream;
 use crate::priority::step_back;
@@ -68,6 +71,10 @@ const MOST: usize = 64;
 /// with their connections.
 static RENDERS: Semaphore = Semaphore::const_new(8);
 
+/// What the kernel may hold of an answer beyond what is under way to the scraper, bytes. By itself it takes megabytes, and passes
+/// them on in one go when the scraper makes room: on whichever CPU that is, while nobody else runs there.
+const UNSENT: u32 = 128 << 10;
+
 /// Its thread lets those that serve requests go first.
 const NICENESS: i32 = 3;
 
@@ -80,8 +87,8 @@ pub fn start<F, D>(
     stop: watch::Receiver<bool>,
 ) -> std::io::Result<()>
 where
-    F: Fn() -> D + Send + 'static,
-    D: Future<Output = ()> + 'static,
+    F: Fn() -> D + Send + Sync + 'static,
+    D: Future<Output = ()> + Send + 'static,
 {
     let (begin, begun) = std::sync::mpsc::channel();
     let run = move || {
@@ -113,46 +120,85 @@ async fn serve<F, D>(
     telemetry: Arc<Telemetry<F>>,
     mut stop: watch::Receiver<bool>,
 ) where
-    F: Fn() -> D + 'static,
-    D: Future<Output = ()> + 'static,
+    F: Fn() -> D + Send + Sync + 'static,
+    D: Future<Output = ()> + Send + 'static,
 {
-    let mut open: VecDeque<AbortHandle> = VecDeque::with_capacity(MOST);
+    let mut open: VecDeque<oneshot::Sender<()>> = VecDeque::with_capacity(MOST);
+    let (moves, mut moving) = mpsc::unbounded_channel::<Connection>();
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
-            _ = stop.wait_for(|stop| *stop) => return,
+            Some(connection) = moving.recv() => {
+                let _ended_without_a_thread = connection.serve(&moves);
+                continue;
+            }
+            _ = stop.wait_for(|stop| *stop) => break,
         };
         let Ok((stream, _)) = accepted else {
             tokio::time::sleep(Duration::from_millis(50)).await;
             continue;
         };
-        open.retain(|connection| !connection.is_finished());
-        if open.len() >= MOST
-            && let Some(oldest) = open.pop_front()
-        {
-            oldest.abort();
+        open.retain(|connection| !connection.is_closed());
+        if open.len() >= MOST {
+            open.pop_front();
         }
-        let (telemetry, tls) = (telemetry.clone(), tls.clone());
-        let connection = tokio::task::spawn_local(async move {
-            let secured = tokio::time::timeout(PATIENCE, Stream::secured(Socket::Tcp(stream), tls.as_deref()));
-            let Ok(Ok(stream)) = secured.await else { return };
-            let service = service_fn(|request| {
-                let telemetry = telemetry.clone();
-                async move { Ok::<_, Infallible>(answer(&telemetry, &request).await) }
-            });
-            let mut http = http1::Builder::new();
-            let connection = http
-                .timer(TokioTimer::new())
-                .header_read_timeout(PATIENCE)
-                .max_buf_size(16 << 10)
-                .serve_connection(TokioIo::new(stream), service);
-            let _a_scraper_went_away = tokio::time::timeout(LIFETIME, connection).await;
-        });
-        open.push_back(connection.abort_handle());
+        let _best_effort = hold_back(&stream);
+        let (stays_open, closed) = oneshot::channel();
+        open.push_back(stays_open);
+        let _served_here = connection(stream, tls.clone(), telemetry.clone(), closed).serve(&moves);
     }
+    // Those that are served elsewhere need this runtime for as long as it takes them to see that they are closed.
+    drop((open, moves));
+    while moving.recv().await.is_some() {}
 }
 
-async fn answer<F, D>(telemetry: &Telemetry<F>, request: &Request<Incoming>) -> Response<Said>
+#[cfg(target_os = "linux")]
+fn hold_back(stream: &TcpStream) -> std::io::Result<()> {
+    socket2::SockRef::from(stream).set_tcp_notsent_lowat(UNSENT)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn hold_back(_: &TcpStream) -> std::io::Result<()> {
+    Ok(())
+}
+
+fn connection<F, D>(
+    stream: TcpStream,
+    tls: Option<Arc<ServerSide>>,
+    telemetry: Arc<Telemetry<F>>,
+    closed: oneshot::Receiver<()>,
+) -> Connection
+where
+    F: Fn() -> D + Send + Sync + 'static,
+    D: Future<Output = ()> + Send + 'static,
+{
+    let wish = Arc::<Wish>::default();
+    let wished = wish.clone();
+    let serving = async move {
+        let secured = tokio::time::timeout(PATIENCE, Stream::secured(Socket::Tcp(stream), tls.as_deref()));
+        let Ok(Ok(stream)) = secured.await else { return };
+        let service = service_fn(|request| {
+            let (telemetry, wish) = (telemetry.clone(), wish.clone());
+            async move { Ok::<_, Infallible>(answer(&telemetry, &request, wish).await) }
+        });
+        let mut http = http1::Builder::new();
+        let connection = http
+            .timer(TokioTimer::new())
+            .header_read_timeout(PATIENCE)
+            .max_buf_size(16 << 10)
+            .serve_connection(TokioIo::new(stream), service);
+        let _a_scraper_went_away = tokio::time::timeout(LIFETIME, connection).await;
+    };
+    let until_closed = async move {
+        tokio::select! {
+            () = serving => {}
+            _ = closed => {}
+        }
+    };
+    Connection::new(until_closed, wished)
+}
+
+async fn answer<F, D>(telemetry: &Telemetry<F>, request: &Request<Incoming>, wish: Arc<Wish>) -> Response<Said>
 where
     F: Fn() -> D,
     D: Future<Output = ()>,
@@ -163,7 +209,7 @@ where
         return response;
     }
     match request.uri().path() {
-        "/metrics" => metrics(telemetry).await,
+        "/metrics" => metrics(telemetry, wish).await,
         "/livez" | "/readyz" if !telemetry.pulse.beats().await => {
             text(StatusCode::SERVICE_UNAVAILABLE, "the thread that takes connections does not answer\n")
         }
@@ -179,29 +225,25 @@ where
     }
 }
 
-async fn metrics<F, D>(telemetry: &Telemetry<F>) -> Response<Said>
+async fn metrics<F, D>(telemetry: &Telemetry<F>, wish: Arc<Wish>) -> Response<Said>
 where
     F: Fn() -> D,
     D: Future<Output = ()>,
 {
-    let turn = RENDERS.acquire().await;
+    let Ok(turn) = RENDERS.acquire().await else { return unavailable() };
     (telemetry.flush)().await;
-    let shared = telemetry.shared.clone();
-    let written = Said::written(move |taker| {
-        // Held by the work itself, which goes on until it sees that its scraper has gone.
-        let _turn = turn;
-        shared.metrics.throttle_entries.set(i64::try_from(shared.throttle.entries()).unwrap_or(i64::MAX));
-        shared.metrics.expose(&shared.snapshot.load_full(), shared.clock.now(), taker)
-    });
-    match written.await {
-        Some(exposition) => {
-            let mut response = Response::new(exposition);
-            let kind = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
-            response.headers_mut().insert(header::CONTENT_TYPE, kind);
-            response
-        }
-        None => text(StatusCode::INTERNAL_SERVER_ERROR, "the metrics could not be gathered\n"),
-    }
+    let shared = &telemetry.shared;
+    shared.metrics.throttle_entries.set(i64::try_from(shared.throttle.entries()).unwrap_or(i64::MAX));
+    let begun = Exposition::of(&shared.metrics, shared.snapshot.load_full(), shared.clock.now());
+    let Ok(exposition) = begun else { return unavailable() };
+    let mut response = Response::new(Said::exposition(exposition, wish, turn).await);
+    let kind = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+    response.headers_mut().insert(header::CONTENT_TYPE, kind);
+    response
+}
+
+fn unavailable() -> Response<Said> {
+    text(StatusCode::INTERNAL_SERVER_ERROR, "the metrics could not be gathered\n")
 }
 
 fn readyz<F>(telemetry: &Telemetry<F>, query: Option<&str>) -> Response<Said> {

@@ -44,6 +44,7 @@ mod provider;
 mod readme;
 mod reload;
 mod rotations;
+mod scrapes;
 mod secured;
 mod shutdown;
 mod slow;
