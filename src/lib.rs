@@ -8,7 +8,7 @@
 //! |---|---|
 //! | 4 | [`app`] (the only wiring), `main` |
 //! | 3 | [`proxy`] (one token request), [`telemetry`] (the door for Prometheus), [`admin`] (the doors for commands and for browsers), [`cli`] (the verbs), [`demo`] |
-//! | 2 | [`audit`] who changed what · [`hooks`] who is told of it · [`net`] accept, connections, deadlines · [`tls`] certificates, read again as they change · [`upstream`] pool, exchange · [`reload`] triggers · [`source`] lists in files, read and written · [`usage`] last use over restarts · [`fleet`] and over instances · [`log`] · [`metrics`] · [`work`] slow hashes · [`management`] the API of a provider |
+//! | 2 | [`audit`] who changed what · [`hooks`] who is told of it · [`net`] accept, connections, deadlines · [`tls`] certificates, read again as they change · [`upstream`] pool, exchange · [`reload`] triggers · [`source`] lists in files, read and written · [`usage`] last use over restarts · [`fleet`] and over instances · [`log`] · [`metrics`] · [`work`] slow hashes · [`priority`] how much of the machine they and others take · [`management`] the API of a provider |
 //! | 1 | [`config`] · [`head`] · [`extract`] · [`hash`] · [`registry`] the list in force · [`verify`] · [`lifecycle`] the rules of the rotation · [`throttle`] · [`admission`] · [`preamble`] the PROXY protocol · [`frames`] of HTTP/2 · [`message`] of HTTP/1.1 · [`forwarded`] · [`rewrite`] · [`attempt`] · [`metadata`] of the authorization server · [`provider`] another secret at the far end · [`event`] what is told to others |
 //! | 0 | [`domain`] ids, secrets, sources, OAuth words, clock |
 //!
@@ -26,7 +26,7 @@
 //! `rewrite -> config, extract, forwarded, head, message, registry, verify`, `head -> message`, `forwarded -> message`, `provider -> attempt, hash`, `metadata -> config`,
 //! `event -> config, registry`.
 //! On floor 2: `net -> metrics, tls`, `upstream -> log, metrics, net, tls`, `reload -> source, log, metrics`,
-//! `usage -> log`, `fleet -> metrics, tls`, `management -> tls`, `audit -> log, metrics`, `hooks -> log, management, metrics, source`.
+//! `usage -> log`, `fleet -> metrics, tls`, `management -> tls`, `audit -> log, metrics`, `hooks -> log, management, metrics, source`, `work -> priority`.
 //! On floor 3: `telemetry -> proxy`, `cli -> admin, demo`.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing))]
 

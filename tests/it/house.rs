@@ -33,6 +33,7 @@ const FLOORS: [&[&str]; 5] = [
         "management",
         "metrics",
         "net",
+        "priority",
         "reload",
         "source",
         "tls",
@@ -45,7 +46,7 @@ const FLOORS: [&[&str]; 5] = [
 ];
 
 /// What lib.rs's map says.
-const SIDEWAYS: [(&str, &[&str]); 22] = [
+const SIDEWAYS: [(&str, &[&str]); 23] = [
     ("config", &["hash"]),
     ("extract", &["config"]),
     ("registry", &["attempt", "config", "extract", "hash"]),
@@ -66,6 +67,7 @@ const SIDEWAYS: [(&str, &[&str]); 22] = [
     ("management", &["tls"]),
     ("audit", &["log", "metrics"]),
     ("hooks", &["log", "management", "metrics", "source"]),
+    ("work", &["priority"]),
     ("telemetry", &["proxy"]),
     ("cli", &["admin", "demo"]),
 ];
