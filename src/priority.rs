@@ -7,8 +7,9 @@ pub fn step_back(niceness: i32) {
     let _best_effort = rustix::process::nice(niceness);
 }
 
-/// Takes only what nobody else wants: whoever else wakes up has the core at once, where niceness alone lets a thread first
-/// finish its slice of some milliseconds. There is no way back, and next to nothing where every core is wanted.
+/// Takes only what nobody else of the control group wants: whoever wakes up there has the core at once, where niceness alone lets
+/// a thread first finish its slice of some milliseconds. There is no way back, and next to nothing where every core is wanted.
+/// Whoever runs so should hold no lock that others wait for.
 #[cfg(target_os = "linux")]
 pub fn give_way() {
     use thread_priority::{

@@ -12,7 +12,7 @@ scrape    100,000 secrets: how long GET /metrics takes, and the p99 of the same 
 memory    Resident memory idle, for each of 5,000 connections that were asked once and lie idle, for each of 2,000 requests
           whose upstream does not answer, and what is left when all of them have gone.
 
-The proxy has a CPU of its own but for `reload`, where its other threads may use both. Needs gcc.
+The proxy has a CPU of its own but for `reload` and `scrape`, where its other threads may use both. Needs gcc.
 """
 
 import argparse

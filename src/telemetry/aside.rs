@@ -1,6 +1,6 @@
 //! Where a connection of this door is served: among the others, by the thread that answers probes; or, while it is told a long
 //! exposition, by a thread of its own that takes only what nobody else wants of the machine. So neither the probes nor who
-//! serves requests feel how long the list is.
+//! serves requests wait for all of a long list.
 
 use std::future::poll_fn;
 use std::pin::Pin;

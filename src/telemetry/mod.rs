@@ -64,8 +64,8 @@ pub struct Telemetry<F> {
 const PATIENCE: Duration = Duration::from_secs(10);
 /// ... and so is one that does not take its answers.
 const LIFETIME: Duration = Duration::from_secs(60);
-/// Connections at once. One more ends the oldest: whoever sits on them cannot keep out a probe, which takes a moment, and
-/// the kubelet would stop us for not answering it.
+/// Connections at once. One more ends the oldest (one that is told a long exposition when it next gets to run): whoever sits on them
+/// cannot keep out a probe, which takes a moment, and the kubelet would stop us for not answering it.
 const MOST: usize = 64;
 /// Expositions under way at once: each costs time with the size of the list, and waits for its scraper to take it. More wait
 /// with their connections.
@@ -148,7 +148,7 @@ async fn serve<F, D>(
         let _served_here = connection(stream, tls.clone(), telemetry.clone(), closed).serve(&moves);
     }
     // Those that are served elsewhere need this runtime for as long as it takes them to see that they are closed.
-    drop((open, moves));
+    drop((listener, open, moves));
     while moving.recv().await.is_some() {}
 }
 
