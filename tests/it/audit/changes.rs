@@ -1,17 +1,18 @@
 //! What stands in it.
 
 use std::os::unix::fs::PermissionsExt as _;
+use std::time::Duration;
 
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use super::{OLD, add_client, address, audited, lines, lines_of, part, token, wait};
-use crate::support::PATIENCE;
 use crate::support::admin::Admin;
 use crate::support::http::{Method, Wire, token_post};
 use crate::support::leak::spills;
 use crate::support::process::relatch;
 use crate::support::upstream::Upstream;
+use crate::support::{PATIENCE, poll};
 
 const READER: &str = "rlt_reader-of-the-test-0123456789";
 
@@ -324,10 +325,14 @@ fn whoever_hangs_up_is_written_down_too() {
          Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
         body.len()
     );
-    let mut stream = std::os::unix::net::UnixStream::connect(sidecar.dir().join("relatch.sock")).unwrap();
-    std::io::Write::write_all(&mut stream, request.as_bytes()).unwrap();
-    drop(stream);
-    let line = wait(&path, |line| line["request_id"] == "gone");
+    // Where the end is seen before the request was begun, nothing was done and nothing is written down: then again.
+    let hang_up = || {
+        let mut stream = std::os::unix::net::UnixStream::connect(sidecar.dir().join("relatch.sock")).unwrap();
+        std::io::Write::write_all(&mut stream, request.as_bytes()).unwrap();
+        drop(stream);
+        poll(Duration::from_secs(2), || lines_of(&path).into_iter().find(|line| line["request_id"] == "gone"))
+    };
+    let line = poll(PATIENCE, hang_up).expect("a line of who hung up");
     assert_eq!(line["outcome"], "done", "{line}");
     // Who asks again is given what was made for it, and not a third one.
     let again = Admin::of(sidecar.dir()).must("POST", "/api/v1/clients/c1/rotate", &json!({}));

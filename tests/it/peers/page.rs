@@ -1,6 +1,8 @@
 //! The page in a real browser, before a real token server: a whole rotation by its buttons, as everybody can see and reach
 //! it, and what a hostile page makes of it.
 
+use std::io::{Read as _, Write as _};
+use std::os::unix::net::UnixStream;
 use std::time::{Duration, SystemTime};
 
 use serde_json::json;
@@ -67,10 +69,14 @@ impl Stage {
         let fresh = self.clock.path().join("fresh");
         std::fs::write(&fresh, format!("+{}\n", hours * 3600)).unwrap();
         std::fs::rename(fresh, self.clock.path().join("offset")).unwrap();
-        // Whoever sleeps by the old time wakes up.
+        // Whoever sleeps by the old time wakes up; and may end a connection at once that it has waited for by it.
         self.line.relatch.metrics();
-        let admin = Admin::of(self.line.relatch.dir());
-        (0..3).for_each(|_| drop(admin.must("GET", "/api/v1/status", &json!(null))));
+        for _ in 0..3 {
+            if let Ok(mut stream) = UnixStream::connect(self.line.relatch.dir().join("relatch.sock")) {
+                _ = stream.write_all(b"GET /api/v1/status HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+                _ = stream.read_to_end(&mut Vec::new());
+            }
+        }
     }
 
     #[track_caller]
