@@ -41,8 +41,7 @@ fn told_to_stop_under_load_it_loses_no_request() {
             std::thread::sleep(Duration::from_millis(100 + 7 * round));
             let signalled = Instant::now();
             sidecar.signal(if round.is_multiple_of(2) { Signal::TERM } else { Signal::INT });
-            // It stops at once; but the last pages of the program may have to come from a slow disk.
-            let status = sidecar.wait_exit(PATIENCE * 4);
+            let status = sidecar.wait_exit(PATIENCE);
             done.store(true, Ordering::Relaxed);
             let asked: Vec<_> = callers.into_iter().flat_map(|caller| caller.join().unwrap()).collect();
             assert!(status.is_some_and(|status| status.success()), "{status:?}\n{}", sidecar.log());

@@ -77,6 +77,7 @@ impl Stage {
                 _ = stream.read_to_end(&mut Vec::new());
             }
         }
+        Admin::of(self.line.relatch.dir()).must("GET", "/api/v1/status", &json!(null));
     }
 
     #[track_caller]
