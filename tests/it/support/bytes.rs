@@ -15,11 +15,7 @@ pub(crate) fn find(hay: &[u8], needle: &[u8]) -> Option<usize> {
     if needle.is_empty() {
         return None;
     }
-    // The search for text is many times faster than that over windows, and logs are long.
-    if let (Ok(hay), Ok(needle)) = (std::str::from_utf8(hay), std::str::from_utf8(needle)) {
-        return hay.find(needle);
-    }
-    hay.windows(needle.len()).position(|window| window == needle)
+    memchr::memmem::find(hay, needle)
 }
 
 /// One printable line: `\r`, `\n`, `\xNN` for what a terminal would swallow, cut

@@ -182,7 +182,8 @@ impl Wire {
             return false;
         }
         self.stream.set_read_timeout(Some(left)).unwrap();
-        let mut chunk = [0; 16 * 1024];
+        // An answer is looked at again with every read: a scrape comes in megabytes.
+        let mut chunk = [0; 256 * 1024];
         match self.stream.read(&mut chunk) {
             Ok(0) => self.ended = true,
             Ok(count) => self.pending.extend_from_slice(&chunk[..count]),
