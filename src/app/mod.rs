@@ -83,6 +83,8 @@ impl App {
             audit_writer.finish();
         }
         writer.finish();
+        // A disk or a name server that hangs keeps nobody from the end: nothing that anybody still waits for is left.
+        runtime.shutdown_background();
         result
     }
 

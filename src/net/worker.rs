@@ -84,6 +84,8 @@ pub fn run<S: Service>(start: Start, make: impl FnOnce(&Rc<Deadlines>) -> Rc<S>)
         serve(start, &service, &deadlines).await;
         service.flush();
     });
+    // A name server that does not answer has nobody left who waits for it.
+    runtime.shutdown_background();
     Ok(())
 }
 
