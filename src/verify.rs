@@ -11,11 +11,8 @@
 pub mod entrusted;
 pub mod slow;
 
-use std::sync::Arc;
-
 use subtle::{Choice, ConditionallySelectable};
 
-use crate::config::clients::MOST_ACTIVE;
 use crate::config::settings::kinds::{EndpointAuth, UnknownClients};
 use crate::domain::clock::Timestamp;
 use crate::domain::ids::SecretId;
@@ -23,11 +20,11 @@ use crate::domain::oauth::{AuthMethod, AuthResult, BasicEncoding};
 use crate::domain::secret::Digest;
 use crate::extract::{Credentials, Reading};
 use crate::hash;
-use crate::registry::{Client, DUMMY, Record, Snapshot, Tenancy};
+use crate::registry::{Client, Record, Slot, Snapshot, Tenancy};
 
 /// Proof that a request presented an active secret of an enabled client. Only [`verify`] makes one.
 pub struct Verified {
-    client: Arc<Client>,
+    client: Client,
     record: u32,
     method: AuthMethod,
     encoding: Option<BasicEncoding>,
@@ -35,13 +32,13 @@ pub struct Verified {
 
 impl Verified {
     /// Who it is.
-    pub const fn client(&self) -> &Arc<Client> {
+    pub const fn client(&self) -> &Client {
         &self.client
     }
 
     /// The secret that was presented.
     pub fn record(&self) -> Option<&Record> {
-        self.client.records.get(self.record as usize)
+        self.client.records().get(self.record as usize)
     }
 
     /// Index of that secret among the client's records.
@@ -69,7 +66,7 @@ impl Verified {
 /// What is left of refused credentials: enough to find out why, nothing that could be replayed.
 pub struct Denied {
     /// The known client among the readings.
-    pub client: Option<Arc<Client>>,
+    pub client: Option<Client>,
     /// How they were presented.
     pub method: AuthMethod,
     digests: [Option<Digest>; 2],
@@ -150,13 +147,12 @@ struct Compared {
 
 /// One pass over eight slots. No early exit, no branch on what a slot holds. One branch on whether the client, whoever
 /// presents what, has slow records.
-fn compare(client: Option<&Arc<Client>>, reading: &Reading<'_>, now: Timestamp) -> Compared {
+fn compare(client: Option<&Client>, reading: &Reading<'_>, now: Timestamp) -> Compared {
     let digest = hash::sha256(reading.secret);
     let mut proof = Choice::from(0);
     let mut record = 0u32;
     let mut awaits = false;
-    for at in 0..MOST_ACTIVE {
-        let slot = client.map_or(&DUMMY, |client| client.slot(at));
+    for slot in client.map_or(Slot::DUMMIES, Client::slots) {
         let accepted = slot.accepts(&digest, now);
         record.conditional_assign(&slot.record(), accepted);
         proof |= accepted;
@@ -176,7 +172,8 @@ fn compare(client: Option<&Arc<Client>>, reading: &Reading<'_>, now: Timestamp) 
 /// was one of the client's that is dead, pending or disabled.
 pub fn post_mortem(denied: &Denied, now: Timestamp) -> (AuthResult, Option<&Record>) {
     let Some(client) = &denied.client else { return (AuthResult::UnknownClient, None) };
-    match client.records.iter().find(|record| denied.digests.iter().flatten().any(|digest| record.held.knows(digest))) {
+    match client.records().iter().find(|record| denied.digests.iter().flatten().any(|digest| record.held.knows(digest)))
+    {
         Some(record) if !client.enabled => (AuthResult::DisabledClient, Some(record)),
         Some(record) => (record.why_refused(now), Some(record)),
         None if !client.enabled => (AuthResult::DisabledClient, None),

@@ -143,7 +143,7 @@ impl Desk<'_> {
         let known = Known {
             starts: mine().map(|(start, _)| start.offset).collect(),
             of: &of,
-            secrets: mine().map(|(_, client)| client.records.len()).sum(),
+            secrets: mine().map(|(_, client)| client.records().len()).sum(),
         };
         edit::apply_known(&file.text, file.language, edits, &known)
     }
@@ -174,7 +174,7 @@ impl View {
         };
         let same =
             |record: &&Record| identity == Some(record.identity()) || given.is_some_and(|secret| keeps(record, secret));
-        self.snapshot.client(client)?.records.iter().find(same)
+        self.snapshot.client(client)?.records().iter().find(same)
     }
 }
 

@@ -46,7 +46,7 @@ impl Tag {
             json!([words, upstream.secrets.len()])
         });
         let (tenant, id) = (client.key.tenant.as_str(), client.key.id.as_str());
-        let records: Vec<_> = client.records.iter().map(record).collect();
+        let records: Vec<_> = client.records().iter().map(record).collect();
         Self::over(
             &json!([tenant, id, &*client.name, client.enabled, client.max_active, upstream, records]).to_string(),
         )

@@ -237,7 +237,7 @@ impl View {
     /// What is known of the use of a secret, by name.
     pub(super) fn usage_of(&self, client: &ClientKey, secret: &SecretId) -> Usage {
         let client = self.snapshot.client(client);
-        let record = client.and_then(|client| Some((client, client.records.iter().find(|r| r.id == *secret)?)));
+        let record = client.and_then(|client| Some((client, client.records().iter().find(|r| r.id == *secret)?)));
         record.map_or_else(
             || Usage::Unknown("it has just come into the list".to_owned()),
             |(client, record)| self.usage(client, record),

@@ -175,7 +175,7 @@ impl Ground {
 
     fn known_secret(&self, client: &ClientKey, secret: &SecretId) -> Option<SecretId> {
         let list = self.snapshot.load();
-        list.client(client)?.records.iter().map(|record| &record.id).find(|id| *id == secret).cloned()
+        list.client(client)?.records().iter().map(|record| &record.id).find(|id| *id == secret).cloned()
     }
 }
 

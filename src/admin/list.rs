@@ -92,11 +92,11 @@ impl Page {
 
 impl Asked {
     /// The clients of the page, and where the next one is.
-    fn of<'v>(&self, view: &'v View) -> Result<(Vec<&'v Arc<Client>>, Option<HeaderValue>), Fault> {
+    fn of<'v>(&self, view: &'v View) -> Result<(Vec<&'v Client>, Option<HeaderValue>), Fault> {
         let list = &view.snapshot;
         let whole = Tenant::default();
         let of = self.tenant.as_ref();
-        let first: Box<dyn Iterator<Item = &Arc<Client>>> = match &self.after {
+        let first: Box<dyn Iterator<Item = &Client>> = match &self.after {
             Some((None, _)) if list.of_tenants().next().is_some() => {
                 let next = "Say which with after_tenant: the tenant of the last client of the page before, empty where it \
                             has none.";

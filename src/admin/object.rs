@@ -161,7 +161,7 @@ impl ClientObject {
         let object = |(record, held): (&Record, &Held)| {
             SecretObject::of(view, client, record, held, current == Some(&record.id))
         };
-        let mut secrets: Vec<SecretObject> = client.records.iter().zip(&holder.secrets).map(object).collect();
+        let mut secrets: Vec<SecretObject> = client.records().iter().zip(&holder.secrets).map(object).collect();
         secrets.sort_by(|a, b| b.created.cmp(&a.created));
         Self {
             id: client.key.id.to_string(),

@@ -176,7 +176,7 @@ impl View {
     /// Whether a secret is there, active, and nobody has used it.
     fn is_unused(&self, client: &ClientKey, secret: &SecretId) -> bool {
         let client = self.snapshot.client(client);
-        let record = client.and_then(|client| client.records.iter().find(|record| record.id == *secret));
+        let record = client.and_then(|client| client.records().iter().find(|record| record.id == *secret));
         record.is_some_and(|record| {
             record.state(self.now) == crate::registry::SecretState::Active && record.uses.uses() == 0
         })

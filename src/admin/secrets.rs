@@ -188,7 +188,7 @@ impl Ground {
     /// A rehearsal shows who fails only where the failing is seen: here, and with a secret that is known again.
     fn can_watch(&self, view: &View, client: &ClientKey, secret: &SecretId) -> Result<(), Fault> {
         let client = view.snapshot.client(client);
-        let record = client.and_then(|client| client.records.iter().find(|record| record.id == *secret));
+        let record = client.and_then(|client| client.records().iter().find(|record| record.id == *secret));
         let unproven = record.is_some_and(|record| matches!(&record.held, Held::Slow(_, proven) if !proven.is_known()));
         let why = if unproven {
             "its hash came from another system and nobody has presented it since the start, so that a caller who fails \

@@ -16,7 +16,7 @@ pub(super) fn of(ground: &Ground, view: &View) -> StatusObject {
         }
         Hands::Files(_) => (None, false, None),
     };
-    let records = || list.clients.iter().flat_map(|client| client.records.iter().map(move |record| (client, record)));
+    let records = || list.clients.iter().flat_map(|client| client.records().iter().map(move |record| (client, record)));
     StatusObject {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         started_at,
@@ -50,7 +50,7 @@ fn attention(client: &Client, view: &View) -> Vec<AttentionObject> {
     match progress {
         Progress::Ready => {
             let old = client
-                .records
+                .records()
                 .iter()
                 .filter(|r| r.state(now) == SecretState::Active && Some(&r.id) != current.map(|c| &c.id));
             found.extend(old.map(|record| {
@@ -65,7 +65,7 @@ fn attention(client: &Client, view: &View) -> Vec<AttentionObject> {
         }
         Progress::Steady | Progress::Rotating | Progress::Expiring | Progress::LockedOut => {}
     }
-    for (record, held) in client.records.iter().zip(&holder.secrets) {
+    for (record, held) in client.records().iter().zip(&holder.secrets) {
         let end = held.expires.filter(|_| held.state == SecretState::Active);
         if let Some((end, days)) = end.and_then(|end| Some((end, expiry::notice(end, now)?))) {
             let what = format!("expires {} (within {})", ago(end, now), plural(usize::from(days), "day"));

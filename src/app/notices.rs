@@ -106,11 +106,11 @@ impl Listener {
         // Whatever state it is in now: what was told of it stays told.
         self.ends.retain(|(client, secret, end), _| {
             let is_it = |record: &Record| record.id == *secret && record.expires == *end;
-            list.client(client).is_some_and(|client| client.records.iter().any(is_it))
+            list.client(client).is_some_and(|client| client.records().iter().any(is_it))
         });
         let mut lines = 0;
         for client in list.clients.iter().filter(|client| client.enabled) {
-            for record in &client.records {
+            for record in client.records() {
                 let Some(days) = record.notice(now) else { continue };
                 let key = (client.key.clone(), record.id.clone(), record.expires);
                 if self.ends.get(&key) == Some(&days) {

@@ -67,7 +67,7 @@ impl Ready {
         self.told.retain(|(client, secret)| {
             list.client(client).is_some_and(|client| {
                 let is_old = client.current(now).is_some_and(|current| current.id != *secret);
-                is_old && client.records.iter().any(|record| record.id == *secret)
+                is_old && client.records().iter().any(|record| record.id == *secret)
             })
         });
     }
@@ -122,9 +122,9 @@ pub(super) async fn follow(shared: Arc<Shared>, hooks: Hooks, log: Log) {
 
 /// Clients whose old secrets are quiet as far as this instance knows, and of which somebody was not told: some of them,
 /// others each time.
-fn in_question(receivers: &[Ready], list: &Snapshot, now: Timestamp, asked: usize) -> Vec<Arc<Client>> {
+fn in_question(receivers: &[Ready], list: &Snapshot, now: Timestamp, asked: usize) -> Vec<Client> {
     let is_quiet = |record: &Record| own(record).quiet_since().is_some_and(|since| now.since(since) >= QUIET_FOR);
-    let is_open = |client: &&Arc<Client>| {
+    let is_open = |client: &&Client| {
         is_rotating(client, now)
             && old(client, now).all(is_quiet)
             && receivers.iter().any(|receiver| receiver.waits_for(client, now))
@@ -142,7 +142,7 @@ fn is_rotating(client: &Client, now: Timestamp) -> bool {
 }
 
 fn active(client: &Client, now: Timestamp) -> impl Iterator<Item = &Record> {
-    client.records.iter().filter(move |record| record.state(now) == SecretState::Active)
+    client.records().iter().filter(move |record| record.state(now) == SecretState::Active)
 }
 
 fn old(client: &Client, now: Timestamp) -> impl Iterator<Item = &Record> {
@@ -178,10 +178,10 @@ mod tests {
             client(id, &[("old", &format!("one of {id}"), &made(1)), ("new", &format!("two of {id}"), &made(2))])
         };
         let list = good(&clients.iter().map(pair).collect::<String>(), None);
-        for record in list.clients.iter().flat_map(|client| &client.records) {
+        for record in list.clients.iter().flat_map(|client| client.records()) {
             record.uses.restore(Seen::since(Timestamp::MIN));
         }
-        list.clients.iter().for_each(|client| client.records[1].uses.note(NOW));
+        list.clients.iter().for_each(|client| client.records()[1].uses.note(NOW));
         list
     }
 
@@ -247,9 +247,9 @@ mod tests {
         }
         assert_eq!(seen.len(), 120);
         // One that is in use here needs no question, nor one that was told.
-        list.clients[0].records[0].uses.note(NOW);
+        list.clients[0].records()[0].uses.note(NOW);
         receivers[0].tell(&list.clients[1], NOW, own);
-        let keys = |found: Vec<Arc<Client>>| found.iter().map(|client| client.key.id.to_string()).collect::<Vec<_>>();
+        let keys = |found: Vec<Client>| found.iter().map(|client| client.key.id.to_string()).collect::<Vec<_>>();
         assert_eq!(keys(in_question(&receivers, &list, NOW, 0))[0], "c2");
     }
 }

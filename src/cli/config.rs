@@ -75,7 +75,7 @@ fn check(path: &Path, discover: Option<Option<&Uri>>) -> anyhow::Result<ExitCode
             setup::warn(&ready.warnings);
             setup::warn(&ready.loaded.warnings);
             let list = &ready.loaded.snapshot;
-            let records = list.clients.iter().flat_map(|client| &client.records);
+            let records = list.clients.iter().flat_map(|client| client.records());
             let active = records.filter(|record| record.state(clock.now()) == SecretState::Active).count();
             let hash = format!("{:012x}", list.hash);
             super::say(&format!(

@@ -53,7 +53,7 @@ pub(super) fn run(globals: &Globals) -> anyhow::Result<ExitCode> {
     let holders: Vec<(&Client, &Record)> = list
         .iter()
         .flat_map(|ready| &ready.loaded.snapshot.clients)
-        .flat_map(|client| client.records.iter().map(move |record| (&**client, record)))
+        .flat_map(|client| client.records().iter().map(move |record| (client, record)))
         .filter(|(_, record)| keeps(record, &digest, found, &mut left))
         .collect();
     let now = clock.now();

@@ -191,7 +191,7 @@ impl Event {
 pub fn of_a_list(before: &Snapshot, after: &Snapshot, diff: &Diff, at: Timestamp) -> Vec<Event> {
     let event = |named: &Named, what| Event { at, about: Some(named.clone()), what };
     let record = |list: &Snapshot, named: &Named| {
-        list.client(&named.client)?.records.iter().find(|record| record.id == named.secret).cloned()
+        list.client(&named.client)?.records().iter().find(|record| record.id == named.secret).cloned()
     };
     // Another secret under the same id: the old one is refused from now on.
     let is_another = |named: &&Named| {

@@ -134,7 +134,7 @@ impl Holder {
             key: client.key.clone(),
             enabled: client.enabled,
             max_active: client.max_active.into(),
-            secrets: client.records.iter().map(held).collect(),
+            secrets: client.records().iter().map(held).collect(),
         }
     }
 

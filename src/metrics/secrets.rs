@@ -199,7 +199,7 @@ const FAMILIES: [Family; 12] = [
 
 fn by_status(place: &Place<'_>, out: &mut Text) {
     let mut counts = [0; SecretState::ALL.len()];
-    for record in &place.client.records {
+    for record in place.client.records() {
         let counted = counts.get_mut(record.state(place.now) as usize);
         counted.into_iter().for_each(|count| *count += 1);
     }
@@ -239,7 +239,7 @@ fn fallbacks(place: &Place<'_>, out: &mut Text) {
 
 fn info(place: &Place<'_>, out: &mut Text) {
     let current = place.client.current(place.now).map(|record| &record.id);
-    for record in &place.client.records {
+    for record in place.client.records() {
         let role = if current == Some(&record.id) { "current" } else { "previous" };
         out.begin(&[place.family, "{", place.labels, ",secret_id=\"", record.id.as_str(), "\",name=\""]);
         out.label(record.name());
@@ -249,13 +249,13 @@ fn info(place: &Place<'_>, out: &mut Text) {
 
 /// One sample a secret, where there is anything to tell of it.
 fn counts(place: &Place<'_>, out: &mut Text, value: impl Fn(&Record) -> Option<u64>) {
-    for (record, count) in place.client.records.iter().filter_map(|record| Some((record, value(record)?))) {
+    for (record, count) in place.client.records().iter().filter_map(|record| Some((record, value(record)?))) {
         out.sample(&[place.family, "{", place.labels, ",secret_id=\"", record.id.as_str(), "\"}"], count);
     }
 }
 
 fn times(place: &Place<'_>, out: &mut Text, value: impl Fn(&Record) -> Option<Timestamp>) {
-    for (record, at) in place.client.records.iter().filter_map(|record| Some((record, value(record)?))) {
+    for (record, at) in place.client.records().iter().filter_map(|record| Some((record, value(record)?))) {
         out.sample_time(&[place.family, "{", place.labels, ",secret_id=\"", record.id.as_str(), "\"}"], at);
     }
 }

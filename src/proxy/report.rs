@@ -36,7 +36,7 @@ pub struct Notes {
     /// The request's id.
     pub request_id: Option<RequestId>,
     /// The client, where one is known.
-    pub client: Option<Arc<Client>>,
+    pub client: Option<Client>,
     /// How client authentication ended, where that is known already.
     pub result: Option<AuthResult>,
     /// Refused credentials, whose reason is found out later.
@@ -90,7 +90,7 @@ impl Notes {
     }
 
     fn secret_id(&self) -> &str {
-        let record = self.client.as_ref().zip(self.secret).and_then(|(client, at)| client.records.get(at));
+        let record = self.client.as_ref().zip(self.secret).and_then(|(client, at)| client.records().get(at));
         record.map_or("", |record| record.id.as_str())
     }
 }

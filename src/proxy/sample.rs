@@ -2,7 +2,6 @@
 //! table of its own thread, and nothing else.
 
 use std::hash::BuildHasher;
-use std::sync::Arc;
 use std::time::Duration;
 
 use foldhash::fast::RandomState;
@@ -16,7 +15,7 @@ use crate::verify::Verified;
 /// A use of a secret, on its way to the secret's cell.
 pub struct Used {
     /// Whose secret.
-    pub client: Arc<Client>,
+    pub client: Client,
     /// Index of the secret among the client's records.
     pub record: usize,
     /// From where.
@@ -48,7 +47,7 @@ impl Sampler {
         let Some(record) = verified.record() else { return };
         let shown = said.get(..MAX_USER_AGENT).unwrap_or(said);
         // The cell stands for client and secret, over reloads too.
-        let fingerprint = self.keys.hash_one((Arc::as_ptr(&record.uses), address, shown, verified.method()));
+        let fingerprint = self.keys.hash_one((triomphe::Arc::as_ptr(&record.uses), address, shown, verified.method()));
         let Some(seen) = self.lately.place(fingerprint) else { return };
         if (seen.fingerprint == fingerprint && at.since(seen.at) < AGAIN) || out.len() >= MOST_WAITING {
             return;

@@ -80,7 +80,7 @@ impl Settler {
     /// Counts and logs what is in a batch.
     pub fn settle(&mut self, batch: Batch, shared: &Shared, log: &Log) {
         for Used { client, record, mut sighting } in batch.used {
-            let Some(record) = client.records.get(record) else { continue };
+            let Some(record) = client.records().get(record) else { continue };
             // What is shown already was looked at when it was new.
             if !record.uses.shows(&sighting.user_agent) {
                 withhold(&client, |_| false, &mut sighting.user_agent);
@@ -191,7 +191,7 @@ fn withhold(client: &Client, presented: impl Fn(&Digest) -> bool, user_agent: &m
             return false;
         }
         let digest = hash::sha256(text.as_bytes());
-        presented(&digest) || client.records.iter().any(|record| record.held.knows(&digest))
+        presented(&digest) || client.records().iter().any(|record| record.held.knows(&digest))
     };
     if !user_agent.is_empty() && (ours(user_agent) || user_agent.split(word).any(ours)) {
         *user_agent = WITHHELD.into();

@@ -10,13 +10,13 @@ pub mod parts;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::cells::UseCell;
 use super::parts::Part;
-use super::slow::{Held, SlowSlot};
-use super::{ByKey, Client, Grave, Graveyard, Index, Record, Slot, Slots, Snapshot, UpstreamIdentity};
+use super::slow::Held;
+use super::{ByKey, Client, Grave, Graveyard, Index, Profile, Record, Snapshot, UpstreamIdentity};
 use crate::attempt::Standing;
 use crate::config::clients::{ClientEntry, MOST_ACTIVE, Material, SecretEntry, SecretStatus, Spot};
 use crate::config::settings::Endpoint;
@@ -91,7 +91,7 @@ pub fn build(
         names.check(&entry, &mut findings);
         let file = entry.start.file;
         let client = client(entry, 0, ground, Some(&mut owners), &mut findings);
-        clients.push(Arc::new(client));
+        clients.push(client);
         match parts.last_mut().filter(|part| part.file == file) {
             Some(part) => part.clients.end = clients.len(),
             None => parts.push(Part::whole(file, clients.len())),
@@ -104,7 +104,7 @@ pub fn build(
 }
 
 fn snapshot(
-    clients: Vec<Arc<Client>>,
+    clients: Vec<Client>,
     parts: Vec<Part>,
     index: Index,
     ground: &Ground<'_>,
@@ -125,10 +125,10 @@ fn snapshot(
 }
 
 /// Tells of clients that nobody can call as, and of endpoints that nobody can use.
-fn reachable(clients: &[Arc<Client>], endpoints: &[Endpoint], findings: &mut Findings) {
+fn reachable(clients: &[Client], endpoints: &[Endpoint], findings: &mut Findings) {
     let mut warn = |message: String| findings.warn(Spot::default(), || message);
     for (endpoint, id) in endpoints.iter().filter_map(|endpoint| Some((endpoint, endpoint.client.as_ref()?))) {
-        let sends = |client: &Arc<Client>| endpoint.entrusts(&client.key) && client.upstream.is_some();
+        let sends = |client: &Client| endpoint.entrusts(&client.key) && client.upstream.is_some();
         if !clients.iter().any(sends) {
             let why =
                 "an endpoint with auth = \"none\" serves it: give it one, until then each request there is refused";
@@ -207,7 +207,7 @@ fn client(
         if let Material::Unusable { why, .. } = &secret.material {
             findings.warn(spot, || format!("client {:?}: secret {} is refused: its hash {why}", entry.key, secret.id));
         }
-        let record = record(secret, ground, &entry.key, before.map(|client| &**client));
+        let record = record(secret, ground, &entry.key, before);
         let identity = record.identity();
         for earlier in &records {
             if earlier.id == record.id {
@@ -234,7 +234,6 @@ fn client(
         }
         records.push(record);
     }
-    let slots = slots(&records, ground.now);
     let upstream = entry.upstream.map(|upstream| {
         let of = |path: &PathBuf| ground.files.get(&(entry.spot.file, path.clone()));
         let secrets: Box<[Secret]> =
@@ -247,17 +246,15 @@ fn client(
             basic_encoding: upstream.basic_encoding,
         })
     });
-    let client = Client {
-        cells: OnceLock::new(),
+    let profile = Profile {
         key: entry.key,
         name: entry.name.into(),
         enabled: entry.enabled,
         max_active: u8::try_from(entry.max_active).unwrap_or(u8::MAX),
         upstream,
         start: entry.start.offset - part,
-        records: records.into(),
-        slots,
     };
+    let client = Client::of(profile, records, ground.now);
     client.remark(entry.spot, ground, findings);
     client
 }
@@ -266,7 +263,7 @@ impl Client {
     /// What there is to say of how many of its secrets are active.
     fn remark(&self, spot: Spot, ground: &Ground<'_>, findings: &mut Findings) {
         let (key, most) = (&self.key, usize::from(self.max_active));
-        let active = self.records.iter().filter(|record| is_alive(record, ground.now)).count();
+        let active = self.records().iter().filter(|record| record.is_alive(ground.now)).count();
         if active > MOST_ACTIVE {
             let message = format!("client {key:?} has {active} active secrets, and 8 is the most: revoke some");
             findings.error(spot, message);
@@ -283,12 +280,6 @@ impl Client {
                 .warn(spot, || format!("client {key:?} has {active} active secrets and no [client.upstream]: {why}"));
         }
     }
-}
-
-/// Whether it can be accepted now or later, as far as its window goes.
-fn is_alive(record: &Record, now: Timestamp) -> bool {
-    let usable = !matches!(record.held, Held::Unusable(_));
-    usable && record.status == SecretStatus::Active && now < record.expires
 }
 
 /// Which upstream secret works stays known while the list of them stays the same.
@@ -317,8 +308,8 @@ fn record(mut entry: SecretEntry, ground: &Ground<'_>, client: &ClientKey, befor
         }
     };
     let same = |old: &&Record| old.id == entry.id && old.identity() == held.identity();
-    let known = before.and_then(|client| client.records.iter().find(same));
-    let uses = known.map_or_else(|| Arc::new(UseCell::tracked_since(ground.now)), |old| old.uses.clone());
+    let known = before.and_then(|client| client.records().iter().find(same));
+    let uses = known.map_or_else(|| triomphe::Arc::new(UseCell::tracked_since(ground.now)), |old| old.uses.clone());
     // With who proved it: bound to the same id and the same hash.
     let held = known.map_or(held, |old| old.held.clone());
     let hint = entry.hint.take().or(hint);
@@ -328,31 +319,15 @@ fn record(mut entry: SecretEntry, ground: &Ground<'_>, client: &ClientKey, befor
 /// What the list in force, or a grave of it, knows of a secret whose file cannot be read.
 fn last_known(client: &ClientKey, secret: &SecretId, previous: Option<&Snapshot>) -> Digest {
     let Some(previous) = previous else { return Digest::UNKNOWN };
-    let records = previous.client(client).into_iter().flat_map(|client| &client.records);
+    let records = previous.client(client).into_iter().flat_map(|client| client.records());
     let graves = previous.graveyard.get(client).into_iter().flatten();
     let of_records = records.filter(|record| record.id == *secret).map(Record::identity);
     let of_graves = graves.filter(|grave| grave.secret == *secret).map(|grave| grave.digest);
     of_records.chain(of_graves).find(|digest| *digest != Digest::UNKNOWN).unwrap_or(Digest::UNKNOWN)
 }
 
-/// The records that can be accepted now or later.
-fn slots(records: &[Record], now: Timestamp) -> Slots {
-    let slot = |(at, record): (usize, &Record)| {
-        let Held::Fast(digest) = record.held else { return None };
-        Some(Slot {
-            digest,
-            not_before: record.not_before.max(record.refused_until()).millis(),
-            expires: record.expires.millis(),
-            record: u32::try_from(at).unwrap_or(u32::MAX),
-        })
-    };
-    let living = || records.iter().enumerate().filter(|(_, record)| is_alive(record, now));
-    let slow = living().filter_map(|(at, record)| SlowSlot::of(at, record)).collect();
-    Slots::of(living().filter_map(slot), slow)
-}
-
 /// The graves of before that are still kept, and one for each revoked record of the new list.
-fn graveyard(clients: &[Arc<Client>], ground: &Ground<'_>) -> Graveyard {
+fn graveyard(clients: &[Client], ground: &Ground<'_>) -> Graveyard {
     let mut graves = Graveyard::new();
     for (client, old) in ground.previous.iter().flat_map(|previous| &previous.graveyard) {
         let kept = old.iter().filter(|grave| ground.now.since(grave.buried) < ground.keep_revoked);
@@ -368,7 +343,7 @@ fn graveyard(clients: &[Arc<Client>], ground: &Ground<'_>) -> Graveyard {
 impl Client {
     /// Remembers its revoked records.
     pub(super) fn bury(&self, graves: &mut Graveyard, now: Timestamp) {
-        for record in self.records.iter().filter(|record| record.status == SecretStatus::Revoked) {
+        for record in self.records().iter().filter(|record| record.status == SecretStatus::Revoked) {
             let known = graves.entry(self.key.clone()).or_default();
             if !known.iter().any(|grave| grave.secret == record.id && grave.digest == record.identity()) {
                 known.push(Grave { secret: record.id.clone(), digest: record.identity(), buried: now });

@@ -3,7 +3,9 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicU32, AtomicU64};
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use once_cell::race::OnceBox;
 
 use crate::domain::clock::Timestamp;
 use crate::domain::oauth::{AuthMethod, AuthResult, BasicEncoding};
@@ -15,7 +17,7 @@ pub struct UseCell {
     last_used: AtomicU64,
     uses: AtomicU64,
     /// Who presented it. Most secrets of a long list never are: this has no place on the heap until then.
-    callers: OnceLock<Box<Mutex<Callers>>>,
+    callers: OnceBox<Mutex<Callers>>,
     /// Changes beside uses, so that whoever keeps this cell over restarts sees that there is news.
     sampled: AtomicU32,
     /// [`UseCell::revision`] as it was kept last.
@@ -172,7 +174,7 @@ impl UseCell {
             tracking_since: AtomicU64::new(now.millis()),
             last_used: AtomicU64::new(0),
             uses: AtomicU64::new(0),
-            callers: OnceLock::new(),
+            callers: OnceBox::new(),
             sampled: AtomicU32::new(0),
             kept: AtomicU32::new(NEVER),
         }
@@ -287,7 +289,7 @@ impl UseCell {
 
     /// The same, where anybody did.
     fn known_callers(&self) -> Option<MutexGuard<'_, Callers>> {
-        self.callers.get().map(|callers| locked(callers))
+        self.callers.get().map(locked)
     }
 }
 

@@ -3,11 +3,10 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, OnceLock};
 
 use super::index::Index;
 use super::parts::Part;
-use super::{Client, Record, Snapshot, UpstreamIdentity};
+use super::{Client, Profile, Record, Snapshot, UpstreamIdentity};
 use crate::config::clients::SecretStatus;
 use crate::domain::clock::Timestamp;
 use crate::domain::ids::{ClientKey, SecretId};
@@ -100,7 +99,7 @@ pub fn diff(old: &Snapshot, new: &Snapshot) -> Diff {
     let (left, right) = apart(old, new);
     for client in right {
         let before = old.client(&client.key);
-        if before.is_some_and(|before| Arc::ptr_eq(before, client)) {
+        if before.is_some_and(|before| before.is(client)) {
             continue;
         }
         match before {
@@ -113,9 +112,9 @@ pub fn diff(old: &Snapshot, new: &Snapshot) -> Diff {
         if !keys.is_empty() {
             diff.clients_changed.push(Set { client: client.key.clone(), keys });
         }
-        for record in &client.records {
+        for record in client.records() {
             let named = || Named { client: client.key.clone(), secret: record.id.clone() };
-            match before.and_then(|client| client.records.iter().find(|old| old.id == record.id)) {
+            match before.and_then(|client| client.records().iter().find(|old| old.id == record.id)) {
                 None => diff.secrets_added.push(named()),
                 Some(old) if old.status != SecretStatus::Revoked && record.status == SecretStatus::Revoked => {
                     diff.secrets_revoked.push(named());
@@ -127,15 +126,16 @@ pub fn diff(old: &Snapshot, new: &Snapshot) -> Diff {
     }
     for client in left {
         let after = new.client(&client.key);
-        if after.is_some_and(|after| Arc::ptr_eq(after, client)) {
+        if after.is_some_and(|after| after.is(client)) {
             continue;
         }
         if after.is_none() {
             diff.clients_removed.push(client.key.clone());
         }
-        let gone = |record: &&Record| !after.is_some_and(|client| client.records.iter().any(|new| new.id == record.id));
+        let gone =
+            |record: &&Record| !after.is_some_and(|client| client.records().iter().any(|new| new.id == record.id));
         let named = |record: &Record| Named { client: client.key.clone(), secret: record.id.clone() };
-        diff.secrets_removed.extend(client.records.iter().filter(gone).map(named));
+        diff.secrets_removed.extend(client.records().iter().filter(gone).map(named));
     }
     diff
 }
@@ -144,9 +144,10 @@ pub fn diff(old: &Snapshot, new: &Snapshot) -> Diff {
 pub fn only_in<'s>(list: &'s Snapshot, other: &'s Snapshot) -> impl Iterator<Item = (&'s Client, &'s Record)> {
     let (own, _) = apart(list, other);
     own.iter().flat_map(move |client| {
-        let there = other.client(&client.key).map_or(&[][..], |there| &there.records);
-        let is_there = move |record: &Record| there.iter().any(|other| Arc::ptr_eq(&other.uses, &record.uses));
-        client.records.iter().filter(move |record| !is_there(record)).map(move |record| (&**client, record))
+        let there = other.client(&client.key).map_or(&[][..], |there| there.records());
+        let is_there =
+            move |record: &Record| there.iter().any(|other| triomphe::Arc::ptr_eq(&other.uses, &record.uses));
+        client.records().iter().filter(move |record| !is_there(record)).map(move |record| (client, record))
     })
 }
 
@@ -154,21 +155,21 @@ pub fn only_in<'s>(list: &'s Snapshot, other: &'s Snapshot) -> impl Iterator<Ite
 /// that the list comes into force: a client that never came has nothing to count in until then.
 pub fn share_counts(old: &Snapshot, new: &Snapshot) {
     for client in apart(old, new).1 {
-        let before = old.client(&client.key).filter(|before| !Arc::ptr_eq(before, client));
+        let before = old.client(&client.key).filter(|before| !before.is(client));
         if let Some(before) = before {
-            let _counts_there_already = client.cells.set(before.cells().clone());
+            client.count_with(before);
         }
     }
 }
 
 /// What is left of two lists without the clients that were taken over at the beginning and at the end of both.
-fn apart<'s>(old: &'s Snapshot, new: &'s Snapshot) -> (&'s [Arc<Client>], &'s [Arc<Client>]) {
-    let same = |pair: &(&Arc<Client>, &Arc<Client>)| Arc::ptr_eq(pair.0, pair.1);
+fn apart<'s>(old: &'s Snapshot, new: &'s Snapshot) -> (&'s [Client], &'s [Client]) {
+    let same = |pair: &(&Client, &Client)| pair.0.is(pair.1);
     let head = old.clients.iter().zip(&new.clients).take_while(same).count();
     let rest = |of: &'s Snapshot| of.clients.get(head..).unwrap_or_default();
     let (left, right) = (rest(old), rest(new));
     let tail = left.iter().rev().zip(right.iter().rev()).take_while(same).count();
-    let without = |of: &'s [Arc<Client>]| of.get(..of.len() - tail).unwrap_or_default();
+    let without = |of: &'s [Client]| of.get(..of.len() - tail).unwrap_or_default();
     (without(left), without(right))
 }
 
@@ -206,16 +207,16 @@ pub fn shrinks(old: &Snapshot, new: &Snapshot, share: f64, now: Timestamp) -> Op
     let (left, _) = apart(old, new);
     let clients_gone = left.iter().filter(|client| after(client).is_none()).count();
     let alive = |record: &&Record| record.status != SecretStatus::Revoked && now < record.expires;
-    let living = old.clients.iter().map(|client| client.records.iter().filter(alive).count()).sum();
+    let living = old.clients.iter().map(|client| client.records().iter().filter(alive).count()).sum();
     let mut secrets_gone = 0;
     for client in left {
         let after = after(client);
-        if after.is_some_and(|after| Arc::ptr_eq(after, client)) {
+        if after.is_some_and(|after| after.is(client)) {
             continue;
         }
-        for record in client.records.iter().filter(alive) {
+        for record in client.records().iter().filter(alive) {
             let stays =
-                |new: &Arc<Client>| new.records.iter().any(|r| r.id == record.id || r.identity() == record.identity());
+                |new: &Client| new.records().iter().any(|r| r.id == record.id || r.identity() == record.identity());
             secrets_gone += usize::from(!after.is_some_and(stays));
         }
     }
@@ -235,7 +236,7 @@ fn exceeds(gone: usize, of: usize, share: f64) -> bool {
 pub fn with_revocations(current: &Snapshot, held: &Snapshot, now: Timestamp) -> Option<Snapshot> {
     let mut revoked: HashMap<&ClientKey, Vec<&Record>> = HashMap::new();
     for client in &held.clients {
-        let dead = client.records.iter().filter(|record| record.status == SecretStatus::Revoked);
+        let dead = client.records().iter().filter(|record| record.status == SecretStatus::Revoked);
         revoked.entry(&client.key).or_default().extend(dead);
     }
     let mut graveyard = current.graveyard.clone();
@@ -245,11 +246,11 @@ pub fn with_revocations(current: &Snapshot, held: &Snapshot, now: Timestamp) -> 
         let death = |record: &Record| {
             dead.iter().find(|dead| dead.id == record.id || dead.identity() == record.identity()).copied()
         };
-        match client.revoking(death) {
+        match client.revoking(death, now) {
             Some(next) => {
                 changed = true;
                 next.bury(&mut graveyard, now);
-                Arc::new(next)
+                next
             }
             None => client.clone(),
         }
@@ -272,8 +273,8 @@ pub fn with_revocations(current: &Snapshot, held: &Snapshot, now: Timestamp) -> 
 
 impl Client {
     /// The same client with the records revoked that are so elsewhere, as `death` tells; nothing where none of them was alive.
-    fn revoking<'r>(&self, death: impl Fn(&Record) -> Option<&'r Record>) -> Option<Self> {
-        let mut records = self.records.clone();
+    fn revoking<'r>(&self, death: impl Fn(&Record) -> Option<&'r Record>, now: Timestamp) -> Option<Self> {
+        let mut records = self.records().to_vec();
         let mut changed = false;
         for record in records.iter_mut().filter(|record| record.status != SecretStatus::Revoked) {
             let Some(dead) = death(record) else { continue };
@@ -283,18 +284,7 @@ impl Client {
         if !changed {
             return None;
         }
-        let is_active = |at: u32| records.get(at as usize).is_some_and(|record| record.status == SecretStatus::Active);
-        Some(Self {
-            slots: self.slots.kept(is_active),
-            records,
-            key: self.key.clone(),
-            name: self.name.clone(),
-            enabled: self.enabled,
-            max_active: self.max_active,
-            upstream: self.upstream.clone(),
-            cells: OnceLock::new(),
-            start: self.start,
-        })
+        Some(Self::of(Profile::clone(self), records, now))
     }
 }
 

@@ -7,7 +7,6 @@
 
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, BuildHasherDefault, Hash, Hasher, RandomState};
-use std::sync::Arc;
 
 use siphasher::sip128::{Hasher128, SipHasher13};
 
@@ -18,7 +17,7 @@ use crate::domain::ids::{BorrowedKey, MAX_CLIENT_ID};
 #[derive(Clone)]
 pub(super) struct Index {
     keyed: SipHasher13,
-    clients: HashMap<Key, Arc<Client>, BuildHasherDefault<AlreadyHashed>>,
+    clients: HashMap<Key, Client, BuildHasherDefault<AlreadyHashed>>,
     /// Of the clients whose tenant has capital letters: what their hashes would be without.
     folded: HashSet<Key, BuildHasherDefault<AlreadyHashed>>,
     tenants: bool,
@@ -26,10 +25,10 @@ pub(super) struct Index {
 
 impl Index {
     /// An index of the same clients as they stand in a list whose keys are known to differ.
-    pub(super) fn of(clients: &[Arc<Client>]) -> Self {
+    pub(super) fn of(clients: &[Client]) -> Self {
         let keyed = keyed();
         let hashed = clients.iter().map(|client| (hash(keyed, client.key.borrowed()), client.clone()));
-        let capital = |client: &&Arc<Client>| client.key.tenant.as_str().bytes().any(|byte| byte.is_ascii_uppercase());
+        let capital = |client: &&Client| client.key.tenant.as_str().bytes().any(|byte| byte.is_ascii_uppercase());
         let folded = clients.iter().filter(capital).map(|client| hash_folded(keyed, client.key.borrowed()));
         let tenants = clients.iter().any(|client| !client.key.tenant.is_empty());
         Self { clients: hashed.collect(), folded: folded.collect(), tenants, keyed }
@@ -46,7 +45,7 @@ impl Index {
     }
 
     /// The client of that key.
-    pub(super) fn get(&self, key: BorrowedKey<'_>) -> Option<&Arc<Client>> {
+    pub(super) fn get(&self, key: BorrowedKey<'_>) -> Option<&Client> {
         // Longer than any id can be: not worth hashing.
         let possible = key.id.len() <= MAX_CLIENT_ID;
         possible.then(|| self.clients.get(&hash(self.keyed, key))).flatten()

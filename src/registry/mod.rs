@@ -5,6 +5,7 @@
 
 pub mod build;
 pub mod cells;
+mod client;
 pub mod diff;
 pub mod expiry;
 mod index;
@@ -14,16 +15,14 @@ mod record;
 pub mod slow;
 
 use std::collections::HashMap;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
-use subtle::Choice;
-
-use self::cells::ClientCells;
+pub(crate) use self::client::Slot;
+pub use self::client::{Client, Profile};
 use self::index::Index;
 use self::ordered::ByKey;
 use self::parts::Part;
 pub use self::record::{Record, SecretState, Window};
-use self::slow::SlowSlot;
 use crate::attempt::Standing;
 use crate::config::clients::UpstreamMethod;
 use crate::domain::clock::Timestamp;
@@ -38,7 +37,7 @@ pub struct Snapshot {
     /// First 48 bits of the SHA-256 of the list's content, to compare instances.
     pub hash: u64,
     /// The clients, in the order of the list.
-    pub clients: Vec<Arc<Client>>,
+    pub clients: Vec<Client>,
     /// The files that were guarded by an `[end]`: such a file is refused without it.
     pub guarded: Vec<String>,
     /// The SHA-256 of the texts that it says what they say, each with its length; zeros where it stands in none.
@@ -48,27 +47,6 @@ pub struct Snapshot {
     index: Index,
     graveyard: Graveyard,
     by_key: ByKey,
-}
-
-/// A client and its secrets.
-pub struct Client {
-    /// Its tenant and its id.
-    pub key: ClientKey,
-    /// A name for people.
-    pub name: Box<str>,
-    /// Whether any secret of it is accepted.
-    pub enabled: bool,
-    /// How many secrets may be active at once.
-    pub max_active: u8,
-    /// Its identity at the upstream, in replace mode.
-    pub upstream: Option<Arc<UpstreamIdentity>>,
-    /// Every secret that stands in the list, dead ones included, in the order of the list.
-    pub records: Box<[Record]>,
-    /// What it counts. Most clients of a long list never come: this is made when one does.
-    cells: OnceLock<Arc<ClientCells>>,
-    /// Where its table begins in the part of a text that it was made of: so it is the same wherever that part stands.
-    start: usize,
-    slots: Slots,
 }
 
 /// A client's own identity at the upstream.
@@ -85,56 +63,6 @@ pub struct UpstreamIdentity {
     pub standing: Arc<Standing>,
 }
 
-/// What verification compares against: a record's digest and window, side by side in memory.
-#[derive(Clone)]
-pub(crate) struct Slot {
-    digest: Digest,
-    not_before: u64,
-    expires: u64,
-    record: u32,
-}
-
-/// How many slots stand within the client itself: as many as a rotation needs.
-const NEAR: usize = 2;
-
-/// The slots of a client, the first ones without a pointer to follow.
-struct Slots {
-    near: [Slot; NEAR],
-    beyond: Option<Box<Beyond>>,
-}
-
-/// What most clients have none of: more slots than are near, and slow ones.
-struct Beyond {
-    far: Box<[Slot]>,
-    slow: Box<[SlowSlot]>,
-}
-
-impl Slots {
-    fn of(slots: impl Iterator<Item = Slot>, slow: Box<[SlowSlot]>) -> Self {
-        let mut slots: Vec<Slot> = slots.collect();
-        let far = if slots.len() > NEAR { slots.split_off(NEAR) } else { Vec::new() };
-        slots.resize(NEAR, DUMMY.clone());
-        let near = slots.try_into().unwrap_or_else(|_| [DUMMY.clone(), DUMMY.clone()]);
-        let any = !far.is_empty() || !slow.is_empty();
-        Self { near, beyond: any.then(|| Box::new(Beyond { far: far.into(), slow })) }
-    }
-
-    /// The same without those of records that `keeps` does not name.
-    fn kept(&self, keeps: impl Fn(u32) -> bool) -> Self {
-        let living = |slot: &&Slot| slot.not_before < slot.expires && keeps(slot.record);
-        let slow = self.slow().iter().filter(|slot| keeps(slot.record())).cloned().collect();
-        Self::of(self.near.iter().chain(self.far()).filter(living).cloned(), slow)
-    }
-
-    fn far(&self) -> &[Slot] {
-        self.beyond.as_ref().map_or(&[], |beyond| &beyond.far)
-    }
-
-    fn slow(&self) -> &[SlowSlot] {
-        self.beyond.as_ref().map_or(&[], |beyond| &beyond.slow)
-    }
-}
-
 /// A revoked record that a list once held, remembered so that no list brings it back to life.
 #[derive(Clone)]
 struct Grave {
@@ -145,27 +73,9 @@ struct Grave {
 
 type Graveyard = HashMap<ClientKey, Vec<Grave>>;
 
-/// Fills the places of a client with fewer than eight slots: never accepted, compared all the same.
-pub(crate) static DUMMY: Slot =
-    Slot { digest: Digest::from_bytes([0; 32]), not_before: u64::MAX, expires: 0, record: 0 };
-
-impl Slot {
-    /// Whether the secret is this one and its window holds.
-    pub(crate) fn accepts(&self, digest: &Digest, now: Timestamp) -> Choice {
-        let now = now.millis();
-        let open = (self.not_before <= now) & (now < self.expires);
-        self.digest.matches(digest) & Choice::from(u8::from(open))
-    }
-
-    /// Index of the record it stands for.
-    pub(crate) const fn record(&self) -> u32 {
-        self.record
-    }
-}
-
 impl Snapshot {
     /// The client of that key, compared byte for byte.
-    pub fn client(&self, key: &ClientKey) -> Option<&Arc<Client>> {
+    pub fn client(&self, key: &ClientKey) -> Option<&Client> {
         self.index.get(key.borrowed())
     }
 
@@ -186,7 +96,7 @@ impl Snapshot {
 
     /// How many secrets stand in the list.
     pub fn secrets(&self) -> usize {
-        self.clients.iter().map(|client| client.records.len()).sum()
+        self.clients.iter().map(|client| client.records().len()).sum()
     }
 }
 
@@ -199,7 +109,7 @@ pub struct Tenancy<'s> {
 
 impl<'s> Tenancy<'s> {
     /// The client of that id, compared byte for byte.
-    pub fn client(self, id: &[u8]) -> Option<&'s Arc<Client>> {
+    pub fn client(self, id: &[u8]) -> Option<&'s Client> {
         self.index.get(self.key(id))
     }
 
@@ -215,28 +125,5 @@ impl<'s> Tenancy<'s> {
         's: 'k,
     {
         BorrowedKey { tenant: self.tenant, id }
-    }
-}
-
-impl Client {
-    /// The slot at a place; the dummy where there is none.
-    pub(crate) fn slot(&self, at: usize) -> &Slot {
-        self.slots.near.get(at).or_else(|| self.slots.far().get(at.wrapping_sub(NEAR))).unwrap_or(&DUMMY)
-    }
-
-    /// What it counts.
-    pub fn cells(&self) -> &Arc<ClientCells> {
-        self.cells.get_or_init(Arc::default)
-    }
-
-    /// The same to be read, where anything was counted.
-    pub fn counted(&self) -> Option<&ClientCells> {
-        self.cells.get().map(|cells| &**cells)
-    }
-
-    /// The newest active secret: the one that callers should be using.
-    pub fn current(&self, now: Timestamp) -> Option<&Record> {
-        let active = self.records.iter().filter(|record| record.state(now) == SecretState::Active);
-        active.max_by_key(|record| record.created())
     }
 }

@@ -1,7 +1,7 @@
 //! Clients in the order of their keys, for whoever goes through a long list page by page: a page begins behind a key, be
 //! its client still there or not. Made when it is first asked for, or put in force: a request for a token never waits for it.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 
 use super::{Client, Snapshot};
 use crate::domain::ids::{ClientKey, Tenant};
@@ -12,17 +12,17 @@ pub(super) struct ByKey(OnceLock<Box<[u32]>>);
 
 impl Snapshot {
     /// The clients, by tenant and then by id, those behind a key.
-    pub fn behind(&self, tenant: &Tenant, id: &str) -> impl Iterator<Item = &Arc<Client>> + use<'_> {
+    pub fn behind(&self, tenant: &Tenant, id: &str) -> impl Iterator<Item = &Client> + use<'_> {
         self.from(self.first_not(|client| text(client) <= (tenant.as_str(), id)))
     }
 
     /// The clients, by tenant and then by id, from the first of a tenant on.
-    pub fn from_tenant(&self, tenant: &Tenant) -> impl Iterator<Item = &Arc<Client>> + use<'_> {
+    pub fn from_tenant(&self, tenant: &Tenant) -> impl Iterator<Item = &Client> + use<'_> {
         self.from(self.first_not(|client| client.tenant.as_str() < tenant.as_str()))
     }
 
     /// The clients that are any tenant's.
-    pub fn of_tenants(&self) -> impl Iterator<Item = &Arc<Client>> + use<'_> {
+    pub fn of_tenants(&self) -> impl Iterator<Item = &Client> + use<'_> {
         self.from(self.first_not(|client| client.tenant.is_empty()))
     }
 
@@ -36,7 +36,7 @@ impl Snapshot {
         self.in_order().partition_point(|place| self.at(*place).is_some_and(|client| before(&client.key)))
     }
 
-    fn from(&self, first: usize) -> impl Iterator<Item = &Arc<Client>> + use<'_> {
+    fn from(&self, first: usize) -> impl Iterator<Item = &Client> + use<'_> {
         self.in_order().iter().skip(first).filter_map(|place| self.at(*place))
     }
 
@@ -44,12 +44,12 @@ impl Snapshot {
         self.by_key.0.get_or_init(|| self.ordered())
     }
 
-    fn at(&self, place: u32) -> Option<&Arc<Client>> {
+    fn at(&self, place: u32) -> Option<&Client> {
         self.clients.get(usize::try_from(place).ok()?)
     }
 
     fn ordered(&self) -> Box<[u32]> {
-        let mut clients: Vec<(u32, &Arc<Client>)> = (0..).zip(&self.clients).collect();
+        let mut clients: Vec<(u32, &Client)> = (0..).zip(&self.clients).collect();
         // Of a list that is in order but for its end, the sort sees that.
         clients.sort_by(|(_, a), (_, b)| text(&a.key).cmp(&text(&b.key)));
         clients.into_iter().map(|(place, _)| place).collect()
@@ -88,7 +88,7 @@ mod tests {
         let of = |(tenant, id)| format!("[[client]]\nid = \"{id}\"\ntenant = \"{tenant}\"\n");
         let list: String = [("t", "a"), ("", "z"), ("", "b"), ("s", "é"), ("t", "Z"), ("s", "b")].map(of).concat();
         let snapshot = snapshot(&list);
-        let names = |clients: &mut dyn Iterator<Item = &Arc<Client>>| {
+        let names = |clients: &mut dyn Iterator<Item = &Client>| {
             clients.map(|client| format!("{}/{}", client.key.tenant, client.key.id)).collect::<Vec<_>>()
         };
         let all = ["/b", "/z", "s/b", "s/é", "t/Z", "t/a"];

@@ -67,7 +67,7 @@ impl<'s> Known<'s> {
     }
 
     /// The part of a file that says this, and its clients, where they are still what reading it would make.
-    pub(super) fn get(&self, file: usize, digest: PartDigest, now: Timestamp) -> Option<(&'s Part, &'s [Arc<Client>])> {
+    pub(super) fn get(&self, file: usize, digest: PartDigest, now: Timestamp) -> Option<(&'s Part, &'s [Client])> {
         let part = self.parts.get(&(file, digest))?;
         let clients = self.list.clients.get(part.clients.clone())?;
         clients.iter().all(|client| client.lasts(now)).then_some((part, clients))
@@ -77,13 +77,13 @@ impl<'s> Known<'s> {
 impl Client {
     /// Whether no end of a secret of it has come: reading its text again would make the same of it.
     fn lasts(&self, now: Timestamp) -> bool {
-        self.records.iter().all(|record| now < record.expires)
+        self.records().iter().all(|record| now < record.expires)
     }
 }
 
 impl Snapshot {
     /// The clients, and where the table of each begins in the texts of [`Snapshot::texts`].
-    pub fn starts(&self) -> impl Iterator<Item = (Spot, &Arc<Client>)> {
+    pub fn starts(&self) -> impl Iterator<Item = (Spot, &Client)> {
         self.parts.iter().flat_map(|part| {
             let clients = self.clients.get(part.clients.clone()).unwrap_or_default();
             clients.iter().map(|client| (Spot { file: part.file, offset: part.offset + client.start }, client))
@@ -91,9 +91,9 @@ impl Snapshot {
     }
 
     /// Where the table of a client of this list begins.
-    pub fn start_of(&self, client: &Arc<Client>) -> Option<Spot> {
+    pub fn start_of(&self, client: &Client) -> Option<Spot> {
         // No more than a glance at each pointer, and only for what is about to be written.
-        let place = self.clients.iter().position(|one| Arc::ptr_eq(one, client))?;
+        let place = self.clients.iter().position(|one| one.is(client))?;
         let part = self.parts.iter().find(|part| part.clients.contains(&place))?;
         Some(Spot { file: part.file, offset: part.offset + client.start })
     }

@@ -1,6 +1,6 @@
 //! A secret of a client as the list has it, and what it is at a moment.
 
-use std::sync::Arc;
+use triomphe::Arc;
 
 use super::cells::UseCell;
 use super::slow::Held;
@@ -166,6 +166,12 @@ impl Record {
         SecretState::of(self.status, window, now)
     }
 
+    /// Whether it can be accepted now or later, as far as its window goes.
+    pub(super) fn is_alive(&self, now: Timestamp) -> bool {
+        let usable = !matches!(self.held, Held::Unusable(_));
+        usable && self.status == SecretStatus::Active && now < self.expires
+    }
+
     /// Until when it is refused for a rehearsal, while one is under way.
     pub fn rehearsed(&self, now: Timestamp) -> Option<Timestamp> {
         Some(self.refused_until()).filter(|until| self.status == SecretStatus::Active && now < *until)
@@ -185,7 +191,7 @@ impl Record {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Client;
+    use super::super::client::Head;
     use super::*;
 
     #[test]
@@ -193,13 +199,14 @@ mod tests {
         assert_eq!(SecretState::ALL.map(|state| state as usize), [0, 1, 2, 3, 4]);
     }
 
-    /// What a list of a million secrets takes follows from these: the allocator gives 256 bytes to whoever wants 241, and
-    /// 320 to whoever wants 257. A shared one has two counters before it.
+    /// What a list of a million secrets takes follows from these: the allocator gives 384 bytes to whoever wants 321, and
+    /// 448 to whoever wants 385; and 48 and 64 to whoever wants 33 and 49. Before what is shared stands its counter, and before
+    /// the secrets how many they are.
     #[test]
     fn a_client_and_its_secrets_fit_their_places() {
-        let shared = 2 * size_of::<usize>();
-        assert!(size_of::<Client>() + shared <= 256, "{}", size_of::<Client>());
-        assert!(2 * size_of::<Record>() <= 256, "{}", size_of::<Record>());
-        assert!(size_of::<UseCell>() + shared <= 64, "{}", size_of::<UseCell>());
+        let word = size_of::<usize>();
+        let client = word + size_of::<Head>() + word + 2 * size_of::<Record>();
+        assert!(client <= 384, "{} and {}", size_of::<Head>(), size_of::<Record>());
+        assert!(word + size_of::<UseCell>() <= 48, "{}", size_of::<UseCell>());
     }
 }

@@ -29,6 +29,14 @@ impl Held {
         }
     }
 
+    /// The SHA-256 of the secret, where that is what it keeps.
+    pub(super) const fn fast(&self) -> Option<&Digest> {
+        match self {
+            Self::Fast(digest) => Some(digest),
+            Self::Slow(..) | Self::Unusable(_) => None,
+        }
+    }
+
     /// Whether the secret of that digest is known to be the one. A slow hash that nobody proved knows none.
     pub fn knows(&self, presented: &Digest) -> bool {
         match self {
@@ -91,11 +99,6 @@ impl SlowSlot {
 }
 
 impl Client {
-    /// The slow records that can be accepted now or later; mostly none.
-    pub(crate) fn slow(&self) -> &[SlowSlot] {
-        self.slots.slow()
-    }
-
     /// Whether a secret that matches nothing known may still be right: a slow record of it has not been proven yet.
     pub fn awaits_proof(&self, now: Timestamp) -> bool {
         self.enabled && self.slow().iter().any(|slot| !slot.proven.is_known() && slot.is_open(now))

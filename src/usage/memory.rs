@@ -194,9 +194,9 @@ fn keep(client: &Client, record: &Record, whole: bool, out: &mut impl Write) -> 
 /// The record of a list that an entry is of.
 fn listed<'s>(list: &'s Snapshot, key: &Key, entry: &'s Entry) -> Option<&'s Record> {
     let client = list.tenancy(&entry.tenant).client(entry.client.as_bytes())?;
-    client.records.iter().find(|record| record.id.as_str() == &*entry.secret && Key::of(&client.key, record) == *key)
+    client.records().iter().find(|record| record.id.as_str() == &*entry.secret && Key::of(&client.key, record) == *key)
 }
 
 fn records(list: &Snapshot) -> impl Iterator<Item = (&Client, &Record)> {
-    list.clients.iter().flat_map(|client| client.records.iter().map(move |record| (&**client, record)))
+    list.clients.iter().flat_map(|client| client.records().iter().map(move |record| (client, record)))
 }

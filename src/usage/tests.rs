@@ -28,7 +28,7 @@ fn at(millis: u64) -> Timestamp {
 }
 
 fn record(list: &Snapshot, number: usize) -> &Record {
-    &list.tenancy("").client(format!("c{number}").as_bytes()).unwrap().records[0]
+    &list.tenancy("").client(format!("c{number}").as_bytes()).unwrap().records()[0]
 }
 
 /// A keeper of this list in this folder, not running by itself.

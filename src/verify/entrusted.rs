@@ -8,7 +8,7 @@ use crate::registry::{Client, Tenancy, UpstreamIdentity};
 
 /// Leave to go out with a client's upstream secret, where none was presented. Only [`Entrusted::at`] gives it.
 pub struct Entrusted {
-    client: Arc<Client>,
+    client: Client,
     identity: Arc<UpstreamIdentity>,
 }
 
@@ -19,7 +19,7 @@ pub enum NotEntrusted {
     /// The client is not on the list, or has no upstream secret.
     Unknown,
     /// The client is switched off.
-    Disabled(Arc<Client>),
+    Disabled(Client),
     /// The form names another client than the endpoint.
     Divided,
 }
@@ -43,7 +43,7 @@ impl Entrusted {
     }
 
     /// Whose secret goes out.
-    pub const fn client(&self) -> &Arc<Client> {
+    pub const fn client(&self) -> &Client {
         &self.client
     }
 

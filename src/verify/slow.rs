@@ -25,7 +25,7 @@ pub struct Pending {
 
 /// What is to be computed: whether one of the client's slow records keeps a presented secret.
 pub struct Work {
-    client: Arc<Client>,
+    client: Client,
     presented: Vec<Presented>,
     now: Timestamp,
 }
@@ -68,14 +68,14 @@ impl Pending {
 
 impl Work {
     /// Whose secret it is about.
-    pub const fn client(&self) -> &Arc<Client> {
+    pub const fn client(&self) -> &Client {
         &self.client
     }
 
     /// Whether the other one asks the same: the same secrets of the same client in the same list.
     pub fn is_like(&self, other: &Self) -> bool {
         let digests = || self.presented.iter().zip(&other.presented);
-        Arc::ptr_eq(&self.client, &other.client)
+        self.client.is(&other.client)
             && self.presented.len() == other.presented.len()
             && digests().all(|(a, b)| bool::from(a.digest.matches(&b.digest)) && a.encoding == b.encoding)
     }
@@ -105,7 +105,7 @@ pub fn conclude(pending: Pending, found: &Found) -> Verdict {
 
 /// What must be computed before credentials that match nothing known can be refused.
 pub(super) fn pending(listed: Tenancy<'_>, credentials: &Credentials<'_>, denied: Denied, now: Timestamp) -> Verdict {
-    let mut client: Option<&Arc<Client>> = None;
+    let mut client: Option<&Client> = None;
     let mut presented = Vec::new();
     for reading in credentials.readings() {
         let Some(named) = listed.client(reading.id) else { continue };

@@ -117,7 +117,7 @@ impl<S: Send + Sync> FromRequestParts<S> for AboutSecret {
 
 /// A client of the list.
 fn known<'s>(list: &'s Snapshot, client: &ClientKey) -> Result<&'s Client, Fault> {
-    list.client(client).map(|client| &**client).ok_or_else(|| Refused::NoClient(client.clone()).into())
+    list.client(client).ok_or_else(|| Refused::NoClient(client.clone()).into())
 }
 
 /// Something to tell one answer from another by.

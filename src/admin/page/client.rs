@@ -56,13 +56,13 @@ pub(super) fn fields(client: &ClientKey, secret: Option<&SecretId>) -> Markup {
     }
 }
 
-pub(super) fn find<'v>(view: &'v View, key: &ClientKey) -> Result<&'v Arc<Client>, Fault> {
+pub(super) fn find<'v>(view: &'v View, key: &ClientKey) -> Result<&'v Client, Fault> {
     view.snapshot.client(key).ok_or_else(|| Refused::NoClient(key.clone()).into())
 }
 
 pub(super) fn record<'c>(client: &'c Client, id: &SecretId) -> Result<&'c Record, Fault> {
     let missing = || Refused::NoSecret { client: client.key.clone(), secret: id.clone() };
-    client.records.iter().find(|record| record.id == *id).ok_or_else(|| missing().into())
+    client.records().iter().find(|record| record.id == *id).ok_or_else(|| missing().into())
 }
 
 /// Above what is about a client: the way back.

@@ -65,7 +65,7 @@ pub(super) async fn show(
     let matching = view.snapshot.clients.iter().filter(|client| {
         (word.is_empty() || has_word(client, &word)) && (!wanted.attention() || wants_attention(client, &view))
     });
-    let mut found: Vec<&Arc<Client>> = matching.skip((wanted.page() - 1) * SHOWN).take(SHOWN + 1).collect();
+    let mut found: Vec<&Client> = matching.skip((wanted.page() - 1) * SHOWN).take(SHOWN + 1).collect();
     let more = found.len() > SHOWN;
     found.truncate(SHOWN);
     let content = html! {
@@ -98,7 +98,7 @@ fn has_word(client: &Client, word: &str) -> bool {
 
 /// Whether a person should look at it. One secret that is good for long needs nobody, and is most of what there is.
 fn wants_attention(client: &Client, view: &View) -> bool {
-    let mut active = client.records.iter().filter(|record| record.state(view.now) == SecretState::Active);
+    let mut active = client.records().iter().filter(|record| record.state(view.now) == SecretState::Active);
     let plain = match (active.next(), active.next()) {
         (Some(only), None) => client.enabled && expiry::notice(only.expires, view.now).is_none(),
         _ => false,
@@ -110,7 +110,7 @@ fn wants_attention(client: &Client, view: &View) -> bool {
 /// Whether a dead secret of it is still presented.
 pub(super) fn is_refused(client: &Client, view: &View) -> bool {
     let dead = |state| !matches!(state, SecretState::Active | SecretState::Pending);
-    client.records.iter().any(|record| dead(record.state(view.now)) && view.refusals(client, record).count > 0)
+    client.records().iter().any(|record| dead(record.state(view.now)) && view.refusals(client, record).count > 0)
 }
 
 fn search(wanted: &Wanted) -> Markup {
@@ -123,7 +123,7 @@ fn search(wanted: &Wanted) -> Markup {
     }
 }
 
-fn table(clients: &[&Arc<Client>], view: &View) -> Markup {
+fn table(clients: &[&Client], view: &View) -> Markup {
     let now = view.now;
     html! {
         table.cards role="table" {

@@ -2,7 +2,6 @@
 //! off the counters from time to time, off the path of requests.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use crate::domain::clock::Timestamp;
@@ -53,8 +52,8 @@ impl Track {
 }
 
 /// Whether there is something to show of a client: one secret alone has no other beside it.
-pub(super) fn has_several(client: &Arc<Client>) -> bool {
-    client.records.len() > 1
+pub(super) fn has_several(client: &Client) -> bool {
+    client.records().len() > 1
 }
 
 fn hour(at: Timestamp) -> u64 {
@@ -64,7 +63,7 @@ fn hour(at: Timestamp) -> u64 {
 impl History {
     /// Reads the counters of a client.
     pub(super) fn look(&mut self, client: &Client, now: Timestamp) {
-        let active = || client.records.iter().filter(|record| record.state(now) == SecretState::Active);
+        let active = || client.records().iter().filter(|record| record.state(now) == SecretState::Active);
         if active().nth(1).is_none() {
             self.0.remove(&client.key);
             return;

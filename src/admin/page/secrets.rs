@@ -15,7 +15,7 @@ const NAMED: usize = 3;
 
 pub(super) fn table(view: &View, client: &Client, holder: &Holder, may_change: bool) -> Markup {
     let now = view.now;
-    let mut rows: Vec<(&Record, &Held)> = client.records.iter().zip(&holder.secrets).collect();
+    let mut rows: Vec<(&Record, &Held)> = client.records().iter().zip(&holder.secrets).collect();
     // What is alive first, the newest on top.
     rows.sort_by_key(|(_, held)| (!held.counts(), std::cmp::Reverse(held.created)));
     let current = client.current(now).map(|record| &record.id);

@@ -6,7 +6,6 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use super::{Findings, Ground, client, reachable, snapshot};
 use crate::config::clients::{ClientEntry, ClientList, Material, SecretEntry};
@@ -21,7 +20,7 @@ use crate::registry::{Client, Snapshot};
 /// A list that is being built.
 pub struct Parts<'s> {
     known: Option<Known<'s>>,
-    clients: Vec<Arc<Client>>,
+    clients: Vec<Client>,
     parts: Vec<Part>,
     findings: Findings,
     /// What begins the identity of each secret that was read, and whose it is.
@@ -53,7 +52,7 @@ pub struct Told {
 #[derive(Clone, Copy)]
 pub struct Candidate<'s> {
     digest: PartDigest,
-    known: Option<(&'s Part, &'s [Arc<Client>])>,
+    known: Option<(&'s Part, &'s [Client])>,
 }
 
 impl Candidate<'_> {
@@ -104,7 +103,7 @@ impl<'s> Parts<'s> {
         let first = self.clients.len();
         self.clients.extend_from_slice(clients);
         self.taken.push(first..self.clients.len());
-        let secrets = clients.iter().map(|client| client.records.len()).sum();
+        let secrets = clients.iter().map(|client| client.records().len()).sum();
         let told = Told { end: part.end, counts: (clients.len(), secrets) };
         self.push(Part { offset: place.offset, clients: first..self.clients.len(), ..part.clone() });
         Ok(told)
@@ -126,7 +125,7 @@ impl<'s> Parts<'s> {
             let client = client(entry, place.offset, ground, None, &mut self.findings);
             let number = u32::try_from(self.clients.len()).unwrap_or(u32::MAX);
             self.read.extend(beginnings(&client).map(|beginning| (beginning, number)));
-            self.clients.push(Arc::new(client));
+            self.clients.push(client);
         }
         let digest = files.is_some().then_some(unread.0);
         let files = files.unwrap_or_default().into_iter().collect();
@@ -162,7 +161,7 @@ impl<'s> Parts<'s> {
         let read = |beginning: &u64| self.read.binary_search_by_key(beginning, |(read, _)| *read).is_ok();
         let taken = self.taken.iter().filter_map(|range| self.clients.get(range.clone())).flatten();
         self.read.windows(2).any(twice)
-            || (!self.read.is_empty() && taken.flat_map(|client| beginnings(client)).any(|beginning| read(&beginning)))
+            || (!self.read.is_empty() && taken.flat_map(beginnings).any(|beginning| read(&beginning)))
     }
 }
 
@@ -179,11 +178,11 @@ fn named_files(entry: &ClientEntry) -> impl Iterator<Item = &PathBuf> {
 fn beginnings(client: &Client) -> impl Iterator<Item = u64> {
     let known = |digest: &Digest| *digest != Digest::UNKNOWN;
     let beginning = |digest: Digest| digest.bytes().first_chunk().map(|bytes| u64::from_ne_bytes(*bytes));
-    client.records.iter().map(|record| record.held.identity()).filter(known).filter_map(beginning)
+    client.records().iter().map(|record| record.held.identity()).filter(known).filter_map(beginning)
 }
 
 /// Whether the id of a client becomes another one's by form-decoding.
-fn has_doubles(index: &Index, clients: &[Arc<Client>]) -> bool {
+fn has_doubles(index: &Index, clients: &[Client]) -> bool {
     let mut decoded: HashSet<(&Tenant, Vec<u8>)> = HashSet::new();
     clients.iter().any(|client| {
         let (tenant, id) = (&client.key.tenant, client.key.id.as_str().as_bytes());

@@ -103,11 +103,11 @@ fn a_revoked_record_never_comes_back_to_life_by_a_reload() {
 #[test]
 fn counters_stay_with_the_same_secret_and_an_edited_one_starts_unused() {
     let first = good(&client("a", &[("s1", "one", ""), ("s2", "two", "")]), None);
-    for record in &first.clients[0].records {
+    for record in first.clients[0].records() {
         record.uses.note(NOW);
     }
     let second = good(&client("a", &[("s2", "edited", ""), ("s1", "one", "name = \"x\"")]), Some(&first));
-    let uses: Vec<_> = second.clients[0].records.iter().map(|r| (r.id.to_string(), r.uses.uses())).collect();
+    let uses: Vec<_> = second.clients[0].records().iter().map(|r| (r.id.to_string(), r.uses.uses())).collect();
     assert_eq!(uses, [("s2".to_owned(), 0), ("s1".to_owned(), 1)]);
     assert_eq!(second.generation, 2);
     assert_eq!(diff(&first, &second).to_string(), "1 secrets changed: a/s2");
@@ -135,7 +135,7 @@ fn a_list_that_lost_most_of_itself_is_noticed_and_its_revocations_stand() {
 
     let next = with_revocations(&first, &held, NOW).unwrap();
     assert_eq!((next.clients.len(), next.generation), (4, 2));
-    let [dead, alive] = &*next.clients[0].records else { panic!("two secrets") };
+    let [dead, alive] = next.clients[0].records() else { panic!("two secrets") };
     assert_eq!((dead.status, alive.status), (SecretStatus::Revoked, SecretStatus::Active));
     assert_eq!((dead.revoked_reason(), dead.revoked_at().is_some()), (Some("compromised"), true));
     assert_eq!(diff(&first, &next).to_string(), "1 secrets revoked: a/s1");
@@ -178,10 +178,10 @@ fn what_is_known_of_a_client_is_not_known_of_its_like_in_another_tenant() {
     assert_eq!(client_of(&first, "").key.to_string(), "a");
     assert_eq!(client_of(&first, "t").key.to_string(), "a of tenant t");
     assert!(first.tenancy("u").client(b"a").is_none() && first.has_tenants());
-    client_of(&first, "t").records[1].uses.note(NOW);
+    client_of(&first, "t").records()[1].uses.note(NOW);
     // The one that was revoked in the tenant lives on without it, and comes back nowhere else.
     let second = good(&format!("{}{a}", of("t", &client("a", &[("s2", "three", "")]))), Some(&first));
-    let uses = |tenant| client_of(&second, tenant).records.iter().map(|r| r.uses.uses()).collect::<Vec<_>>();
+    let uses = |tenant| client_of(&second, tenant).records().iter().map(|r| r.uses.uses()).collect::<Vec<_>>();
     assert_eq!((uses(""), uses("t")), (vec![0, 0], vec![1]));
     assert_eq!(diff(&first, &second).to_string(), "1 secrets removed: t/a/s1");
     let (revived, findings) = build_on(&of("t", &client("a", &[("s1", "one", "")])), Some(&second));

@@ -72,7 +72,7 @@ fn told(loaded: &Loaded, before: &Snapshot, now: Timestamp) -> String {
     share_counts(before, list);
     let mut text = format!("{} {:x} {:?} {:?}\n", list.generation, list.hash, list.guarded, list.texts);
     for (start, client) in list.starts() {
-        let found = list.client(&client.key).is_some_and(|found| Arc::ptr_eq(found, client));
+        let found = list.client(&client.key).is_some_and(|found| found.is(client));
         let (name, enabled, most, cells) =
             (&client.name, client.enabled, client.max_active, Arc::as_ptr(client.cells()));
         // Where its secrets changed, which of them works is to be found out anew.
@@ -82,15 +82,15 @@ fn told(loaded: &Loaded, before: &Snapshot, now: Timestamp) -> String {
         let upstream =
             client.upstream.as_ref().map(|upstream| (&upstream.id, secrets_of(upstream), is_known(upstream)));
         let _ = writeln!(text, "{start:?} {:?} {found} {name} {enabled} {most} {cells:?} {upstream:?}", client.key);
-        for (at, record) in client.records.iter().enumerate() {
-            let slot = client.slot(at);
+        for (at, record) in client.records().iter().enumerate() {
+            let slot = &client.slots()[at];
             let slot = (slot.record(), bool::from(slot.accepts(&record.identity(), now)));
             let window = (record.created(), record.not_before, record.expires, record.refused_until());
             let revoked = (record.revoked_at(), record.revoked_reason());
             let identity = *record.identity().bytes();
             let names = (&record.id, record.name(), record.status, &record.hint);
             // A secret that has just come has a cell of its own.
-            let uses = Some(Arc::as_ptr(&record.uses)).filter(|_| record.uses.uses() > 0);
+            let uses = Some(triomphe::Arc::as_ptr(&record.uses)).filter(|_| record.uses.uses() > 0);
             let _ = writeln!(text, "  {names:?} {identity:?} {window:?} {revoked:?} {slot:?} {uses:?}");
             let buried = list.buried(&client.key, |digest| *digest == record.identity());
             let _ = writeln!(text, "  {buried:?}");
@@ -209,7 +209,7 @@ proptest! {
                     if let Some(previous) = &previous {
                         prop_assert_eq!(told(&parts, previous, now), told(&whole, previous, now));
                     }
-                    parts.snapshot.clients.iter().flat_map(|client| &client.records).for_each(|record| record.uses.note(now));
+                    parts.snapshot.clients.iter().flat_map(|client| client.records()).for_each(|record| record.uses.note(now));
                     previous = Some(parts.snapshot);
                 }
                 // Two clients with one file have one secret: that is told by the whole.
@@ -240,9 +240,7 @@ fn most_of_a_list_that_was_edited_is_taken_over() {
         edited.insert(at, Entry { number: 9999, name: String::new(), kind, version: 0 });
         ground.write(&text(&edited, true));
         let after = ground.parts(Some(&before)).unwrap().snapshot;
-        let old = |client: &&Arc<crate::registry::Client>| {
-            before.client(&client.key).is_some_and(|old| Arc::ptr_eq(old, client))
-        };
+        let old = |client: &&crate::registry::Client| before.client(&client.key).is_some_and(|old| old.is(client));
         let taken = after.clients.iter().filter(old).count();
         assert!(taken > 1000, "{at}: {taken}");
     }
@@ -250,7 +248,7 @@ fn most_of_a_list_that_was_edited_is_taken_over() {
     list[1000].version = 1;
     ground.write(&text(&list, true));
     let after = ground.parts(Some(&before)).unwrap().snapshot;
-    assert_ne!(after.clients[1000].records[0].identity(), before.clients[1000].records[0].identity());
+    assert_ne!(after.clients[1000].records()[0].identity(), before.clients[1000].records()[0].identity());
 }
 
 #[test]
@@ -264,7 +262,7 @@ fn what_names_a_file_is_taken_over_for_as_long_as_the_file_holds_what_it_held() 
     list[500].version = 1;
     ground.write(&text(&list, true));
     let taken = |after: &Snapshot| {
-        let same = |(old, new): &(&Arc<crate::registry::Client>, &Arc<crate::registry::Client>)| Arc::ptr_eq(old, new);
+        let same = |(old, new): &(&crate::registry::Client, &crate::registry::Client)| old.is(new);
         before.clients.iter().zip(&after.clients).filter(same).count()
     };
     let after = ground.parts(Some(&before)).unwrap();
@@ -314,7 +312,7 @@ fn an_end_that_has_come_is_seen_though_the_text_is_the_same() {
     let before = ground.parts(None).unwrap().snapshot;
     ground.clock.pass(Duration::from_secs(200 * 366 * 86400));
     let (parts, whole) = (ground.parts(Some(&before)).unwrap(), ground.whole(Some(&before)).ok().unwrap());
-    let taken = |at: usize| Arc::ptr_eq(&parts.snapshot.clients[at], &before.clients[at]);
+    let taken = |at: usize| parts.snapshot.clients[at].is(&before.clients[at]);
     assert!(taken(300) && !taken(500));
     assert_eq!(told(&parts, &before, ground.clock.now()), told(&whole, &before, ground.clock.now()));
 }

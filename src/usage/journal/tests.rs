@@ -61,15 +61,15 @@ fn a_client_of_no_tenant_is_known_from_files_of_before_there_were_any() {
         now: Timestamp::MIN,
     };
     let list = build(list.clients, &ground, 0, Vec::new()).0.unwrap();
-    let key = |at: usize| Key::of(&list.clients[at].key, &list.clients[at].records[0]).to_string();
+    let key = |at: usize| Key::of(&list.clients[at].key, &list.clients[at].records()[0]).to_string();
     // As the first version of the format has it.
     assert_eq!(key(0), "SX95nlQmPoygBA7056rtFQ");
     assert_ne!(key(1), key(0));
     let json = format!("{{\"key\":\"{}\",\"client\":\"c1\",\"secret\":\"s\",\"since\":5,\"uses\":3}}", key(0));
     let line = format!("relatch-state 1\n{:08x} {json}\n", crc32fast::hash(json.as_bytes()));
     let state = state(line.as_bytes());
-    assert_eq!(state.seen(&list.clients[0].key, &list.clients[0].records[0]).unwrap().uses, 3);
-    assert!(state.seen(&list.clients[1].key, &list.clients[1].records[0]).is_none());
+    assert_eq!(state.seen(&list.clients[0].key, &list.clients[0].records()[0]).unwrap().uses, 3);
+    assert!(state.seen(&list.clients[1].key, &list.clients[1].records()[0]).is_none());
 }
 
 #[test]

@@ -125,6 +125,6 @@ fn a_hash_that_is_not_verified_hurts_no_other_record() {
     let list = snapshot(&list("$6$salt$IxDD3jeSOb5eB1CX5LBsqZFVkJdido3OUILO5Ifz5iwMuTS4XMS130MTSuDDl3aCI6Wouq", ""));
     assert_eq!(at_once(&list, "one"), "fast");
     assert_eq!(at_once(&list, "two"), "invalid_secret ");
-    let record = &list.clients[0].records[1];
+    let record = &list.clients[0].records()[1];
     assert_eq!(record.state(NOW).as_str(), "disabled");
 }
