@@ -145,8 +145,9 @@ struct Compared {
     awaits: bool,
 }
 
-/// One pass over eight slots. No early exit, no branch on what a slot holds. One branch on whether the client, whoever
-/// presents what, has slow records.
+/// One pass over eight slots. No early exit, no branch on what is presented, nor on whether it is right. What the client is,
+/// whoever presents what, makes a few instructions: its slots are laid out for as many records as it has, and slow ones, which
+/// most have none of, are compared besides.
 fn compare(client: Option<&Client>, reading: &Reading<'_>, now: Timestamp) -> Compared {
     let digest = hash::sha256(reading.secret);
     let mut proof = Choice::from(0);

@@ -83,7 +83,7 @@ impl App {
             audit_writer.finish();
         }
         writer.finish();
-        // A disk or a name server that hangs keeps nobody from the end: nothing that anybody still waits for is left.
+        // Dropping it would wait for a file or a look-up that hangs; nobody waits for what they bring any more.
         runtime.shutdown_background();
         result
     }

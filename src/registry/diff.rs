@@ -99,7 +99,7 @@ pub fn diff(old: &Snapshot, new: &Snapshot) -> Diff {
     let (left, right) = apart(old, new);
     for client in right {
         let before = old.client(&client.key);
-        if before.is_some_and(|before| before.is(client)) {
+        if before.is_some_and(|before| before.is_same(client)) {
             continue;
         }
         match before {
@@ -126,7 +126,7 @@ pub fn diff(old: &Snapshot, new: &Snapshot) -> Diff {
     }
     for client in left {
         let after = new.client(&client.key);
-        if after.is_some_and(|after| after.is(client)) {
+        if after.is_some_and(|after| after.is_same(client)) {
             continue;
         }
         if after.is_none() {
@@ -155,7 +155,7 @@ pub fn only_in<'s>(list: &'s Snapshot, other: &'s Snapshot) -> impl Iterator<Ite
 /// that the list comes into force: a client that never came has nothing to count in until then.
 pub fn share_counts(old: &Snapshot, new: &Snapshot) {
     for client in apart(old, new).1 {
-        let before = old.client(&client.key).filter(|before| !before.is(client));
+        let before = old.client(&client.key).filter(|before| !before.is_same(client));
         if let Some(before) = before {
             client.count_with(before);
         }
@@ -164,7 +164,7 @@ pub fn share_counts(old: &Snapshot, new: &Snapshot) {
 
 /// What is left of two lists without the clients that were taken over at the beginning and at the end of both.
 fn apart<'s>(old: &'s Snapshot, new: &'s Snapshot) -> (&'s [Client], &'s [Client]) {
-    let same = |pair: &(&Client, &Client)| pair.0.is(pair.1);
+    let same = |pair: &(&Client, &Client)| pair.0.is_same(pair.1);
     let head = old.clients.iter().zip(&new.clients).take_while(same).count();
     let rest = |of: &'s Snapshot| of.clients.get(head..).unwrap_or_default();
     let (left, right) = (rest(old), rest(new));
@@ -211,7 +211,7 @@ pub fn shrinks(old: &Snapshot, new: &Snapshot, share: f64, now: Timestamp) -> Op
     let mut secrets_gone = 0;
     for client in left {
         let after = after(client);
-        if after.is_some_and(|after| after.is(client)) {
+        if after.is_some_and(|after| after.is_same(client)) {
             continue;
         }
         for record in client.records().iter().filter(alive) {

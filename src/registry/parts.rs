@@ -93,7 +93,7 @@ impl Snapshot {
     /// Where the table of a client of this list begins.
     pub fn start_of(&self, client: &Client) -> Option<Spot> {
         // No more than a glance at each pointer, and only for what is about to be written.
-        let place = self.clients.iter().position(|one| one.is(client))?;
+        let place = self.clients.iter().position(|one| one.is_same(client))?;
         let part = self.parts.iter().find(|part| part.clients.contains(&place))?;
         Some(Spot { file: part.file, offset: part.offset + client.start })
     }

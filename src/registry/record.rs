@@ -1,7 +1,5 @@
 //! A secret of a client as the list has it, and what it is at a moment.
 
-use triomphe::Arc;
-
 use super::cells::UseCell;
 use super::slow::Held;
 use crate::config::clients::{SecretEntry, SecretStatus};
@@ -29,7 +27,7 @@ pub struct Record {
     pub expires: Timestamp,
     beside: Option<Box<Beside>>,
     /// When it was used. Bound to [`Self::identity`].
-    pub uses: Arc<UseCell>,
+    pub uses: triomphe::Arc<UseCell>,
 }
 
 /// What few records have. A list of a million secrets has no room for it in each.
@@ -97,7 +95,7 @@ impl SecretState {
 
 impl Record {
     /// As a list writes it, with what it keeps of its secret, the last characters of that, and where its use is noted.
-    pub(super) fn new(entry: SecretEntry, held: Held, hint: Option<String>, uses: Arc<UseCell>) -> Self {
+    pub(super) fn new(entry: SecretEntry, held: Held, hint: Option<String>, uses: triomphe::Arc<UseCell>) -> Self {
         let SecretEntry { refused_until, revoked_at, revoked_reason, .. } = entry;
         let beside = Beside {
             name: entry.name.into(),
@@ -170,6 +168,14 @@ impl Record {
     pub(super) fn is_alive(&self, now: Timestamp) -> bool {
         let usable = !matches!(self.held, Held::Unusable(_));
         usable && self.status == SecretStatus::Active && now < self.expires
+    }
+
+    /// What a presented secret is compared with while its window holds; nothing where it is slow, or never accepted.
+    pub(super) const fn compared(&self) -> Option<&Digest> {
+        match (&self.held, self.status) {
+            (Held::Fast(digest), SecretStatus::Active) => Some(digest),
+            _ => None,
+        }
     }
 
     /// Until when it is refused for a rehearsal, while one is under way.

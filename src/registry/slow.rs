@@ -29,14 +29,6 @@ impl Held {
         }
     }
 
-    /// The SHA-256 of the secret, where that is what it keeps.
-    pub(super) const fn fast(&self) -> Option<&Digest> {
-        match self {
-            Self::Fast(digest) => Some(digest),
-            Self::Slow(..) | Self::Unusable(_) => None,
-        }
-    }
-
     /// Whether the secret of that digest is known to be the one. A slow hash that nobody proved knows none.
     pub fn knows(&self, presented: &Digest) -> bool {
         match self {

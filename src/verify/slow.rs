@@ -75,7 +75,7 @@ impl Work {
     /// Whether the other one asks the same: the same secrets of the same client in the same list.
     pub fn is_like(&self, other: &Self) -> bool {
         let digests = || self.presented.iter().zip(&other.presented);
-        self.client.is(&other.client)
+        self.client.is_same(&other.client)
             && self.presented.len() == other.presented.len()
             && digests().all(|(a, b)| bool::from(a.digest.matches(&b.digest)) && a.encoding == b.encoding)
     }

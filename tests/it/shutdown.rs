@@ -1,8 +1,7 @@
 //! Stopping: nothing in flight is lost, nothing new is let in, and it ends when
 //! the last answer is out, or when it must.
 
-use std::net::{SocketAddr, TcpStream, UdpSocket};
-use std::process::Command;
+use std::net::{SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -10,6 +9,7 @@ use rustix::process::Signal;
 
 use crate::support::caller::{Caller, NoAnswer};
 use crate::support::http::{Method, Outcome, Wire, get, token_post, token_request};
+use crate::support::names::Silent;
 use crate::support::quick::Quick;
 use crate::support::sidecar::Sidecar;
 use crate::support::upstream::{Answer, Upstream};
@@ -86,21 +86,14 @@ fn whoever_had_connected_when_it_was_told_to_stop_is_still_served() {
 
 #[test]
 fn a_name_server_that_does_not_answer_keeps_nobody_from_the_end() {
-    let works = Command::new("unshare").args(["-rm", "true"]).status().is_ok_and(|status| status.success());
-    // Whoever listens there takes the questions; where nobody does, they would be refused at once.
-    let (true, Ok(silent)) = (works, UdpSocket::bind("127.0.53.53:53")) else {
-        return eprintln!("skipped: no name server can be played here");
-    };
-    let script = "echo nameserver 127.0.53.53 >resolv && echo options timeout:30 attempts:2 >>resolv && \
-                  mount --bind resolv /etc/resolv.conf && exec \"$@\"";
+    let Some(silent) = Silent::at("127.0.53.1") else { return };
     let mut sidecar = guard()
-        .under(&["unshare", "-rm", "sh", "-c", script, "sh"])
+        .under(&silent.wrapper())
         .upstream_url("http://upstream.example:8080")
         .config("upstream.connect_timeout = \"200ms\"")
         .start();
     assert!((502..=504).contains(&token_post(sidecar.proxy(), Method::Basic, "c1", SECRET).status));
-    silent.set_read_timeout(Some(PATIENCE)).unwrap();
-    silent.recv(&mut [0; 512]).expect("it asked");
+    silent.is_asked();
     sidecar.signal(Signal::TERM);
     let status = sidecar.wait_exit(PATIENCE);
     assert!(status.is_some_and(|status| status.success()), "{status:?}\n{}", sidecar.log());

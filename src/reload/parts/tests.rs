@@ -72,7 +72,7 @@ fn told(loaded: &Loaded, before: &Snapshot, now: Timestamp) -> String {
     share_counts(before, list);
     let mut text = format!("{} {:x} {:?} {:?}\n", list.generation, list.hash, list.guarded, list.texts);
     for (start, client) in list.starts() {
-        let found = list.client(&client.key).is_some_and(|found| found.is(client));
+        let found = list.client(&client.key).is_some_and(|found| found.is_same(client));
         let (name, enabled, most, cells) =
             (&client.name, client.enabled, client.max_active, Arc::as_ptr(client.cells()));
         // Where its secrets changed, which of them works is to be found out anew.
@@ -240,7 +240,7 @@ fn most_of_a_list_that_was_edited_is_taken_over() {
         edited.insert(at, Entry { number: 9999, name: String::new(), kind, version: 0 });
         ground.write(&text(&edited, true));
         let after = ground.parts(Some(&before)).unwrap().snapshot;
-        let old = |client: &&crate::registry::Client| before.client(&client.key).is_some_and(|old| old.is(client));
+        let old = |client: &&crate::registry::Client| before.client(&client.key).is_some_and(|old| old.is_same(client));
         let taken = after.clients.iter().filter(old).count();
         assert!(taken > 1000, "{at}: {taken}");
     }
@@ -262,7 +262,7 @@ fn what_names_a_file_is_taken_over_for_as_long_as_the_file_holds_what_it_held() 
     list[500].version = 1;
     ground.write(&text(&list, true));
     let taken = |after: &Snapshot| {
-        let same = |(old, new): &(&crate::registry::Client, &crate::registry::Client)| old.is(new);
+        let same = |(old, new): &(&crate::registry::Client, &crate::registry::Client)| old.is_same(new);
         before.clients.iter().zip(&after.clients).filter(same).count()
     };
     let after = ground.parts(Some(&before)).unwrap();
@@ -312,7 +312,7 @@ fn an_end_that_has_come_is_seen_though_the_text_is_the_same() {
     let before = ground.parts(None).unwrap().snapshot;
     ground.clock.pass(Duration::from_secs(200 * 366 * 86400));
     let (parts, whole) = (ground.parts(Some(&before)).unwrap(), ground.whole(Some(&before)).ok().unwrap());
-    let taken = |at: usize| parts.snapshot.clients[at].is(&before.clients[at]);
+    let taken = |at: usize| parts.snapshot.clients[at].is_same(&before.clients[at]);
     assert!(taken(300) && !taken(500));
     assert_eq!(told(&parts, &before, ground.clock.now()), told(&whole, &before, ground.clock.now()));
 }

@@ -2,7 +2,7 @@
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{SocketAddr, TcpListener};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use rustix::process::Signal;
@@ -10,26 +10,37 @@ use rustix::process::Signal;
 use super::receiver::Receiver;
 use super::{NEW, OLD, hooked, next, rotating, token, two_days_later};
 use crate::support::PATIENCE;
+use crate::support::names::Silent;
+use crate::support::setup::Setup;
 use crate::support::upstream::Upstream;
+
+/// An instance with a rotation under way that keeps its state there: one of many, where a Prometheus knows them.
+fn guard(receiver: &Receiver, upstream: &Upstream, state: &Path, prometheus: Option<&str>) -> Setup {
+    let fleet = |address| format!("fleet = {{ instances = \"many\", prometheus = \"http://{address}\" }}");
+    let own = format!("state.path = {state:?}\n{}", prometheus.map(fleet).unwrap_or_default());
+    hooked(receiver).clients_text(&rotating("")).canary(NEW).config(&own).upstream(upstream)
+}
+
+/// What an instance has kept by which both secrets were used two days ago.
+fn observed(receiver: &Receiver, upstream: &Upstream, home: &Path) -> PathBuf {
+    let state = home.join("relatch.state");
+    let mut sidecar = guard(receiver, upstream, &state, None).start();
+    assert_eq!((token(&sidecar, OLD), token(&sidecar, NEW)), (200, 200));
+    sidecar.signal(Signal::TERM);
+    assert!(sidecar.wait_exit(PATIENCE).is_some());
+    two_days_later(&state);
+    state
+}
 
 #[test]
 fn many_instances_tell_a_rotation_that_is_ready_by_one_id_and_none_where_it_is_not_known() {
     let (upstream, receiver) = (Upstream::start(), Receiver::start());
     let home = tempfile::tempdir().unwrap();
-    let state = home.path().join("relatch.state");
-    let guard = |state: &Path, config: &str| {
-        let own = format!("state.path = {state:?}\n{config}");
-        hooked(&receiver).clients_text(&rotating("")).canary(NEW).config(&own).upstream(&upstream)
-    };
-    let mut before = guard(&state, "").start();
-    assert_eq!((token(&before, OLD), token(&before, NEW)), (200, 200));
-    before.signal(Signal::TERM);
-    assert!(before.wait_exit(PATIENCE).is_some());
-    two_days_later(&state);
+    let state = observed(&receiver, &upstream, home.path());
     let of_many = |name: &str, prometheus: SocketAddr| {
         let copy = home.path().join(name);
         std::fs::copy(&state, &copy).unwrap();
-        guard(&copy, &format!("fleet = {{ instances = \"many\", prometheus = \"http://{prometheus}\" }}")).start()
+        guard(&receiver, &upstream, &copy, Some(&prometheus.to_string())).start()
     };
 
     // Somewhere else the old one was used an hour ago; and nobody knows.
@@ -50,6 +61,20 @@ fn many_instances_tell_a_rotation_that_is_ready_by_one_id_and_none_where_it_is_n
     for sidecar in [in_use, unknown, one, other] {
         sidecar.finish(&upstream);
     }
+}
+
+#[test]
+fn a_prometheus_whose_name_nobody_tells_keeps_nobody_from_the_end() {
+    let Some(silent) = Silent::at("127.0.53.2") else { return };
+    let (upstream, receiver) = (Upstream::start(), Receiver::start());
+    let home = tempfile::tempdir().unwrap();
+    let state = observed(&receiver, &upstream, home.path());
+    let named = guard(&receiver, &upstream, &state, Some("prometheus.example:9090"));
+    let mut sidecar = named.under(&silent.wrapper()).start();
+    silent.is_asked();
+    sidecar.signal(Signal::TERM);
+    let status = sidecar.wait_exit(PATIENCE);
+    assert!(status.is_some_and(|status| status.success()), "{status:?}\n{}", sidecar.log());
 }
 
 /// What a Prometheus says of which the old secret was used so many seconds ago; one that is out of order where that is

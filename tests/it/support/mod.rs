@@ -13,6 +13,7 @@ pub(crate) mod http;
 pub(crate) mod leak;
 pub(crate) mod metrics;
 pub(crate) mod mounted;
+pub(crate) mod names;
 pub(crate) mod process;
 pub(crate) mod quick;
 pub(crate) mod raw_frames;
