@@ -83,7 +83,7 @@ impl Process {
 
     /// Its exit status, if it ends in time.
     pub(crate) fn wait_exit(&mut self, within: Duration) -> Option<ExitStatus> {
-        poll(within, || self.child.try_wait().ok().flatten())
+        ended(&mut self.child, within)
     }
 
     /// Waits for its end; stops the test if there is none.
@@ -94,6 +94,20 @@ impl Process {
         };
         Ran { code: status.code(), out: self.out.whole(), err: self.err.whole() }
     }
+}
+
+/// The exit status of a child, if it ends in time. Of one that had its patience and is still there the threads are told, and
+/// where the kernel has them: that is what there is to find out why.
+pub(crate) fn ended(child: &mut Child, within: Duration) -> Option<ExitStatus> {
+    let status = poll(within, || child.try_wait().ok().flatten());
+    if status.is_none() && within >= PATIENCE {
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", child.id())).into_iter().flatten().flatten();
+        for task in tasks {
+            let told = |name: &str| std::fs::read_to_string(task.path().join(name)).unwrap_or_default();
+            eprintln!("still there: {} {}", told("stat"), told("stack"));
+        }
+    }
+    status
 }
 
 impl Drop for Process {

@@ -177,7 +177,7 @@ impl Sidecar {
 
     /// Its exit status, if it ends in time.
     pub(crate) fn wait_exit(&mut self, within: Duration) -> Option<ExitStatus> {
-        poll(within, || self.child.try_wait().ok().flatten())
+        process::ended(&mut self.child, within)
     }
 
     /// True while the process runs.
